@@ -1,0 +1,29 @@
+// What the fast path of one uplink needs to know, as a passive value (no libbpf here).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/net/address.hpp"
+#include "core/net/link_layer.hpp"
+#include "core/net/prefix.hpp"
+
+namespace clat::bpf {
+
+struct Attachment {
+  std::string uplink;
+  int uplink_ifindex = 0;
+  int tun_ifindex = 0;
+  LinkLayer layer = LinkLayer::ethernet;
+  MacAddress mac;  // of the uplink; answers Neighbour Solicitations
+  Ipv4Address v4;  // the CLAT's own addresses
+  Ipv6Address v6;
+  Nat64Prefix prefix;
+  std::uint32_t uplink_mtu = 0;       // IPv6 MTU towards the NAT64, bytes
+  std::uint32_t lowest_ipv6_mtu = 0;  // DF=0 packets above it are punted (RFC 7915 §4.1), bytes
+  std::uint32_t mark = 0;             // fwmark of what leaves the uplink; 0: left alone
+
+  bool operator==(const Attachment&) const = default;
+};
+
+}  // namespace clat::bpf

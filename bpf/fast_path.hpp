@@ -1,0 +1,51 @@
+// The eBPF fast path: loads the programs once, attaches them per uplink, all or nothing, and can say at any time
+// whether they are still attached.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bpf/attachment.hpp"
+#include "core/net/error.hpp"
+
+namespace clat::bpf {
+
+enum class AttachKind : std::uint8_t { tcx, clsact };
+std::string name(AttachKind kind);
+
+// Name and value, summed over CPUs, in a fixed order.
+using Counters = std::vector<std::pair<std::string, std::uint64_t>>;
+
+class FastPath {
+ public:
+  // Loads programs and maps, or takes over those that an earlier process of the same ABI pinned under `bpf_dir` (a
+  // folder in a bpffs). `allow_tcx` false goes straight to clsact, as kernels before 6.6 do by themselves.
+  static Result<FastPath> open(const std::string& bpf_dir, bool allow_tcx = true);
+  FastPath(FastPath&&) noexcept;
+  FastPath& operator=(FastPath&&) noexcept;
+  ~FastPath();  // closes; what is pinned or attached stays attached
+
+  // Map entries first, then the programs. On an error nothing of this uplink is left attached. Doing it again is
+  // harmless and takes over links that are pinned already.
+  Result<AttachKind> attach(const Attachment& wanted);
+  // Replaces the map entries in place, atomically each. Same ifindexes as attached.
+  Result<> update(const Attachment& wanted);
+  // Gone afterwards, also when it was gone, or the interface was gone, before.
+  Result<> detach(const Attachment& attached);
+  // The error says which program is not attached any more.
+  Result<> verify(const Attachment& attached);
+  Result<Counters> counters(const Attachment& attached);
+
+  // Takes away everything pinned under `bpf_dir`, and the folder. Works without a loaded FastPath.
+  static Result<> purge(const std::string& bpf_dir);
+
+ private:
+  struct Impl;
+  explicit FastPath(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace clat::bpf

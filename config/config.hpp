@@ -1,0 +1,85 @@
+// What the operator wants: the validated configuration as passive values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/net/address.hpp"
+#include "core/net/pool.hpp"
+#include "core/net/prefix.hpp"
+
+namespace clat::config {
+
+using std::chrono::milliseconds;
+
+enum class FastPathMode { automatic, off, required };
+enum class LogLevel { debug, info, warn, error };
+enum class LogFormat { logfmt, json };
+
+struct Interface {
+  std::string name;  // of the uplink; "v4-" + name fits IFNAMSIZ
+  Nat64Prefix nat64_prefix;
+  std::optional<Ipv4Address> ipv4_address;  // none: first free of Config::ipv4_pool
+  std::optional<Ipv6Address> ipv6_address;  // none: random and checksum-neutral in the uplink's /64
+  std::optional<std::uint32_t> mtu;         // IPv6 MTU towards the NAT64, bytes; none: the uplink's
+  FastPathMode fast_path = FastPathMode::automatic;
+  std::optional<std::uint32_t> route_metric;  // none: no default route
+  std::uint32_t mark = 0;
+  std::uint32_t net_id = 0;
+  std::optional<std::uint32_t> lowest_ipv6_mtu;  // RFC 7915 §4.1; none: the uplink's MTU
+
+  bool operator==(const Interface&) const = default;
+};
+
+// Delay before start n+1 in a row: min(max, initial * factor^n), spread by +-jitter; a run of stable_after starts anew.
+struct Restart {
+  milliseconds initial{100};
+  milliseconds max{30'000};
+  double factor = 2;
+  double jitter = 0.2;  // share of the delay, 0 to 1
+  milliseconds stable_after{60'000};
+
+  bool operator==(const Restart&) const = default;
+};
+
+struct Clatd {
+  std::string path;  // absolute, executable when the config was read
+  std::string user = "nobody";
+  std::uint32_t uid = 65534;  // of `user`, looked up when the config was read
+  std::uint32_t gid = 65534;
+  Restart restart;
+  milliseconds stop_timeout{5'000};
+
+  bool operator==(const Clatd&) const = default;
+};
+
+struct Log {
+  LogLevel level = LogLevel::info;
+  LogFormat format = LogFormat::logfmt;
+  std::string target = "stderr";  // "stderr", "syslog" or an absolute path
+  milliseconds health_interval{60'000};
+
+  bool operator==(const Log&) const = default;
+};
+
+struct Config {
+  std::vector<Interface> interfaces;  // in file order, names unique
+  Clatd clatd;
+  Log log;
+  Ipv4Pool ipv4_pool = Ipv4Pool::service_continuity();
+  milliseconds audit_interval{5'000};
+  std::uint32_t icmp_rate_per_second = 100;
+  std::string control_socket = "/run/clatvisor/control.sock";
+  std::string state_dir = "/run/clatvisor";
+  std::string bpf_dir = "/sys/fs/bpf/clatvisor";
+
+  bool operator==(const Config&) const = default;
+};
+
+// "v4-wan0" for "wan0".
+std::string tun_name(const std::string& uplink);
+
+}  // namespace clat::config

@@ -1,0 +1,55 @@
+// IPv4, IPv6 and Ethernet addresses as plain values in network byte order.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace clat {
+
+struct Ipv4Address {
+  std::array<std::uint8_t, 4> bytes{};
+
+  auto operator<=>(const Ipv4Address&) const = default;
+
+  // The address as a host-order number: 192.0.0.4 is 0xc0000004.
+  [[nodiscard]] constexpr std::uint32_t number() const {
+    return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
+  }
+  static constexpr Ipv4Address from_number(std::uint32_t n) {
+    return {{static_cast<std::uint8_t>(n >> 24), static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 8),
+             static_cast<std::uint8_t>(n)}};
+  }
+  // Dotted quad only, as inet_pton takes it; nothing around it.
+  static std::optional<Ipv4Address> parse(std::string_view text);
+  [[nodiscard]] std::string text() const;
+};
+
+struct Ipv6Address {
+  std::array<std::uint8_t, 16> bytes{};
+
+  auto operator<=>(const Ipv6Address&) const = default;
+
+  // RFC 4291 text forms, without zone or length.
+  static std::optional<Ipv6Address> parse(std::string_view text);
+  // RFC 5952 form.
+  [[nodiscard]] std::string text() const;
+
+  [[nodiscard]] constexpr bool is_unspecified() const { return *this == Ipv6Address{}; }
+  [[nodiscard]] constexpr bool is_multicast() const { return bytes[0] == 0xff; }
+  [[nodiscard]] constexpr bool is_link_local() const { return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80; }
+  // fc00::/7 (RFC 4193).
+  [[nodiscard]] constexpr bool is_unique_local() const { return (bytes[0] & 0xfe) == 0xfc; }
+  [[nodiscard]] bool same_first_bits(const Ipv6Address& other, unsigned bits) const;
+};
+
+struct MacAddress {
+  std::array<std::uint8_t, 6> bytes{};
+  auto operator<=>(const MacAddress&) const = default;
+  [[nodiscard]] std::string text() const;  // "02:00:00:00:00:01"
+};
+
+}  // namespace clat

@@ -1,0 +1,84 @@
+#include "core/net/prefix.hpp"
+
+#include <array>
+#include <charconv>
+
+namespace clat {
+
+namespace {
+
+// Byte positions of the embedded IPv4 octets, octet 8 stepped over.
+constexpr std::array<std::size_t, 4> positions(unsigned length) {
+  std::array<std::size_t, 4> at{};
+  std::size_t next = length / 8;
+  for (auto& position : at) {
+    if (next == 8) ++next;
+    position = next++;
+  }
+  return at;
+}
+
+bool is_rfc6052_length(unsigned length) {
+  return length == 32 || length == 40 || length == 48 || length == 56 || length == 64 || length == 96;
+}
+
+}  // namespace
+
+Result<Nat64Prefix> Nat64Prefix::make(const Ipv6Address& address, unsigned length) {
+  if (!is_rfc6052_length(length)) {
+    return failure("prefix length /" + std::to_string(length) + " is none of RFC 6052's: 32, 40, 48, 56, 64, 96");
+  }
+  if (length == 96 && address.bytes[8] != 0)
+    return failure("bits 64-71 of a /96 NAT64 prefix must be zero (RFC 6052 §2.2)");
+  for (std::size_t i = length / 8; i < 16; ++i) {
+    if (address.bytes[i] != 0) {
+      Ipv6Address masked = address;
+      for (std::size_t j = length / 8; j < 16; ++j) masked.bytes[j] = 0;
+      const auto suffix = "/" + std::to_string(length);
+      return failure(address.text() + suffix + " has bits set behind the prefix; did you mean " + masked.text() +
+                     suffix + "?");
+    }
+  }
+  if (address.is_multicast() || address.is_link_local() || address.is_unspecified()) {
+    return failure(address.text() + " cannot be a NAT64 prefix");
+  }
+  return Nat64Prefix(address, length);
+}
+
+Result<Nat64Prefix> Nat64Prefix::parse(std::string_view text) {
+  const auto slash = text.find('/');
+  if (slash == std::string_view::npos) return failure("a NAT64 prefix needs a length, like 64:ff9b::/96");
+  const auto address = Ipv6Address::parse(text.substr(0, slash));
+  if (!address) {
+    if (Ipv4Address::parse(text.substr(0, slash))) return failure("a NAT64 prefix is IPv6, like 64:ff9b::/96");
+    return failure("not an IPv6 prefix; expected something like 64:ff9b::/96");
+  }
+  const auto digits = text.substr(slash + 1);
+  unsigned length = 0;
+  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+  if (code != std::errc{} || end != digits.data() + digits.size() || length > 128) {
+    return failure("the prefix length is not a number from 0 to 128");
+  }
+  return make(*address, length);
+}
+
+std::string Nat64Prefix::text() const { return address_.text() + "/" + std::to_string(length_); }
+
+bool Nat64Prefix::contains(const Ipv6Address& address) const { return address_.same_first_bits(address, length_); }
+
+Ipv6Address Nat64Prefix::embed(const Ipv4Address& v4) const {
+  Ipv6Address address = address_;
+  const auto at = positions(length_);
+  for (std::size_t i = 0; i < 4; ++i) address.bytes[at[i]] = v4.bytes[i];
+  return address;
+}
+
+std::optional<Ipv4Address> Nat64Prefix::extract(const Ipv6Address& address) const {
+  if (!contains(address)) return std::nullopt;
+  Ipv4Address v4;
+  const auto at = positions(length_);
+  for (std::size_t i = 0; i < 4; ++i) v4.bytes[i] = address.bytes[at[i]];
+  return v4;
+}
+
+}  // namespace clat

@@ -1,0 +1,112 @@
+// What plan() asks of the edge. A CLAT is made of parts; each part is described whole by its spec, a passive value,
+// so "is it as wanted?" is one comparison.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "bpf/attachment.hpp"
+#include "core/net/address.hpp"
+#include "core/net/prefix.hpp"
+#include "supervisor/plan/facts.hpp"
+
+namespace clat::plan {
+
+// fast: programs on the uplink; the CLAT address is a blackhole to the kernel's own stack.
+// routed: the kernel routes the CLAT address into the tun.
+enum class Leg : std::uint8_t { fast, routed };
+
+// The note in the state directory by which a successor recognises as ours what a killed supervisor left behind.
+// It is written before, and removed after, everything it names.
+struct RecordSpec {
+  std::string uplink;
+  std::string tun;
+  Ipv4Address v4;
+  Ipv6Address v6;
+  Nat64Prefix prefix;
+  bool operator==(const RecordSpec&) const = default;
+};
+struct TunSpec {
+  std::string name;
+  bool adopt = false;  // the device may exist already: it is ours by a record of this boot
+  bool operator==(const TunSpec&) const = default;
+};
+// MTU, the IPv4 /32, up; no IPv6 address generation, loose rp_filter.
+struct SetupSpec {
+  int tun = 0;  // ifindex
+  std::string tun_name;
+  std::string uplink;
+  Ipv4Address v4;
+  std::uint32_t mtu = 0;
+  bool operator==(const SetupSpec&) const = default;
+};
+// The blackhole /128 that keeps the kernel's own stack from answering for the CLAT address.
+struct GuardSpec {
+  Ipv6Address v6;
+  bool operator==(const GuardSpec&) const = default;
+};
+using FastPathSpec = bpf::Attachment;
+// The proxy-neighbour entry (it joins the solicited-node group); on the routed leg also the /128 route into the tun
+// and the sysctls that make the kernel answer.
+struct AnnounceSpec {
+  std::string uplink;
+  int uplink_ifindex = 0;
+  int tun = 0;
+  Ipv6Address v6;
+  Leg leg = Leg::fast;
+  bool operator==(const AnnounceSpec&) const = default;
+};
+struct ChildSpec {
+  std::string uplink;
+  std::string path;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  int tun = 0;
+  Ipv4Address v4;
+  Ipv6Address v6;
+  Nat64Prefix prefix;
+  bool operator==(const ChildSpec&) const = default;
+};
+struct RouteSpec {
+  int tun = 0;
+  Ipv4Address v4;  // preferred source
+  std::uint32_t metric = 0;
+  bool operator==(const RouteSpec&) const = default;
+};
+
+// In the order in which they are made; taken down in reverse.
+enum class Part : std::uint8_t { record, tun, setup, guard, fast_path, announce, child, route };
+using Spec = std::variant<RecordSpec, TunSpec, SetupSpec, GuardSpec, FastPathSpec, AnnounceSpec, ChildSpec, RouteSpec>;
+constexpr std::size_t kParts = std::variant_size_v<Spec>;
+inline Part part_of(const Spec& spec) { return static_cast<Part>(spec.index()); }
+std::string_view name(Part part);
+
+// make: bring it about, also when half or all of it is there already. change: from `before` to `spec` in place.
+// remove: gone afterwards, also when it was gone before. For a child, remove sends SIGTERM and kill SIGKILL.
+// verify: ask the kernel whether it is still there.
+enum class Verb : std::uint8_t { make, change, remove, kill, verify };
+std::string_view name(Verb verb);
+
+struct PartAction {
+  std::string uplink;
+  Verb verb = Verb::make;
+  Spec spec;
+  std::optional<Spec> before;  // with change
+  std::string reason;
+  bool operator==(const PartAction&) const = default;
+};
+// Ask children and maps for their counters; the answer is one HealthCollected.
+struct CollectHealth {
+  bool operator==(const CollectHealth&) const = default;
+};
+struct Exit {
+  bool operator==(const Exit&) const = default;
+};
+using Action = std::variant<PartAction, CollectHealth, Exit>;
+
+}  // namespace clat::plan

@@ -1,0 +1,116 @@
+// Everything that can happen, as values. Each enters through one door, App::handle.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "config/config.hpp"
+#include "core/net/error.hpp"
+#include "supervisor/plan/action.hpp"
+#include "supervisor/plan/facts.hpp"
+
+namespace clat::plan {
+
+struct ConfigLoaded {
+  std::shared_ptr<const config::Config> config;
+  std::string file;
+};
+struct ConfigRejected {
+  std::string file;
+  unsigned line = 0, column = 0;  // 1-based; 0: the file as a whole
+  std::string reason;
+  std::size_t errors = 1;
+};
+// What earlier supervisors of this boot left behind; before the first ConfigLoaded.
+struct RecordsFound {
+  std::vector<RecordSpec> records;
+};
+struct StopRequested {
+  int signal = 0;
+};
+// Leave everything in the kernel to a successor and exit (SIGUSR2).
+struct HandoverRequested {};
+struct DumpRequested {};  // SIGUSR1
+
+struct LinkSeen {
+  Link link;
+};
+struct LinkGone {
+  int ifindex = 0;
+};
+struct Ipv6Seen {
+  int ifindex = 0;
+  Ipv6OnLink address;
+};
+struct Ipv6Gone {
+  int ifindex = 0;
+  Ipv6Address address;
+};
+struct Ipv4Seen {
+  int ifindex = 0;
+  Ipv4Address address;
+};
+struct Ipv4Gone {
+  int ifindex = 0;
+  Ipv4Address address;
+};
+// A whole dump: at start, and after an overrun (then `overrun` is set).
+struct KernelDumped {
+  Kernel kernel;
+  bool overrun = false;
+};
+// Some filter or qdisc of this interface went away: verify.
+struct TrafficControlChanged {
+  int ifindex = 0;
+};
+
+// The one result of each PartAction. `ifindex` answers make tun; `pid` make child; `detail` is for the log: how the
+// fast path is attached ("tcx", "clsact"), or what verify found.
+struct Made {
+  int ifindex = 0;
+  int pid = 0;
+  std::string detail;
+};
+struct Done {
+  std::string uplink;
+  Verb verb = Verb::make;
+  Part part = Part::record;
+  Result<Made> result;  // verify: an error says that, and why, it is not there any more
+};
+
+struct ChildReady {
+  std::string uplink;
+  int pid = 0;
+  std::uint64_t drained = 0;  // packets queued before it was ready, dropped
+};
+struct ChildExited {
+  std::string uplink;
+  int pid = 0;
+  int status = 0;  // exit code
+  int signal = 0;  // 0: exited
+};
+struct ChildOutput {
+  std::string uplink;
+  int pid = 0;
+  std::string line;
+  std::uint64_t suppressed = 0;  // lines dropped by the rate limit before this one
+};
+
+// Name and value of each counter, in the order of the log line.
+using Counters = std::vector<std::pair<std::string, std::uint64_t>>;
+struct HealthCollected {
+  std::map<std::string, Counters> by_uplink;
+};
+struct Tick {};  // the timer that was armed at Plan::wake_at
+
+using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
+                           LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv4Seen, Ipv4Gone, KernelDumped,
+                           TrafficControlChanged, Done, ChildReady, ChildExited, ChildOutput, HealthCollected, Tick>;
+
+}  // namespace clat::plan
