@@ -1,0 +1,103 @@
+// The names of all events, in the order of docs/events.md, which says what each means and what to do.
+// Operators match on these strings: a released name is never changed or given another meaning.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace clat::events {
+
+// clatvisor itself
+inline constexpr std::string_view kSupervisorStarted = "supervisor.started";
+inline constexpr std::string_view kSupervisorAdopted = "supervisor.adopted";
+inline constexpr std::string_view kSupervisorHandover = "supervisor.handover";
+inline constexpr std::string_view kSupervisorStopping = "supervisor.stopping";
+inline constexpr std::string_view kSupervisorStopped = "supervisor.stopped";
+inline constexpr std::string_view kRecordIgnored = "record.ignored";
+
+// configuration
+inline constexpr std::string_view kConfigLoaded = "config.loaded";
+inline constexpr std::string_view kConfigRejected = "config.rejected";
+
+// uplinks
+inline constexpr std::string_view kLinkUp = "link.up";
+inline constexpr std::string_view kLinkDown = "link.down";
+inline constexpr std::string_view kLinkGone = "link.gone";
+
+// one CLAT
+inline constexpr std::string_view kClatWaiting = "clat.waiting";
+inline constexpr std::string_view kClatUp = "clat.up";
+inline constexpr std::string_view kClatDown = "clat.down";
+inline constexpr std::string_view kClatFailed = "clat.failed";
+inline constexpr std::string_view kAddressChosen = "address.chosen";
+inline constexpr std::string_view kAddressRetired = "address.retired";
+inline constexpr std::string_view kForwardingOff = "forwarding.off";
+
+// its clatd
+inline constexpr std::string_view kClatSpawned = "clat.spawned";
+inline constexpr std::string_view kClatReady = "clat.ready";
+inline constexpr std::string_view kClatExited = "clat.exited";
+inline constexpr std::string_view kClatBackoff = "clat.backoff";
+inline constexpr std::string_view kClatFlapping = "clat.flapping";
+inline constexpr std::string_view kChildOutput = "child.output";
+
+// its fast path
+inline constexpr std::string_view kFastpathAttached = "fastpath.attached";
+inline constexpr std::string_view kFastpathLost = "fastpath.lost";
+inline constexpr std::string_view kFastpathRestored = "fastpath.restored";
+inline constexpr std::string_view kFastpathUnavailable = "fastpath.unavailable";
+
+// the kernel's notifications
+inline constexpr std::string_view kNetlinkOverrun = "netlink.overrun";
+inline constexpr std::string_view kNetlinkResynced = "netlink.resynced";
+
+// numbers, dumps, and the log itself
+inline constexpr std::string_view kHealth = "health";
+inline constexpr std::string_view kStateDump = "state.dump";
+inline constexpr std::string_view kLogDropped = "log.dropped";
+
+// what clatvisor does, step by step
+inline constexpr std::string_view kActionFailed = "action.failed";
+inline constexpr std::string_view kActionDone = "action.done";
+inline constexpr std::string_view kLibraryMessage = "library.message";
+
+inline constexpr std::array kAll = {
+    kSupervisorStarted,
+    kSupervisorAdopted,
+    kSupervisorHandover,
+    kSupervisorStopping,
+    kSupervisorStopped,
+    kRecordIgnored,
+    kConfigLoaded,
+    kConfigRejected,
+    kLinkUp,
+    kLinkDown,
+    kLinkGone,
+    kClatWaiting,
+    kClatUp,
+    kClatDown,
+    kClatFailed,
+    kAddressChosen,
+    kAddressRetired,
+    kForwardingOff,
+    kClatSpawned,
+    kClatReady,
+    kClatExited,
+    kClatBackoff,
+    kClatFlapping,
+    kChildOutput,
+    kFastpathAttached,
+    kFastpathLost,
+    kFastpathRestored,
+    kFastpathUnavailable,
+    kNetlinkOverrun,
+    kNetlinkResynced,
+    kHealth,
+    kStateDump,
+    kLogDropped,
+    kActionFailed,
+    kActionDone,
+    kLibraryMessage,
+};
+
+}  // namespace clat::events
