@@ -1,0 +1,45 @@
+// What became of a packet.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace clat::xlat {
+
+enum class Verdict : std::uint8_t {
+  translated,
+
+  // The packet is not what its headers say.
+  truncated,            // shorter than its fixed header
+  bad_version,          // neither 4 nor 6
+  bad_header_length,    // IHL below 5 or beyond the packet
+  bad_length,           // Total or Payload Length beyond the packet, a jumbogram, or a result above 64 KiB
+  bad_header_checksum,  // IPv4 header checksum
+  bad_transport,        // TCP, UDP or ICMP header cut short, or a lying UDP length
+  bad_offload,          // virtio_net_hdr that does not fit the packet
+
+  // Its addresses are none we translate.
+  not_from_clat,       // IPv4 source is not the CLAT's
+  not_to_clat,         // IPv6 destination is not the CLAT's
+  outside_prefix,      // IPv6 source is not in the NAT64 prefix
+  bad_address,         // peer is multicast, broadcast, loopback, link-local, 0/8
+  private_in_wkp,      // private IPv4 address with the Well-Known Prefix (RFC 6052 §3.1)
+  hairpin,             // peer is the CLAT's own IPv4 address
+  hop_limit_exceeded,  // would leave with 0
+
+  // RFC 7915 says drop, or it is not translated yet.
+  fragment,
+  ipv4_options,
+  extension_header,
+  icmp_error,
+  icmp_type,  // has no counterpart (RFC 7915 §4.2, §5.2)
+  protocol,
+};
+
+constexpr std::size_t kVerdictCount = static_cast<std::size_t>(Verdict::protocol) + 1;
+
+// "hop-limit-exceeded": stable, used in logs and metrics.
+std::string_view name(Verdict verdict);
+
+}  // namespace clat::xlat

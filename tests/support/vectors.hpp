@@ -1,0 +1,58 @@
+// The conformance table: packets, and what RFC 7915 makes of them. The userspace translator and the BPF programs are
+// both held against it. Expected bytes are built from the RFC's text by tests/support/packet.hpp, never by core/xlat.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/net/address.hpp"
+#include "core/net/prefix.hpp"
+#include "core/xlat/verdict.hpp"
+#include "core/xlat/vnet.hpp"
+#include "tests/support/packet.hpp"
+
+namespace clat::test {
+
+enum class Direction : std::uint8_t { to_ipv6, to_ipv4 };
+
+// What the BPF programs must do with it. A vector that says `either` allows punting too, and dropping when the verdict
+// is a drop; it never allows another translation than the expected one.
+enum class FastPath : std::uint8_t {
+  translates,  // gives the expected packet
+  punts,       // hands the packet to clatd, unchanged
+  passes,      // not for the CLAT address: leaves it to the host, unchanged
+  either,
+};
+
+struct Clat {
+  Ipv4Address v4;
+  Ipv6Address v6;
+  Nat64Prefix prefix;
+};
+
+struct Vector {
+  std::string id;           // row of the conformance checklist, like "A2"; more rows may share a letter and number
+  std::string description;  // unique together with the id
+  Direction direction = Direction::to_ipv6;
+  Clat clat;
+  Bytes input;  // from the IP header on
+  xlat::VnetHeader vnet = {};
+  xlat::Verdict verdict = xlat::Verdict::translated;
+  Bytes expected = {};  // empty when dropped
+  xlat::VnetHeader expected_vnet = {};
+  FastPath fast_path = FastPath::translates;
+  // The Identification of an expected IPv4 packet is the translator's choice (RFC 7915 §5.1).
+  bool any_identification = false;
+};
+
+const std::vector<Vector>& vectors();
+
+// Empty when `actual` is the expected packet, else both in hex. Where any Identification will do, that field is not
+// compared, and the header checksum must be right for the one chosen.
+std::string mismatch(const Vector& vector, std::span<const std::uint8_t> actual);
+
+// Letters, digits and underscores: usable as the name of a parameterized test.
+std::string test_name(const Vector& vector);
+
+}  // namespace clat::test

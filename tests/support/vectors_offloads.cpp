@@ -1,0 +1,91 @@
+// Checklist D8: super-packets and unfinished checksums, kept so across the translation.
+#include "tests/support/vector_parts.hpp"
+
+namespace clat::test {
+
+using xlat::Verdict;
+using xlat::VnetHeader;
+
+namespace {
+
+struct Offload {
+  std::uint8_t type4, type6;
+  std::uint16_t segment_size;
+  std::uint16_t checksum_offset;
+  std::uint16_t header_length4 = 0;  // 0: unset
+};
+
+VnetHeader on_ipv4(const Offload& o) {
+  return {VnetHeader::kNeedsChecksum, o.type4, o.header_length4, o.segment_size, 20, o.checksum_offset};
+}
+VnetHeader on_ipv6(const Offload& o) {
+  const auto length = static_cast<std::uint16_t>(o.header_length4 == 0 ? 0 : o.header_length4 + 20);
+  return {VnetHeader::kNeedsChecksum, o.type6, length, o.segment_size, 40, o.checksum_offset};
+}
+
+void add_both(std::vector<Vector>& table, const std::string& description, const Scene& scene, const Segment& segment,
+              const Offload& offload, bool df) {
+  auto four_out = out4(scene);
+  four_out.df = df;
+  auto out =
+      to_ipv6("D8", description + " out " + scene.name, scene, packet(four_out, segment), packet(out6(scene), segment));
+  out.vnet = on_ipv4(offload);
+  out.expected_vnet = on_ipv6(offload);
+  table.push_back(out);
+
+  auto four_in = in4(scene);
+  four_in.df = df;
+  auto in =
+      to_ipv4("D8", description + " in " + scene.name, scene, packet(in6(scene), segment), packet(four_in, segment));
+  in.vnet = on_ipv6(offload);
+  in.expected_vnet = on_ipv4(offload);
+  table.push_back(in);
+}
+
+void add_misfits(std::vector<Vector>& table) {
+  const Scene& s = neutral();
+  const auto bad6 = [&](const char* description, const Segment& segment, const VnetHeader& vnet) {
+    auto vector = drop6("D8", description, s, packet(out4(s), segment), Verdict::bad_offload);
+    vector.vnet = vnet;
+    table.push_back(vector);
+  };
+  bad6("tcp6 segmentation on ipv4", tcp(counting(3000), Sum::partial), {1, 4, 0, 1400, 20, 16});
+  bad6("tcp segmentation on udp", udp(counting(3000), Sum::partial), {1, 1, 0, 1400, 20, 6});
+  bad6("udp segmentation on tcp", tcp(counting(3000), Sum::partial), {1, 5, 0, 1400, 20, 16});
+  bad6("segment size 0", tcp(counting(3000), Sum::partial), {1, 1, 0, 0, 20, 16});
+  bad6("unknown segmentation", tcp(counting(3000), Sum::partial), {1, 2, 0, 1400, 20, 16});
+  bad6("checksum field beyond the packet", tcp(counting(30), Sum::partial), {1, 0, 0, 0, 60, 16});
+  bad6("checksum start inside the ip header", tcp(counting(30), Sum::partial), {1, 0, 0, 0, 10, 16});
+  bad6("checksum offset of another protocol", tcp(counting(30), Sum::partial), {1, 0, 0, 0, 20, 6});
+  auto vector = drop4("D8", "tcp4 segmentation on ipv6", s, packet(in6(s), tcp(counting(3000), Sum::partial)),
+                      Verdict::bad_offload);
+  vector.vnet = {1, 1, 0, 1400, 40, 16};
+  table.push_back(vector);
+}
+
+}  // namespace
+
+void add_offloads(std::vector<Vector>& table) {
+  for (const auto* scene : {&neutral(), &operators96(), &scenes()[4]}) {
+    add_both(table, "tcp with partial checksum", *scene, tcp(counting(100), Sum::partial), {0, 0, 0, 16}, false);
+    add_both(table, "tcp syn with partial checksum and header length", *scene, tcp({}, Sum::partial, {}, 2),
+             {0, 0, 0, 16, 40}, false);
+    add_both(table, "udp with partial checksum", *scene, udp(counting(100), Sum::partial), {0, 0, 0, 6}, false);
+    add_both(table, "tcp super-packet", *scene, tcp(counting(8000), Sum::partial), {1, 4, 1400, 16}, true);
+    add_both(table, "tcp super-packet with header length", *scene, tcp(counting(8000), Sum::partial),
+             {1, 4, 1400, 16, 40}, true);
+    add_both(table, "tcp super-packet with ecn", *scene, tcp(counting(8000), Sum::partial, {}, 0x90),
+             {0x81, 0x84, 1400, 16}, true);
+    add_both(table, "udp super-packet", *scene, udp(counting(5000), Sum::partial), {5, 5, 1400, 6}, true);
+    // RFC 7915 §5.1 looks at what goes over the wire: headers and one segment. 40 + 1220 = 1260.
+    add_both(table, "tcp super-packet of segments that make 1260", *scene, tcp(counting(8000), Sum::partial),
+             {1, 4, 1220, 16}, false);
+    add_both(table, "tcp super-packet of segments that make 1261", *scene, tcp(counting(8000), Sum::partial),
+             {1, 4, 1221, 16}, true);
+    add_both(table, "tcp super-packet as long as can be", *scene, tcp(counting(65535 - 40), Sum::partial),
+             {1, 4, 1400, 16}, true);
+  }
+  add_misfits(table);
+}
+
+}  // namespace clat::test
