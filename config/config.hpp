@@ -20,16 +20,16 @@ enum class LogLevel { debug, info, warn, error };
 enum class LogFormat { logfmt, json };
 
 struct Interface {
-  std::string name;  // of the uplink; "v4-" + name fits IFNAMSIZ
+  std::string name{};  // of the uplink; "v4-" + name fits IFNAMSIZ
   Nat64Prefix nat64_prefix;
-  std::optional<Ipv4Address> ipv4_address;  // none: first free of Config::ipv4_pool
-  std::optional<Ipv6Address> ipv6_address;  // none: random and checksum-neutral in the uplink's /64
-  std::optional<std::uint32_t> mtu;         // IPv6 MTU towards the NAT64, bytes; none: the uplink's
+  std::optional<Ipv4Address> ipv4_address{};  // none: first free of Config::ipv4_pool
+  std::optional<Ipv6Address> ipv6_address{};  // none: random and checksum-neutral in the uplink's /64
+  std::optional<std::uint32_t> mtu{};         // IPv6 MTU towards the NAT64, bytes; none: the uplink's
   FastPathMode fast_path = FastPathMode::automatic;
-  std::optional<std::uint32_t> route_metric;  // none: no default route
+  std::optional<std::uint32_t> route_metric{};  // none: no default route
   std::uint32_t mark = 0;
   std::uint32_t net_id = 0;
-  std::optional<std::uint32_t> lowest_ipv6_mtu;  // RFC 7915 §4.1; none: the uplink's MTU
+  std::optional<std::uint32_t> lowest_ipv6_mtu{};  // RFC 7915 §4.1; none: the uplink's MTU
 
   bool operator==(const Interface&) const = default;
 };
@@ -46,11 +46,11 @@ struct Restart {
 };
 
 struct Clatd {
-  std::string path;  // absolute, executable when the config was read
+  std::string path{};  // absolute, executable when the config was read
   std::string user = "nobody";
   std::uint32_t uid = 65534;  // of `user`, looked up when the config was read
   std::uint32_t gid = 65534;
-  Restart restart;
+  Restart restart{};
   milliseconds stop_timeout{5'000};
 
   bool operator==(const Clatd&) const = default;
@@ -66,9 +66,9 @@ struct Log {
 };
 
 struct Config {
-  std::vector<Interface> interfaces;  // in file order, names unique
-  Clatd clatd;
-  Log log;
+  std::vector<Interface> interfaces{};  // in file order, names unique
+  Clatd clatd{};
+  Log log{};
   Ipv4Pool ipv4_pool = Ipv4Pool::service_continuity();
   milliseconds audit_interval{5'000};
   std::uint32_t icmp_rate_per_second = 100;

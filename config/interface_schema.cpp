@@ -1,0 +1,198 @@
+#include <functional>
+#include <limits>
+#include <unordered_map>
+
+#include "config/scalar.hpp"
+#include "config/schema.hpp"
+#include "core/net/mtu.hpp"
+
+namespace clat::config {
+
+namespace {
+
+constexpr std::uint32_t kFirstMetric = 2048;
+constexpr std::uint32_t kLargestMtu = 65'535;
+
+// An interface while it is read, with the places that a comparison with others must name.
+struct Draft {
+  Place name;
+  std::optional<Nat64Prefix> prefix{};
+  bool metric_given = false;
+  Place metric_place{}, ipv4_place{}, ipv6_place{};
+  Interface values;
+};
+
+Result<std::uint32_t> mtu(std::string_view text) { return whole_number(text, kIpv6MinimumMtu, kLargestMtu, "auto"); }
+
+Result<std::uint32_t> any_number(std::string_view text) {
+  return whole_number(text, 0, std::numeric_limits<std::uint32_t>::max());
+}
+
+constexpr std::array<Key<Draft>, 1> kRouteKeys{{
+    {"metric",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       draft.metric_given = reader.take(entry, draft.values.route_metric, any_number);
+       draft.metric_place = entry.value.place;
+     }},
+}};
+
+void read_default_route(Reader& reader, const Entry& entry, Draft& draft) {
+  const Node& value = entry.value;
+  if (value.kind == Node::Kind::mapping) {
+    reader.take_keys(value, kRouteKeys, draft);
+  } else if (value.kind == Node::Kind::scalar && value.text == "false") {
+    draft.values.route_metric.reset();
+  } else if (value.kind == Node::Kind::sequence) {
+    reader.fail(entry, "a list is not false or {metric: NUMBER}");
+  } else if (reader.is_filled(entry, Node::Kind::scalar)) {
+    reader.fail(entry, quoted(value.text) + " is not false or {metric: NUMBER}");
+  }
+}
+
+constexpr std::array<Key<Draft>, 10> kInterfaceKeys{{
+    {"nat64-prefix",
+     [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.prefix, nat64_prefix); }},
+    {"ipv4-address",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       draft.ipv4_place = entry.value.place;
+       reader.take_unless_auto(entry, draft.values.ipv4_address, clat_ipv4_address);
+     }},
+    {"ipv6-address",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       draft.ipv6_place = entry.value.place;
+       reader.take_unless_auto(entry, draft.values.ipv6_address, clat_ipv6_address);
+     }},
+    {"mtu",
+     [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_unless_auto(entry, draft.values.mtu, mtu); }},
+    {"fast-path",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       constexpr std::array<std::pair<std::string_view, FastPathMode>, 3> kModes{
+           {{"auto", FastPathMode::automatic}, {"off", FastPathMode::off}, {"required", FastPathMode::required}}};
+       reader.take(entry, draft.values.fast_path, [&](auto text) { return choice(text, kModes); });
+     }},
+    {"default-route", read_default_route},
+    {"mark",
+     [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.mark, hex_or_decimal); }},
+    {"net-id",
+     [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.net_id, any_number); }},
+    {"queues",
+     [](Reader& reader, const Entry& entry, Draft&) {
+       std::uint32_t queues = 1;
+       if (reader.take(entry, queues, [](auto text) { return whole_number(text, 1, 256); }) && queues != 1) {
+         reader.fail(entry, "more than 1 is not supported yet");
+       }
+     }},
+    {"lowest-ipv6-mtu", [](Reader& reader, const Entry& entry,
+                           Draft& draft) { reader.take_unless_auto(entry, draft.values.lowest_ipv6_mtu, mtu); }},
+}};
+
+constexpr std::array<std::string_view, 6> kReserved{"when", "ipv4-source", "ipv6-source", "table", "on-up", "on-down"};
+
+// Takes the place of a prefix that is missing or wrong while the rest of its interface is checked.
+const Nat64Prefix& no_prefix() {
+  static const Nat64Prefix prefix = Nat64Prefix::parse("64:ff9b::/96").value();
+  return prefix;
+}
+
+Draft read_interface(const Entry& entry, std::uint32_t position, Reader& reader) {
+  if (const auto name = interface_name(entry.key); !name) reader.fail(entry.place, name.error().what);
+
+  Interface values{.name = entry.key, .nat64_prefix = no_prefix(), .route_metric = kFirstMetric + position};
+  Draft draft{.name = entry.place, .values = std::move(values)};
+  if (!reader.is_filled(entry, Node::Kind::mapping)) return draft;
+  reader.take_keys(entry.value, kInterfaceKeys, draft, kReserved);
+
+  if (!has_or_means(entry.value, "nat64-prefix")) {
+    reader.fail(entry.place, "interface " + quoted(entry.key) + " needs a nat64-prefix");
+  }
+  if (draft.prefix) draft.values.nat64_prefix = *draft.prefix;
+  const auto& ipv6 = draft.values.ipv6_address;
+  if (draft.prefix && ipv6 && draft.prefix->contains(*ipv6)) {
+    reader.fail(draft.ipv6_place, "ipv6-address: " + ipv6->text() + " lies in the interface's NAT64 prefix");
+  }
+  return draft;
+}
+
+// Two interfaces that hold the same value of something that only one can have.
+template <class Value, class PlaceOf, class Refuse>
+void refuse_twins(const std::vector<Draft>& drafts, Value value, PlaceOf place_of, Refuse refuse) {
+  std::unordered_map<std::string, const Draft*> holders;
+  for (const Draft& draft : drafts) {
+    const std::optional<std::string> text = value(draft.values);
+    if (!text) continue;
+    const auto [holder, is_first] = holders.try_emplace(*text, &draft);
+    if (!is_first)
+      refuse(*text, *holder->second, std::invoke(place_of, *holder->second), draft, std::invoke(place_of, draft));
+  }
+}
+
+std::string whose(const Draft& draft, const Place& place) {
+  return quoted(draft.values.name) + " in line " + std::to_string(place.line);
+}
+
+void refuse_equal_addresses(const std::vector<Draft>& drafts, Reader& reader) {
+  const auto text = [](const auto& address) -> std::optional<std::string> {
+    return address ? std::optional(address->text()) : std::nullopt;
+  };
+  const auto refuse_as = [&](const std::string& key) {
+    return [&reader, key](const std::string& address, const Draft& holder, const Place& there, const Draft&,
+                          const Place& here) {
+      reader.fail(here, key + ": " + address + " is already that of " + whose(holder, there));
+    };
+  };
+  refuse_twins(
+      drafts, [&](const Interface& values) { return text(values.ipv4_address); }, &Draft::ipv4_place,
+      refuse_as("ipv4-address"));
+  refuse_twins(
+      drafts, [&](const Interface& values) { return text(values.ipv6_address); }, &Draft::ipv6_place,
+      refuse_as("ipv6-address"));
+}
+
+// Two IPv4 default routes with one metric: the kernel takes only the first. The place shown is one that can be changed.
+void refuse_equal_metrics(const std::vector<Draft>& drafts, Reader& reader) {
+  const auto metric = [](const Interface& values) -> std::optional<std::string> {
+    return values.route_metric ? std::optional(std::to_string(*values.route_metric)) : std::nullopt;
+  };
+  const auto place = [](const Draft& draft) { return draft.metric_given ? draft.metric_place : draft.name; };
+  refuse_twins(drafts, metric, place,
+               [&](const std::string& value, const Draft& first, const Place& first_place, const Draft& second,
+                   const Place& second_place) {
+                 const bool at_second = second.metric_given;
+                 const Draft& other = at_second ? first : second;
+                 reader.fail(at_second ? second_place : first_place,
+                             "metric: " + value + " is already that of " +
+                                 whose(other, at_second ? first_place : second_place) +
+                                 (other.metric_given ? "" : ", which has it by its position"));
+               });
+}
+
+void refuse_tun_names(const std::vector<Draft>& drafts, Reader& reader) {
+  std::unordered_map<std::string, const Draft*> owners;
+  for (const Draft& draft : drafts) owners.emplace(tun_name(draft.values.name), &draft);
+  for (const Draft& draft : drafts) {
+    const auto owner = owners.find(draft.values.name);
+    if (owner == owners.end()) continue;
+    reader.fail(draft.name, "interface " + quoted(draft.values.name) + " is the tun of " +
+                                whose(*owner->second, owner->second->name));
+  }
+}
+
+}  // namespace
+
+std::vector<Interface> read_interfaces(const Node& mapping, Reader& reader) {
+  std::vector<Draft> drafts;
+  drafts.reserve(mapping.entries.size());
+  for (const Entry& entry : mapping.entries) {
+    drafts.push_back(read_interface(entry, static_cast<std::uint32_t>(drafts.size()), reader));
+  }
+  refuse_equal_addresses(drafts, reader);
+  refuse_equal_metrics(drafts, reader);
+  refuse_tun_names(drafts, reader);
+
+  std::vector<Interface> interfaces;
+  interfaces.reserve(drafts.size());
+  for (Draft& draft : drafts) interfaces.push_back(std::move(draft.values));
+  return interfaces;
+}
+
+}  // namespace clat::config

@@ -1,0 +1,219 @@
+#include "config/schema.hpp"
+
+#include <sys/un.h>
+
+#include "config/scalar.hpp"
+
+namespace clat::config {
+
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr std::uint32_t kFastestIcmpRate = 1'000'000;
+constexpr double kLargestFactor = 100;
+
+// A mapping while it is read, with what is checked only when all of it is known.
+struct RestartDraft {
+  Restart values;
+  Place max;
+};
+struct ClatdDraft {
+  Clatd values;
+  Place path, user;
+  RestartDraft restart;
+};
+struct Draft {
+  std::vector<Interface> interfaces;
+  ClatdDraft clatd;
+  Config values;
+};
+
+auto between(milliseconds min, milliseconds max) {
+  return [=](std::string_view text) { return duration(text, min, max); };
+}
+
+auto number_between(double min, double max) {
+  return [=](std::string_view text) { return decimal(text, min, max); };
+}
+
+constexpr std::array<Key<RestartDraft>, 5> kRestartKeys{{
+    {"initial",
+     [](Reader& reader, const Entry& entry, RestartDraft& draft) {
+       draft.max = std::max(draft.max, entry.value.place);
+       reader.take(entry, draft.values.initial, between(milliseconds(1), hours(1)));
+     }},
+    {"max",
+     [](Reader& reader, const Entry& entry, RestartDraft& draft) {
+       draft.max = std::max(draft.max, entry.value.place);
+       reader.take(entry, draft.values.max, between(milliseconds(1), hours(24)));
+     }},
+    {"factor", [](Reader& reader, const Entry& entry,
+                  RestartDraft& draft) { reader.take(entry, draft.values.factor, number_between(1, kLargestFactor)); }},
+    {"jitter", [](Reader& reader, const Entry& entry,
+                  RestartDraft& draft) { reader.take(entry, draft.values.jitter, number_between(0, 1)); }},
+    {"stable-after",
+     [](Reader& reader, const Entry& entry, RestartDraft& draft) {
+       reader.take(entry, draft.values.stable_after, between(milliseconds(1), hours(24)));
+     }},
+}};
+
+void read_restart(Reader& reader, const Entry& entry, ClatdDraft& draft) {
+  RestartDraft& restart = draft.restart;
+  reader.take_mapping(entry, kRestartKeys, restart);
+  if (restart.values.max < restart.values.initial) {
+    reader.fail(restart.max, "restart: max " + text_of(restart.values.max) + " is less than initial " +
+                                 text_of(restart.values.initial));
+  }
+  draft.values.restart = restart.values;
+}
+
+Result<> dialect(std::string_view text) {
+  if (text == "native") return {};
+  if (text == "aosp" || text == "aosp-2019") return failure(quoted(text) + " is not supported yet; use native");
+  return failure(quoted(text) + " is not native");
+}
+
+constexpr std::array<Key<ClatdDraft>, 5> kClatdKeys{{
+    {"path",
+     [](Reader& reader, const Entry& entry, ClatdDraft& draft) {
+       draft.path = entry.value.place;
+       if (!reader.is_filled(entry, Node::Kind::scalar) || entry.value.text == "auto") return;
+       if (!reader.take(entry, draft.values.path, absolute_path)) return;
+       if (!reader.surroundings().is_executable(draft.values.path)) {
+         reader.fail(entry, quoted(draft.values.path) + " is not an executable file");
+       }
+     }},
+    {"dialect",
+     [](Reader& reader, const Entry& entry, ClatdDraft&) {
+       if (!reader.is_filled(entry, Node::Kind::scalar)) return;
+       if (const auto known = dialect(entry.value.text); !known) reader.fail(entry, known.error().what);
+     }},
+    {"user",
+     [](Reader& reader, const Entry& entry, ClatdDraft& draft) {
+       draft.user = entry.value.place;
+       reader.take(entry, draft.values.user, [](std::string_view text) { return Result<std::string>(text); });
+     }},
+    {"restart", read_restart},
+    {"stop-timeout",
+     [](Reader& reader, const Entry& entry, ClatdDraft& draft) {
+       reader.take(entry, draft.values.stop_timeout, between(milliseconds(1), minutes(10)));
+     }},
+}};
+
+constexpr std::array<Key<Log>, 4> kLogKeys{{
+    {"level",
+     [](Reader& reader, const Entry& entry, Log& log) {
+       constexpr std::array<std::pair<std::string_view, LogLevel>, 4> kLevels{{{"debug", LogLevel::debug},
+                                                                               {"info", LogLevel::info},
+                                                                               {"warn", LogLevel::warn},
+                                                                               {"error", LogLevel::error}}};
+       reader.take(entry, log.level, [&](auto text) { return choice(text, kLevels); });
+     }},
+    {"format",
+     [](Reader& reader, const Entry& entry, Log& log) {
+       constexpr std::array<std::pair<std::string_view, LogFormat>, 2> kFormats{
+           {{"logfmt", LogFormat::logfmt}, {"json", LogFormat::json}}};
+       reader.take(entry, log.format, [&](auto text) { return choice(text, kFormats); });
+     }},
+    {"target",
+     [](Reader& reader, const Entry& entry, Log& log) {
+       reader.take(entry, log.target, [](std::string_view text) -> Result<std::string> {
+         if (text == "stderr" || text == "syslog") return std::string(text);
+         if (!text.starts_with('/')) return failure(quoted(text) + " is not stderr, syslog or an absolute path");
+         return absolute_path(text);
+       });
+     }},
+    {"health-interval",
+     [](Reader& reader, const Entry& entry, Log& log) {
+       reader.take(entry, log.health_interval, between(milliseconds(10), hours(24)));
+     }},
+}};
+
+Result<std::string> socket_path(std::string_view text) {
+  constexpr auto kLongest = sizeof(sockaddr_un::sun_path) - 1;
+  if (text.size() > kLongest) {
+    return failure("the path of a socket is at most " + std::to_string(kLongest) + " bytes long");
+  }
+  return absolute_path(text);
+}
+
+constexpr std::array<Key<Draft>, 9> kTopKeys{{
+    {"interfaces",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       if (!reader.is_filled(entry, Node::Kind::mapping)) return;
+       if (entry.value.entries.empty()) reader.fail(entry, "at least one is needed");
+       draft.interfaces = read_interfaces(entry.value, reader);
+     }},
+    {"clatd",
+     [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_mapping(entry, kClatdKeys, draft.clatd); }},
+    {"log",
+     [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_mapping(entry, kLogKeys, draft.values.log); }},
+    {"ipv4-pool",
+     [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.ipv4_pool, ipv4_pool); }},
+    {"audit-interval",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       reader.take(entry, draft.values.audit_interval, between(milliseconds(10), hours(1)));
+     }},
+    {"icmp-rate",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       reader.take(entry, draft.values.icmp_rate_per_second,
+                   [](auto text) { return rate_per_second(text, kFastestIcmpRate); });
+     }},
+    {"control-socket", [](Reader& reader, const Entry& entry,
+                          Draft& draft) { reader.take(entry, draft.values.control_socket, socket_path); }},
+    {"state-dir", [](Reader& reader, const Entry& entry,
+                     Draft& draft) { reader.take(entry, draft.values.state_dir, absolute_path); }},
+    {"bpf-dir",
+     [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.bpf_dir, absolute_path); }},
+}};
+
+constexpr std::array<std::string_view, 3> kReserved{"defaults", "lan", "dns"};
+
+// clatd and its user must be there also when the file does not name them; the place is then that of the whole file.
+void look_around(ClatdDraft& draft, Reader& reader) {
+  const Surroundings& here = reader.surroundings();
+  if (draft.values.path.empty()) {
+    const auto found = std::ranges::find_if(here.clatd_paths, here.is_executable);
+    if (found != here.clatd_paths.end()) {
+      draft.values.path = *found;
+    } else {
+      std::string places;
+      for (const auto& path : here.clatd_paths) places.append(places.empty() ? "" : " or ").append(quoted(path));
+      reader.fail(draft.path, "path: clatd not found" + (places.empty() ? places : " at " + places) +
+                                  "; name it as clatd: {path: /...}");
+    }
+  }
+  const auto account = here.find_user(draft.values.user);
+  if (!account) {
+    reader.fail(draft.user, "user: there is no user " + quoted(draft.values.user));
+  } else if (account->uid == 0) {
+    reader.fail(draft.user, "user: clatd must not run as root");
+  } else {
+    draft.values.uid = account->uid;
+    draft.values.gid = account->gid;
+  }
+}
+
+}  // namespace
+
+Config read_config(const Node& root, Reader& reader) {
+  Draft draft;
+  if (root.kind == Node::Kind::broken) return {};
+  if (root.kind != Node::Kind::mapping) {
+    reader.fail(root.place, "a config consists of keys and values, but here is " + std::string(describe(root.kind)));
+    return {};
+  }
+  reader.take_keys(root, kTopKeys, draft, kReserved);
+  if (!has_or_means(root, "interfaces")) reader.fail(Place{}, "no interfaces: at least one is needed");
+  look_around(draft.clatd, reader);
+
+  Config config = std::move(draft.values);
+  config.interfaces = std::move(draft.interfaces);
+  config.clatd = std::move(draft.clatd.values);
+  return config;
+}
+
+}  // namespace clat::config

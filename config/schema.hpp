@@ -1,0 +1,16 @@
+// What the keys mean (docs/config.md lists them).
+#pragma once
+
+#include "config/config.hpp"
+#include "config/reader.hpp"
+#include "config/tree.hpp"
+
+namespace clat::config {
+
+// The value is of use only if the reader made no finding.
+Config read_config(const Node& root, Reader& reader);
+
+// The part below `interfaces`.
+std::vector<Interface> read_interfaces(const Node& mapping, Reader& reader);
+
+}  // namespace clat::config

@@ -1,0 +1,28 @@
+// What the config is checked against on this machine, passed in so that parsing has no effects of its own.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace clat::config {
+
+struct Account {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  bool operator==(const Account&) const = default;
+};
+
+struct Surroundings {
+  std::vector<std::string> clatd_paths;                        // where `clatd: {path: auto}` looks, in order
+  std::function<bool(const std::string& path)> is_executable;  // a regular file that may be executed
+  std::function<std::optional<Account>(const std::string& user)> find_user;
+};
+
+// Those of this process: clatd beside its own executable, then in ../libexec/clatvisor from there.
+Surroundings make_surroundings();
+
+}  // namespace clat::config
