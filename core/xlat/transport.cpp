@@ -1,0 +1,119 @@
+#include "core/xlat/transport.hpp"
+
+namespace clat::xlat {
+
+namespace {
+
+constexpr std::uint8_t kEchoRequest4 = 8, kEchoReply4 = 0, kEchoRequest6 = 128, kEchoReply6 = 129;
+
+// One's complement zero in either form changes nothing, and must leave the field as it is: 0xffff and 0x0000 are not
+// the same to UDP.
+bool is_neutral(std::uint16_t delta) { return delta == 0 || delta == 0xffff; }
+
+// RFC 1624 §3. Wrong checksums stay wrong by the same difference.
+void add_to_checksum(std::uint8_t* field, std::uint16_t delta, ChecksumState state) {
+  if (is_neutral(delta)) return;
+  const auto old = load<std::uint16_t>(field);
+  if (state == ChecksumState::partial) {
+    store(field, fold(Sum{old} + delta));  // a sum, not its complement
+  } else {
+    store(field, complement(fold(Sum{complement(old)} + delta)));
+  }
+}
+
+Verdict judge_udp(const Transport& udp) {
+  if (udp.size < 8) return Verdict::bad_transport;
+  const std::size_t length = load_be16(udp.data + 4);
+  // A super-packet's length field may be that of a segment, of the whole, or 0.
+  if (udp.offload.segments > 1) return Verdict::translated;
+  return length < 8 || length > udp.size ? Verdict::bad_transport : Verdict::translated;
+}
+
+Verdict judge_icmp(Direction direction, const Transport& icmp) {
+  if (icmp.size < 8) return Verdict::bad_transport;
+  const std::uint8_t type = icmp.data[0];
+  if (direction == Direction::to_ipv6) {
+    if (type == kEchoRequest4 || type == kEchoReply4) return Verdict::translated;
+    return type == 3 || type == 11 || type == 12 ? Verdict::icmp_error : Verdict::icmp_type;
+  }
+  if (type == kEchoRequest6 || type == kEchoReply6) return Verdict::translated;
+  return type >= 1 && type <= 4 ? Verdict::icmp_error : Verdict::icmp_type;
+}
+
+// RFC 7915 §4.5 wants the checksum that IPv6 does not do without (RFC 8200 §8.1).
+void compute_udp(const Transport& udp, const AddressChange& addresses) {
+  const std::size_t length = load_be16(udp.data + 4);
+  Sum sum = addresses.after + big_endian(static_cast<std::uint16_t>(length)) + big_endian<std::uint16_t>(kUdp);
+  if (udp.offload.checksum == ChecksumState::inner && udp.inner_checksum_field + 2 <= length) {
+    // Once finished, the inner packet from its checksum_start on sums to the complement of what stands in its field.
+    sum += sum_bytes(udp.data, udp.inner_checksum_start) +
+           complement(load<std::uint16_t>(udp.data + udp.inner_checksum_field));
+  } else {
+    sum += sum_bytes(udp.data, length);
+  }
+  const auto checksum = complement(fold(sum));
+  store<std::uint16_t>(udp.data + 6, checksum == 0 ? 0xffff : checksum);
+}
+
+void rewrite_udp(Direction direction, const Transport& udp, const AddressChange& addresses) {
+  std::uint8_t* field = udp.data + 6;
+  if (udp.offload.checksum == ChecksumState::partial) {
+    add_to_checksum(field, addresses.delta(), ChecksumState::partial);
+    return;
+  }
+  if (load<std::uint16_t>(field) == 0) {
+    // To IPv4, 0 says the same: the sender wants no checksum (RFC 6935).
+    if (direction == Direction::to_ipv6) compute_udp(udp, addresses);
+    return;
+  }
+  add_to_checksum(field, addresses.delta(), ChecksumState::whole);
+  if (load<std::uint16_t>(field) == 0) store<std::uint16_t>(field, 0xffff);
+}
+
+// ICMPv6 sums a pseudo-header (RFC 4443 §2.3), ICMPv4 none.
+std::uint8_t rewrite_echo(Direction direction, const Transport& icmp, const AddressChange& addresses) {
+  const bool to_ipv6 = direction == Direction::to_ipv6;
+  const bool request = icmp.data[0] == (to_ipv6 ? kEchoRequest4 : kEchoRequest6);
+  const auto before = load<std::uint16_t>(icmp.data);
+  icmp.data[0] = request ? (to_ipv6 ? kEchoRequest6 : kEchoRequest4) : (to_ipv6 ? kEchoReply6 : kEchoReply4);
+  const Sum pseudo = (to_ipv6 ? addresses.after : addresses.before) +
+                     big_endian(static_cast<std::uint16_t>(icmp.size)) + big_endian<std::uint16_t>(kIcmp6);
+  Sum change = to_ipv6 ? pseudo : minus(pseudo);
+  // What is unfinished will be summed from the bytes as they are by then.
+  if (icmp.offload.checksum != ChecksumState::partial) {
+    change += load<std::uint16_t>(icmp.data) + minus(before);
+  }
+  add_to_checksum(icmp.data + 2, fold(change), icmp.offload.checksum);
+  return to_ipv6 ? kIcmp6 : kIcmp4;
+}
+
+}  // namespace
+
+Verdict judge_transport(Direction direction, const Frame& frame, Transport& transport) {
+  const auto header = static_cast<std::size_t>(transport.data - frame.data);
+  const auto gso_tcp = direction == Direction::to_ipv6 ? VnetHeader::kGsoTcp4 : VnetHeader::kGsoTcp6;
+  if (!read_offload(frame, header, header + transport.size, transport.protocol, gso_tcp, transport.offload)) {
+    return Verdict::bad_offload;
+  }
+  if (transport.offload.checksum == ChecksumState::inner) {
+    transport.inner_checksum_start = frame.vnet.checksum_start - header;
+    transport.inner_checksum_field = transport.inner_checksum_start + frame.vnet.checksum_offset;
+  }
+  switch (transport.protocol) {
+    case kTcp: return transport.size < 20 ? Verdict::bad_transport : Verdict::translated;
+    case kUdp: return judge_udp(transport);
+    case kIcmp4: return direction == Direction::to_ipv6 ? judge_icmp(direction, transport) : Verdict::protocol;
+    case kIcmp6: return direction == Direction::to_ipv4 ? judge_icmp(direction, transport) : Verdict::protocol;
+    default: return Verdict::protocol;
+  }
+}
+
+std::uint8_t rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses) {
+  switch (transport.protocol) {
+    case kTcp: add_to_checksum(transport.data + 16, addresses.delta(), transport.offload.checksum); return kTcp;
+    case kUdp: rewrite_udp(direction, transport, addresses); return kUdp;
+    default: return rewrite_echo(direction, transport, addresses);
+  }
+}
+
+}  // namespace clat::xlat
