@@ -1,0 +1,142 @@
+#include "supervisor/log/log.hpp"
+
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/base_sink.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "supervisor/log/catalogue.hpp"
+#include "supervisor/log/format.hpp"
+#include "supervisor/log/outlet.hpp"
+
+namespace clat::log {
+namespace {
+
+spdlog::level::level_enum level_of(plan::Severity severity) {
+  switch (severity) {
+    case plan::Severity::debug: return spdlog::level::debug;
+    case plan::Severity::info: return spdlog::level::info;
+    case plan::Severity::warn: return spdlog::level::warn;
+    case plan::Severity::error: return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+spdlog::level::level_enum level_of(config::LogLevel level) {
+  switch (level) {
+    case config::LogLevel::debug: return spdlog::level::debug;
+    case config::LogLevel::info: return spdlog::level::info;
+    case config::LogLevel::warn: return spdlog::level::warn;
+    case config::LogLevel::error: return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+plan::Severity severity_of(spdlog::level::level_enum level) {
+  if (level <= spdlog::level::debug) return plan::Severity::debug;
+  if (level == spdlog::level::info) return plan::Severity::info;
+  return level == spdlog::level::warn ? plan::Severity::warn : plan::Severity::error;
+}
+
+// spdlog's own sinks wait for their reader.
+class OutletSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit OutletSink(std::unique_ptr<Outlet> outlet) : outlet_(std::move(outlet)) {}
+
+  Outlet& outlet() { return *outlet_; }
+  void replace(std::unique_ptr<Outlet> outlet) { outlet_ = std::move(outlet); }
+  [[nodiscard]] std::uint64_t refused() const { return refused_; }
+  void forget_refused() { refused_ = 0; }
+  void count_refused() { ++refused_; }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    const std::string_view line(message.payload.data(), message.payload.size());
+    if (!outlet_->write(line, severity_of(message.level))) ++refused_;
+  }
+  void flush_() override { outlet_->flush(); }
+
+ private:
+  std::unique_ptr<Outlet> outlet_;
+  std::uint64_t refused_ = 0;
+};
+
+}  // namespace
+
+struct Log::State {
+  explicit State(int fd) : stderr_fd(fd), sink(std::make_shared<OutletSink>(stream_outlet(fd))), logger("", sink) {
+    logger.set_error_handler([](const std::string&) {});  // the default one prints to stderr
+  }
+
+  Result<std::unique_ptr<Outlet>> open(const std::string& target) const {
+    if (target == "stderr") return stream_outlet(stderr_fd);
+    if (target == "syslog") return syslog_outlet();
+    return file_outlet(target);
+  }
+
+  void put(const plan::Note& note, spdlog::level::level_enum level) {
+    const auto now = std::chrono::system_clock::now();
+    const std::string line = format_line(config.format, now, note);
+    logger.log(now, {}, level, spdlog::string_view_t(line.data(), line.size()));
+  }
+
+  // True when there is no debt (any more).
+  bool report_dropped() {
+    const std::uint64_t count = sink->refused();
+    if (count == 0) return true;
+    const plan::Note note{plan::Severity::warn, events::kLogDropped, "", {{"lines", std::to_string(count)}}};
+    const std::string line = format_line(config.format, std::chrono::system_clock::now(), note);
+    // Past the level filter: it is about lines that had passed it.
+    if (!sink->outlet().write(line, note.severity)) return false;
+    sink->forget_refused();
+    return true;
+  }
+
+  int stderr_fd;
+  config::Log config;
+  std::shared_ptr<OutletSink> sink;
+  spdlog::logger logger;
+};
+
+Log::Log(int stderr_fd) : state_(std::make_unique<State>(stderr_fd)) {}
+Log::Log(Log&&) noexcept = default;
+Log& Log::operator=(Log&&) noexcept = default;
+Log::~Log() = default;
+
+Result<> Log::configure(const config::Log& wanted) {
+  if (wanted.target == state_->config.target) {
+    if (auto opened = reopen(); !opened) return opened;
+  } else {
+    auto outlet = state_->open(wanted.target);
+    if (!outlet) return std::unexpected(std::move(outlet).error());
+    if (!state_->sink->outlet().flush()) state_->sink->count_refused();
+    state_->sink->replace(std::move(*outlet));
+  }
+  state_->config = wanted;
+  state_->logger.set_level(level_of(wanted.level));
+  return {};
+}
+
+Result<> Log::reopen() { return state_->sink->outlet().reopen(); }
+
+bool Log::enabled(plan::Severity severity) const { return state_->logger.should_log(level_of(severity)); }
+
+void Log::write(const plan::Note& note) {
+  if (!enabled(note.severity)) return;
+  if (!state_->report_dropped()) {
+    state_->sink->count_refused();
+    return;
+  }
+  state_->put(note, level_of(note.severity));
+}
+
+void Log::flush() {
+  state_->logger.flush();
+  state_->report_dropped();
+}
+
+}  // namespace clat::log

@@ -1,0 +1,37 @@
+// The log: notes in, lines out. No thread, no timer, no waiting.
+#pragma once
+
+#include <memory>
+
+#include "config/config.hpp"
+#include "core/net/error.hpp"
+#include "supervisor/plan/note.hpp"
+
+namespace clat::log {
+
+// A reader that does not read costs lines, never time: they are counted, and `log.dropped` says how many, ahead of the
+// next line that gets through. The process must ignore SIGPIPE.
+class Log {
+ public:
+  // Until configured: level info, logfmt, to `stderr_fd`, which is also what the target "stderr" means later.
+  explicit Log(int stderr_fd = 2);
+  Log(Log&&) noexcept;
+  Log& operator=(Log&&) noexcept;
+  ~Log();
+
+  // All of it or, on an error, nothing. A file of the same name is opened again.
+  Result<> configure(const config::Log& wanted);
+  // Opens a log file again after it was moved away. On an error the old one stays in use.
+  Result<> reopen();
+
+  [[nodiscard]] bool enabled(plan::Severity severity) const;
+  void write(const plan::Note& note);
+  // Tries to bring out what a stuck reader held back, the count included. For an idle moment and before the end.
+  void flush();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace clat::log

@@ -1,0 +1,169 @@
+#include "supervisor/loop/child.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <uv.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+namespace clat::loop {
+namespace {
+
+constexpr int kChildFds = 5;
+// Of output, in one turn of the loop: a child that only prints must not keep the others waiting.
+constexpr std::size_t kOutputPerWake = 64 << 10;
+// A pipe holds 64 KiB; more comes only from a grandchild that still writes.
+constexpr std::size_t kOutputAtExit = 256 << 10;
+
+// Descriptors 0 to 4 in use, for as long as this lives: in the child they become its own table, and whatever of
+// libuv's (the pipe by which it learns that exec failed) had such a number there would be overwritten.
+class LowFds {
+ public:
+  Result<int> open() {
+    for (;;) {
+      Fd fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+      if (!fd) return failure("open /dev/null", errno);
+      const int number = fd.get();
+      fds_.push_back(std::move(fd));
+      if (number >= kChildFds) return number;
+    }
+  }
+
+ private:
+  std::vector<Fd> fds_;
+};
+
+void free_process(uv_process_t* process) {
+  uv_close(reinterpret_cast<uv_handle_t*>(process),
+           [](uv_handle_t* handle) { delete reinterpret_cast<uv_process_t*>(handle); });
+}
+
+uv_stdio_container_t inherited(int fd) {
+  uv_stdio_container_t entry{};
+  entry.flags = UV_INHERIT_FD;
+  entry.data.fd = fd;
+  return entry;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Child>> Child::spawn(Loop& loop, const Owner& owner, const Launch& launch) {
+  std::unique_ptr<Child> child(new Child(owner, launch.uplink));
+  if (auto started = child->start(loop, launch); !started) {
+    return std::unexpected(std::move(started).error().in("start " + launch.path));
+  }
+  return child;
+}
+
+Result<> Child::start(Loop& loop, const Launch& launch) {
+  LowFds low;
+  const auto null = low.open();
+  if (!null) return std::unexpected(null.error());
+
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return failure("pipe2", errno);
+  output_ = Fd(pipe[0]);
+  const Fd write_end(pipe[1]);
+  std::array<int, 2> pair{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) != 0) {
+    return failure("socketpair", errno);
+  }
+  control_ = ControlChannel(Fd(pair[0]));
+  const Fd far_end(pair[1]);
+
+  // Before the child runs: afterwards nothing may fail.
+  auto output_watch = loop.watch(output_.get(), [this](Wake) {
+    if (!read_output(kOutputPerWake)) output_watch_.end();
+  });
+  if (!output_watch) return std::unexpected(std::move(output_watch).error());
+  output_watch_ = std::move(*output_watch);
+  auto control_watch = loop.watch(control_.fd(), [this](Wake) { read_control(); });
+  if (!control_watch) return std::unexpected(std::move(control_watch).error());
+  control_watch_ = std::move(*control_watch);
+
+  return run(loop, launch, *null, write_end.get(), far_end.get());
+}
+
+Result<> Child::run(Loop& loop, const Launch& launch, int null, int output, int control) {
+  std::vector<std::string> argv = launch.argv;
+  std::vector<char*> args;
+  for (std::string& argument : argv) args.push_back(argument.data());
+  args.push_back(nullptr);
+  char* no_environment = nullptr;
+  std::array<uv_stdio_container_t, kChildFds> stdio{inherited(null), inherited(output), inherited(output),
+                                                    inherited(launch.tun_fd), inherited(control)};
+  uv_process_options_t options{};
+  options.file = launch.path.c_str();
+  options.args = args.data();
+  options.env = &no_environment;
+  options.stdio_count = kChildFds;
+  options.stdio = stdio.data();
+  options.exit_cb = [](uv_process_t* process, std::int64_t status, int signal) {
+    auto* self = static_cast<Child*>(process->data);
+    self->owner_.exited(*self, static_cast<int>(status), signal);
+  };
+
+  auto process = std::make_unique<uv_process_t>();
+  process->data = this;
+  const int error = uv_spawn(loop.raw(), process.get(), &options);
+  process_ = process.release();
+  if (error < 0) return failure("uv_spawn", -error);
+  pid_ = process_->pid;
+  return {};
+}
+
+Child::~Child() {
+  if (process_ == nullptr) return;
+  if (pid_ != 0 && fate() == Fate::running) ::kill(pid_, SIGKILL);
+  free_process(process_);
+}
+
+Child::Fate Child::fate() const {
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return Fate::gone;
+  return info.si_pid == 0 ? Fate::running : Fate::zombie;
+}
+
+void Child::drain() {
+  read_control();
+  read_output(kOutputAtExit);
+  lines_.finish([this](std::string line) { say(std::move(line)); });
+  show(throttle_.last());
+}
+
+bool Child::read_output(std::size_t limit) {
+  std::array<char, 4096> buffer{};
+  for (std::size_t total = 0; total < limit;) {
+    const ssize_t size = ::read(output_.get(), buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return errno == EAGAIN;
+    if (size == 0) return false;
+    total += static_cast<std::size_t>(size);
+    lines_.feed(std::string_view(buffer.data(), static_cast<std::size_t>(size)),
+                [this](std::string line) { say(std::move(line)); });
+  }
+  return true;
+}
+
+void Child::read_control() {
+  const bool open = control_.read({
+      .ready =
+          [this](const control::Report& message) { owner_.sink(plan::ChildReady{uplink_, pid_, message.drained}); },
+      .answer = [this](const control::Report* message) { owner_.answered(*this, message); },
+      .violation = [this](const Error& error) { say("control socket closed: " + error.text()); },
+  });
+  if (!open) control_watch_.end();
+}
+
+void Child::say(std::string line) { show(throttle_.offer(std::move(line), std::chrono::steady_clock::now())); }
+
+void Child::show(std::optional<OutputThrottle::Shown> shown) {
+  if (shown) owner_.sink(plan::ChildOutput{uplink_, pid_, std::move(shown->line), shown->suppressed});
+}
+
+}  // namespace clat::loop

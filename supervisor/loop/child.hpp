@@ -1,0 +1,67 @@
+// One clatd process. For children.cpp.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "supervisor/loop/children.hpp"
+#include "supervisor/loop/control_channel.hpp"
+#include "supervisor/loop/fd.hpp"
+#include "supervisor/loop/lines.hpp"
+#include "supervisor/loop/loop.hpp"
+
+struct uv_process_s;
+
+namespace clat::loop {
+
+class Child {
+ public:
+  struct Owner {
+    Sink sink;
+    std::function<void(Child&, const control::Report*)> answered;  // null: it cannot answer any more
+    // Ends the life of the Child.
+    std::function<void(Child&, int status, int signal)> exited;
+  };
+
+  // `owner` outlives the child.
+  static Result<std::unique_ptr<Child>> spawn(Loop& loop, const Owner& owner, const Launch& launch);
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  ~Child();
+
+  [[nodiscard]] const std::string& uplink() const { return uplink_; }
+  [[nodiscard]] int pid() const { return pid_; }
+  [[nodiscard]] ControlChannel& control() { return control_; }
+
+  // Alive, a zombie that libuv has not collected, or gone: then its pid may be somebody else's.
+  enum class Fate { running, zombie, gone };
+  [[nodiscard]] Fate fate() const;
+
+  // Delivers what is left of output and messages.
+  void drain();
+
+ private:
+  Child(const Owner& owner, std::string uplink) : owner_(owner), uplink_(std::move(uplink)) {}
+  Result<> start(Loop& loop, const Launch& launch);
+  Result<> run(Loop& loop, const Launch& launch, int null, int output, int control);
+  // At most `limit` bytes. False: nothing will come any more.
+  bool read_output(std::size_t limit);
+  void read_control();
+  void show(std::optional<OutputThrottle::Shown> shown);
+  void say(std::string line);
+
+  const Owner& owner_;
+  std::string uplink_;
+  int pid_ = 0;
+  uv_process_s* process_ = nullptr;  // libuv frees it
+  Fd output_;
+  ControlChannel control_;
+  LineSplitter lines_;
+  OutputThrottle throttle_;
+  // After the descriptors they watch.
+  Watch output_watch_;
+  Watch control_watch_;
+};
+
+}  // namespace clat::loop

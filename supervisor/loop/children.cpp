@@ -1,0 +1,124 @@
+#include "supervisor/loop/children.hpp"
+
+#include <unistd.h>
+#include <uv.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <map>
+#include <utility>
+
+#include "supervisor/loop/child.hpp"
+
+namespace clat::loop {
+
+struct Children::State {
+  State(Loop& loop_, Sink sink, std::function<void(const std::string&)> answered_)
+      : loop(loop_), answered(std::move(answered_)), audit(new uv_timer_t) {
+    owner.sink = std::move(sink);
+    owner.answered = [this](Child& child, const control::Report* report) { keep(child, report); };
+    owner.exited = [this](Child& child, int status, int signal) { bury(child, status, signal); };
+    uv_timer_init(loop.raw(), audit);
+    audit->data = this;
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    uv_close(reinterpret_cast<uv_handle_t*>(audit),
+             [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
+  }
+
+  Child* newest(const std::string& uplink) {
+    const auto at =
+        std::find_if(children.rbegin(), children.rend(), [&](const auto& child) { return child->uplink() == uplink; });
+    return at == children.rend() ? nullptr : at->get();
+  }
+
+  void keep(Child& child, const control::Report* report) {
+    // A predecessor that is stopping has nothing new to say.
+    if (&child != newest(child.uplink())) return;
+    if (report != nullptr) reports[child.uplink()] = {child.pid(), false, *report};
+    answered(child.uplink());
+  }
+
+  void bury(Child& child, int status, int signal) {
+    child.drain();
+    const plan::ChildExited event{child.uplink(), child.pid(), status, signal};
+    // First: the sink may start a successor or signal this very pid.
+    std::erase_if(children, [&](const auto& other) { return other.get() == &child; });
+    owner.sink(event);
+  }
+
+  void look_after_all() {
+    std::vector<Child*> gone;
+    bool zombies = false;
+    for (const auto& child : children) {
+      switch (child->fate()) {
+        case Child::Fate::running: break;
+        case Child::Fate::zombie: zombies = true; break;
+        case Child::Fate::gone: gone.push_back(child.get()); break;
+      }
+    }
+    // libuv looks after all its children at the next SIGCHLD.
+    if (zombies) ::kill(::getpid(), SIGCHLD);
+    // Somebody else waited for these; how they ended nobody knows.
+    for (Child* child : gone) bury(*child, -1, 0);
+  }
+
+  Loop& loop;
+  std::function<void(const std::string&)> answered;
+  Child::Owner owner;
+  uv_timer_t* audit;                             // libuv frees it
+  std::map<std::string, LatestReport> reports;   // by uplink
+  std::vector<std::unique_ptr<Child>> children;  // in order of their start
+};
+
+Children::Children(Loop& loop, Sink sink, std::function<void(const std::string& uplink)> answered)
+    : state_(std::make_unique<State>(loop, std::move(sink), std::move(answered))) {}
+Children::Children(Children&&) noexcept = default;
+Children& Children::operator=(Children&&) noexcept = default;
+Children::~Children() = default;
+
+Result<int> Children::spawn(const Launch& launch) {
+  auto child = Child::spawn(state_->loop, state_->owner, launch);
+  if (!child) return std::unexpected(std::move(child).error());
+  return state_->children.emplace_back(std::move(*child))->pid();
+}
+
+Result<> Children::signal(const std::string& uplink, int pid, int signal) {
+  const auto at = std::ranges::find_if(
+      state_->children, [&](const auto& child) { return child->pid() == pid && child->uplink() == uplink; });
+  // libuv may have waited for it already, with the exit callback still to come.
+  if (at == state_->children.end() || (*at)->fate() == Child::Fate::gone) {
+    return failure("signal clatd " + std::to_string(pid), ESRCH);
+  }
+  if (::kill(pid, signal) != 0) return failure("signal clatd " + std::to_string(pid), errno);
+  return {};
+}
+
+Result<> Children::request_report(const std::string& uplink) {
+  Child* child = state_->newest(uplink);
+  if (child == nullptr) return failure("no clatd for " + uplink, ESRCH);
+  return child->control().request();
+}
+
+LatestReport Children::report(const std::string& uplink) const {
+  LatestReport latest;
+  if (const auto at = state_->reports.find(uplink); at != state_->reports.end()) latest = at->second;
+  Child* child = state_->newest(uplink);
+  latest.waiting = child != nullptr && child->control().waiting();
+  return latest;
+}
+
+void Children::reconcile() {
+  // Not here: the caller may be in the middle of some child's event.
+  const auto look = [](uv_timer_t* timer) { static_cast<State*>(timer->data)->look_after_all(); };
+  uv_timer_start(state_->audit, look, 0, 0);
+}
+
+bool Children::owns(int pid) const {
+  return std::ranges::any_of(state_->children, [&](const auto& child) { return child->pid() == pid; });
+}
+
+}  // namespace clat::loop

@@ -1,0 +1,63 @@
+// The clatd processes: from Launch to plan::ChildExited.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/clatd/control.hpp"
+#include "core/net/error.hpp"
+#include "supervisor/loop/loop.hpp"
+
+namespace clat::loop {
+
+struct Launch {
+  std::string uplink;
+  std::string path;               // absolute
+  std::vector<std::string> argv;  // argv[0] "clatd-<uplink>"
+  int tun_fd = -1;                // stays the caller's; the child gets a copy as fd 3
+};
+
+// The counters of an uplink's clatd as far as they are known.
+struct LatestReport {
+  int pid = 0;           // of the child that sent it; its counters began with that child
+  bool waiting = false;  // a request was not answered yet
+  std::optional<control::Report> report;
+};
+
+// Events: ChildReady, ChildOutput and, as the last of a child, ChildExited. An uplink may have several children for a
+// while, an old one that is stopping and its successor. Sink and callback may call back into this object.
+class Children {
+ public:
+  // `answered`: this uplink's report is not waited for any more; it came, or its child cannot send it.
+  Children(Loop& loop, Sink sink, std::function<void(const std::string& uplink)> answered);
+  Children(Children&&) noexcept;
+  Children& operator=(Children&&) noexcept;
+  // Kills what still runs (SIGKILL), without a word: a child that outlives us would hold the tun.
+  ~Children();
+
+  // The child has fds 0 (/dev/null), 1 and 2 (a pipe whose lines become ChildOutput), 3 (tun) and 4 (control socket)
+  // and no others, an empty environment, no signal blocked or ignored. Answers the pid; that exec failed is an error.
+  Result<int> spawn(const Launch& launch);
+
+  // ESRCH when there is no such child, or no more: never another process that got its pid.
+  Result<> signal(const std::string& uplink, int pid, int signal);
+
+  // Asks the uplink's newest child. ESRCH without one.
+  Result<> request_report(const std::string& uplink);
+  [[nodiscard]] LatestReport report(const std::string& uplink) const;
+
+  // For the audit: finds children that are gone though nobody told. The events come in a later turn of the loop.
+  void reconcile();
+
+  // Whether libuv waits for this pid.
+  [[nodiscard]] bool owns(int pid) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace clat::loop

@@ -1,0 +1,55 @@
+// The supervisor's end of a child's control socket. What comes from the child is hostile.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "core/clatd/control.hpp"
+#include "core/net/error.hpp"
+#include "supervisor/loop/fd.hpp"
+
+namespace clat::loop {
+
+// Size, version and kind (ready or report).
+Result<control::Report> decode_report(std::span<const std::byte> message);
+
+// One child's: its protocol, apart from when to read.
+class ControlChannel {
+ public:
+  struct Listener {
+    std::function<void(const control::Report&)> ready;   // once
+    std::function<void(const control::Report*)> answer;  // to the request that waits; null: there will be none
+    std::function<void(const Error&)> violation;
+  };
+
+  ControlChannel() = default;
+  explicit ControlChannel(Fd fd) : fd_(std::move(fd)) {}
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] bool waiting() const { return waiting_; }
+
+  // Nothing is sent while an answer is due: that one will do.
+  Result<> request();
+
+  // At most kBatch messages. False: over, the child closed it or sent what the protocol does not know. The descriptor
+  // stays open for the watch to end first.
+  static constexpr int kBatch = 16;
+  bool read(const Listener& listener);
+
+ private:
+  enum class Next { more, later, close };
+  Next read_one(const Listener& listener);
+  Result<> accept(const control::Report& message, const Listener& listener);
+
+  Fd fd_;
+  bool closed_ = false;
+  bool ready_ = false;
+  bool waiting_ = false;
+  std::uint64_t cookie_ = 0;  // of the latest request
+};
+
+}  // namespace clat::loop

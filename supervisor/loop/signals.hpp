@@ -1,0 +1,30 @@
+// Signals to the supervisor itself, from a signalfd: libuv's own signal pipe overflows in a storm and loses them.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "core/net/error.hpp"
+#include "supervisor/loop/loop.hpp"
+
+namespace clat::loop {
+
+class Signals {
+ public:
+  // Blocks SIGHUP, SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 and ignores SIGPIPE, for good. First thing in main: what comes
+  // before create() waits for it. Children start with nothing blocked or ignored, libuv sees to that.
+  static void block();
+
+  // Blocks as well. One signal number a call.
+  static Result<Signals> create(Loop& loop, std::function<void(int)> sink);
+  Signals(Signals&&) noexcept;
+  Signals& operator=(Signals&&) noexcept;
+  ~Signals();
+
+ private:
+  struct State;
+  explicit Signals(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace clat::loop
