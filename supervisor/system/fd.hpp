@@ -1,0 +1,34 @@
+// The owner of a file descriptor.
+#pragma once
+
+#include <utility>
+
+#include "core/net/error.hpp"
+
+namespace clat::system {
+
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.release()) {}
+  Fd& operator=(Fd&& other) noexcept {
+    // Through release(), so that a self-move keeps the descriptor.
+    reset(other.release());
+    return *this;
+  }
+  ~Fd() { reset(); }
+
+  explicit operator bool() const { return fd_ >= 0; }
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
+  void reset(int fd = -1);
+
+  // Another descriptor of the same open file, close-on-exec.
+  [[nodiscard]] Result<Fd> duplicate() const;
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace clat::system

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string_view>
+
+namespace clat::system {
+
+// The kernel's rules (dev_valid_name): 1 to 15 bytes, not "." or "..", no '/', ':' or white space; and, stricter than
+// the kernel, no control characters. Such a name is safe as one piece of a path.
+bool valid_interface_name(std::string_view name);
+
+}  // namespace clat::system

@@ -1,0 +1,132 @@
+#include "supervisor/system/netlink_monitor.hpp"
+
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <utility>
+#include <variant>
+
+#include "supervisor/system/rtnl_parse.hpp"
+
+namespace clat::system {
+
+namespace {
+
+// A link with hundreds of virtual functions fills some ten thousand bytes.
+constexpr std::size_t kDatagram = 128 * 1024;
+
+// Links without their statistics, which would be most of the answer.
+Request link_dump() {
+  Request request(RTM_GETLINK, 0, ifinfomsg{});
+  request.put(IFLA_EXT_MASK, std::uint32_t{RTEXT_FILTER_SKIP_STATS});
+  return request;
+}
+
+}  // namespace
+
+NetlinkMonitor::NetlinkMonitor(Fd fd, NetlinkSocket requests)
+    : fd_(std::move(fd)), requests_(std::move(requests)), buffer_(kDatagram) {}
+
+Result<NetlinkMonitor> NetlinkMonitor::open(std::size_t receive_buffer) {
+  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  if (!fd) return failure("open netlink monitor", errno);
+  const int bytes = static_cast<int>(std::min<std::size_t>(receive_buffer, INT_MAX / 2));
+  // FORCE goes past net.core.rmem_max, with CAP_NET_ADMIN.
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0 &&
+      ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) != 0) {
+    return failure("size the buffer of the netlink monitor", errno);
+  }
+  const sockaddr_nl any{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
+    return failure("bind netlink monitor", errno);
+  }
+  for (const int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO, RTNLGRP_TC}) {
+    if (::setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
+      return failure("subscribe to netlink group " + std::to_string(group), errno);
+    }
+  }
+  auto requests = NetlinkSocket::open();
+  if (!requests) return std::unexpected(requests.error());
+  return NetlinkMonitor(std::move(fd), std::move(*requests));
+}
+
+Result<NetlinkMonitor::Drained> NetlinkMonitor::read(const EventSink& sink) {
+  Drained drained = Drained::all;
+  std::set<int> traffic_control;
+  for (;;) {
+    sockaddr_nl sender{};
+    iovec area{.iov_base = buffer_.data(), .iov_len = buffer_.size()};
+    msghdr header{};
+    header.msg_name = &sender;
+    header.msg_namelen = sizeof sender;
+    header.msg_iov = &area;
+    header.msg_iovlen = 1;
+    const ssize_t size = ::recvmsg(fd_.get(), &header, 0);
+    if (size < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) break;
+      if (errno != ENOBUFS) return failure("read netlink notifications", errno);
+      drained = Drained::overrun;
+      continue;
+    }
+    if (sender.nl_pid != 0) continue;  // not from the kernel
+    // A notification too long to be read whole is one that was lost.
+    if ((header.msg_flags & MSG_TRUNC) != 0) drained = Drained::overrun;
+    deliver(Bytes(buffer_.data(), static_cast<std::size_t>(size)), sink, traffic_control);
+  }
+  for (const int ifindex : traffic_control) sink(plan::TrafficControlChanged{ifindex});
+  return drained;
+}
+
+void NetlinkMonitor::deliver(Bytes datagram, const EventSink& sink, std::set<int>& traffic_control) {
+  while (const auto message = next_message(datagram)) {
+    auto event = parse_event(*message);
+    if (!event) continue;
+    if (const auto* changed = std::get_if<plan::TrafficControlChanged>(&*event)) {
+      traffic_control.insert(changed->ifindex);
+    } else {
+      sink(settled(std::move(*event), *message));
+    }
+  }
+}
+
+// A rising link MTU is announced before IPv6 follows it, and not again afterwards: so where IPv6 has the smaller MTU,
+// ask how it is now. No answer (the link is gone already) leaves the event as it came.
+plan::Event NetlinkMonitor::settled(plan::Event event, const Message& message) {
+  if (!std::holds_alternative<plan::LinkSeen>(event)) return event;
+  const auto told = parse_link(message.payload);
+  if (!told || !told->ipv6_mtu || *told->ipv6_mtu >= told->link_mtu) return event;
+
+  ifinfomsg header{};
+  header.ifi_index = told->link.ifindex;
+  Request request(RTM_GETLINK, 0, header);
+  request.put(IFLA_EXT_MASK, std::uint32_t{RTEXT_FILTER_SKIP_STATS});
+  (void)requests_.exchange(request, [&](const Message& answer) {
+    if (auto now = parse_event(answer); now && std::holds_alternative<plan::LinkSeen>(*now)) event = std::move(*now);
+  });
+  return event;
+}
+
+Result<plan::Kernel> NetlinkMonitor::dump() {
+  plan::Kernel kernel;
+  const auto add = [&](const Message& message) {
+    if (const auto event = parse_event(message)) add_to(kernel, *event);
+  };
+  const auto forget_links = [&] { kernel.links.clear(); };
+  if (auto links = requests_.dump(link_dump(), forget_links, add); !links) {
+    return std::unexpected(std::move(links.error()).in("dump links"));
+  }
+  const auto forget_addresses = [&] {
+    kernel.ipv4.clear();
+    kernel.ipv6.clear();
+  };
+  if (auto addresses = requests_.dump(Request(RTM_GETADDR, 0, ifaddrmsg{}), forget_addresses, add); !addresses) {
+    return std::unexpected(std::move(addresses.error()).in("dump addresses"));
+  }
+  return kernel;
+}
+
+}  // namespace clat::system

@@ -1,0 +1,47 @@
+// What the kernel tells about links, addresses and traffic control.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <set>
+#include <vector>
+
+#include "core/net/error.hpp"
+#include "supervisor/plan/event.hpp"
+#include "supervisor/plan/facts.hpp"
+#include "supervisor/system/fd.hpp"
+#include "supervisor/system/netlink_socket.hpp"
+
+namespace clat::system {
+
+// Subscribed from open() on, so a dump taken after it misses nothing.
+class NetlinkMonitor {
+ public:
+  // Bytes the kernel may queue before it loses notifications. 4 MiB hold some thousands.
+  static constexpr std::size_t kReceiveBuffer = 4 << 20;
+  static Result<NetlinkMonitor> open(std::size_t receive_buffer = kReceiveBuffer);
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+  using EventSink = std::function<void(plan::Event)>;
+  // overrun: notifications were lost, so dump().
+  enum class Drained { all, overrun };
+  // Reads until nothing is left. TrafficControlChanged comes last, and once per interface, however many notifications
+  // there were.
+  Result<Drained> read(const EventSink& sink);
+
+  // Links and addresses as they are now. Also the way to learn of an IPv6 MTU that a sysctl or a router advertisement
+  // changed: the kernel notifies nobody of that.
+  Result<plan::Kernel> dump();
+
+ private:
+  NetlinkMonitor(Fd fd, NetlinkSocket requests);
+  void deliver(Bytes datagram, const EventSink& sink, std::set<int>& traffic_control);
+  plan::Event settled(plan::Event event, const Message& message);
+
+  Fd fd_;
+  NetlinkSocket requests_;
+  std::vector<std::uint8_t> buffer_;
+};
+
+}  // namespace clat::system

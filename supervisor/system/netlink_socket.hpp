@@ -1,0 +1,72 @@
+// An rtnetlink socket for requests and dumps, and the request that goes out on it.
+#pragma once
+
+#include <linux/netlink.h>
+
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/net/error.hpp"
+#include "supervisor/system/fd.hpp"
+#include "supervisor/system/netlink_message.hpp"
+
+namespace clat::system {
+
+// One message in the making. What does not fit is remembered, and makes the exchange fail.
+class Request {
+ public:
+  template <class Body>
+  Request(std::uint16_t type, std::uint16_t flags, const Body& body) {
+    start(type, flags);
+    append(&body, sizeof body);
+  }
+
+  void put(std::uint16_t type, Bytes bytes);
+  void put(std::uint16_t type, std::string_view text);  // with its NUL
+  template <std::integral Number>
+  void put(std::uint16_t type, Number number) {
+    put(type, Bytes(reinterpret_cast<const std::uint8_t*>(&number), sizeof number));
+  }
+  // Attributes put by `fill` lie inside one of this type.
+  void nest(std::uint16_t type, const std::function<void()>& fill);
+
+ private:
+  friend class NetlinkSocket;
+  void start(std::uint16_t type, std::uint16_t flags);
+  void append(const void* bytes, std::size_t size);
+  [[nodiscard]] nlmsghdr* header() { return reinterpret_cast<nlmsghdr*>(buffer_.data()); }
+
+  alignas(nlmsghdr) std::array<std::uint8_t, 1024> buffer_{};
+  bool overflown_ = false;
+};
+
+// Blocking, one exchange at a time; the kernel answers at once, so an answer overdue by seconds is an error.
+class NetlinkSocket {
+ public:
+  static Result<NetlinkSocket> open();
+
+  using MessageSink = std::function<void(const Message&)>;
+  // Sends, hands every answer to `sink`, returns at the acknowledgement. The error has the errno and the text of the
+  // kernel's (extended) acknowledgement.
+  Result<> exchange(Request request, const MessageSink& sink = {});
+  // A dump that the kernel calls inconsistent is asked for again, a few times; `restart` comes before each attempt.
+  Result<> dump(const Request& request, const std::function<void()>& restart, const MessageSink& sink);
+
+ private:
+  explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)), buffer_(kBuffer) {}
+  enum class Outcome { complete, interrupted };
+  Result<Outcome> run(Request& request, const MessageSink& sink);
+  Result<std::size_t> receive();
+
+  static constexpr std::size_t kBuffer = 64 * 1024;  // the kernel fills at most 32 KiB per read of a dump
+  Fd fd_;
+  std::vector<std::uint8_t> buffer_;
+  std::uint32_t sequence_ = 0;
+};
+
+}  // namespace clat::system

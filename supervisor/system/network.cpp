@@ -1,0 +1,351 @@
+#include "supervisor/system/network.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "core/net/mtu.hpp"
+#include "supervisor/system/tun.hpp"
+
+namespace clat::system {
+
+namespace {
+
+constexpr std::uint32_t kLargestOffload = 65536;  // BIG TCP packets cannot be translated
+
+HostRoute guard_route(const Ipv6Address& v6) { return {.destination = v6, .device = 0, .metric = kGuardMetric}; }
+
+HostRoute tun_route(const plan::AnnounceSpec& spec) {
+  return {.destination = spec.v6, .device = spec.tun, .metric = kTunRouteMetric};
+}
+
+DefaultRoute default_route(const plan::RouteSpec& spec) {
+  return {.device = spec.tun, .source = spec.v4, .metric = spec.metric};
+}
+
+SysctlName rp_filter(const std::string& device) { return {"net", "ipv4", "conf", device, "rp_filter"}; }
+
+std::unexpected<Error> in_context(Result<> result, const std::string& context) {
+  return std::unexpected(std::move(result.error()).in(context));
+}
+
+// Keeps the first error.
+void note(Result<>& first, Result<> next) {
+  if (first && !next) first = std::move(next);
+}
+
+bool is_our_tun(const LinkMessage& link, const std::string& uplink) {
+  return link.kind == "tun" && link.alias == tun_alias(uplink);
+}
+
+template <class Value>
+Result<> is_among(const Result<std::vector<Value>>& values, const Value& wanted, const std::string& missing) {
+  if (!values) return std::unexpected(values.error());
+  if (std::ranges::find(*values, wanted) == values->end()) return failure(missing);
+  return {};
+}
+
+}  // namespace
+
+std::string tun_alias(const std::string& uplink) { return "clatvisor CLAT of " + uplink; }
+
+Result<Network> Network::open(StateDir& state, Sysctl sysctl) {
+  auto rtnetlink = RtNetlink::open();
+  if (!rtnetlink) return std::unexpected(rtnetlink.error());
+  auto saved = SavedSysctls::open(state, sysctl);
+  if (!saved) return std::unexpected(saved.error());
+  return Network(std::move(*rtnetlink), std::move(sysctl), std::move(*saved));
+}
+
+// --- tun
+
+Result<int> Network::make(const std::string& uplink, const plan::TunSpec& spec) {
+  if (verify(uplink, spec)) return tuns_.at(uplink).ifindex;
+  tuns_.erase(uplink);
+
+  const auto there = rtnetlink_.link(spec.name);
+  if (!there) return std::unexpected(there.error());
+  if (*there) {
+    if (!is_our_tun(**there, uplink)) return failure(spec.name + " exists and is not ours", EEXIST);
+    if (!spec.adopt) return failure(spec.name + " was left by an earlier clatvisor, without a record", EEXIST);
+  }
+  auto tun = open_tun(spec.name, *there ? TunOpening::adopt : TunOpening::create);
+  if (!tun) return std::unexpected(tun.error());
+  // The mark comes before persistence: nothing of ours can outlive us unmarked.
+  if (auto marked = rtnetlink_.change_link(tun->ifindex, {.alias = tun_alias(uplink)}); !marked) {
+    return in_context(std::move(marked), spec.name);
+  }
+  if (auto kept = keep_tun(tun->fd, true); !kept) return in_context(std::move(kept), spec.name);
+  const int ifindex = tun->ifindex;
+  tuns_[uplink] = {.name = spec.name, .ifindex = ifindex, .fd = std::move(tun->fd)};
+  return ifindex;
+}
+
+Result<> Network::remove(const std::string& uplink, const plan::TunSpec& spec) {
+  Result<> result;
+  if (const auto held = tuns_.find(uplink); held != tuns_.end()) {
+    // By ifindex: whatever it is called or marked by now. A child that still holds it does not keep it.
+    note(result, rtnetlink_.delete_link(held->second.ifindex));
+    if (!result) return in_context(std::move(result), spec.name);
+    tuns_.erase(held);
+  }
+  return delete_our_tun(uplink, spec.name);
+}
+
+Result<> Network::delete_our_tun(const std::string& uplink, const std::string& name) {
+  const auto link = rtnetlink_.link(name);
+  if (!link) return std::unexpected(link.error());
+  if (!*link || !is_our_tun(**link, uplink)) return {};
+  if (auto gone = rtnetlink_.delete_link((*link)->link.ifindex); !gone) return in_context(std::move(gone), name);
+  return {};
+}
+
+Result<> Network::verify(const std::string& uplink, const plan::TunSpec& spec) {
+  const auto held = tuns_.find(uplink);
+  if (held == tuns_.end()) return failure(spec.name + " is not open");
+  const auto link = rtnetlink_.link(held->second.ifindex);
+  if (!link) return std::unexpected(link.error());
+  if (!*link) return failure(spec.name + " is gone", ENODEV);
+  if ((*link)->link.name != spec.name) return failure(spec.name + " is now called " + (*link)->link.name, ENODEV);
+  return {};
+}
+
+int Network::tun_fd(const std::string& uplink) const {
+  const auto held = tuns_.find(uplink);
+  return held == tuns_.end() ? -1 : held->second.fd.get();
+}
+
+Result<Fd> Network::duplicate_tun(const std::string& uplink) const {
+  const auto held = tuns_.find(uplink);
+  if (held == tuns_.end()) return failure("no tun for " + uplink, ENODEV);
+  return held->second.fd.duplicate();
+}
+
+// --- setup
+
+// Below an MTU of 1280 the device has no IPv6 at all, which is as good.
+Result<> Network::refuse_ipv6_addresses(int tun) {
+  auto refused = rtnetlink_.change_link(tun, {.no_ipv6_addresses = true});
+  if (!refused && refused.error().code == EAFNOSUPPORT) return {};
+  return refused;
+}
+
+Result<> Network::drop_link_local_addresses(int tun) {
+  const auto addresses = rtnetlink_.addresses(tun);
+  if (!addresses) return std::unexpected(addresses.error());
+  for (const auto& v6 : addresses->ipv6) {
+    if (!v6.address.is_link_local()) continue;
+    if (auto dropped = rtnetlink_.delete_address(tun, v6); !dropped) return dropped;
+  }
+  return {};
+}
+
+Result<> Network::configure(const plan::SetupSpec& spec) {
+  const auto link = rtnetlink_.link(spec.tun);
+  if (!link) return std::unexpected(link.error());
+  if (!*link) return failure("device is gone", ENODEV);
+
+  if (auto refused = refuse_ipv6_addresses(spec.tun); !refused) return refused;
+  LinkChange change{.mtu = spec.mtu, .alias = tun_alias(spec.uplink)};
+  if ((*link)->largest_offload > kLargestOffload) change.offload_limit = kLargestOffload;
+  if (auto changed = rtnetlink_.change_link(spec.tun, change); !changed) return changed;
+  // A device that is up and grows to 1280 gets its IPv6 now, with the default mode and a link-local address.
+  if ((*link)->link_mtu < kIpv6MinimumMtu && spec.mtu >= kIpv6MinimumMtu) {
+    if (auto refused = refuse_ipv6_addresses(spec.tun); !refused) return refused;
+    if (auto dropped = drop_link_local_addresses(spec.tun); !dropped) return dropped;
+  }
+  // Loose: the uplink for the CLAT's flows is another device than the one that the best route names.
+  if (auto set = sysctl_.write(rp_filter(spec.tun_name), "2"); !set) return set;
+  if (auto added = rtnetlink_.add_address(spec.tun, spec.v4); !added) return added;
+  return rtnetlink_.change_link(spec.tun, {.up = true});
+}
+
+Result<> Network::make(const plan::SetupSpec& spec) {
+  if (auto configured = configure(spec); !configured) return in_context(std::move(configured), spec.tun_name);
+  return {};
+}
+
+Result<> Network::change(const plan::SetupSpec& before, const plan::SetupSpec& spec) {
+  if (auto made = make(spec); !made) return made;
+  if (before.tun != spec.tun || before.v4 == spec.v4) return {};
+  return rtnetlink_.delete_address(before.tun, before.v4);
+}
+
+Result<> Network::remove(const plan::SetupSpec& spec) {
+  const auto link = rtnetlink_.link(spec.tun);
+  if (!link) return std::unexpected(link.error());
+  if (!*link) return {};
+  auto result = rtnetlink_.delete_address(spec.tun, spec.v4);
+  note(result, rtnetlink_.change_link(spec.tun, {.up = false}));
+  if (!result) return in_context(std::move(result), spec.tun_name);
+  return {};
+}
+
+Result<> Network::verify(const plan::SetupSpec& spec) {
+  const auto link = rtnetlink_.link(spec.tun);
+  if (!link) return std::unexpected(link.error());
+  if (!*link) return failure(spec.tun_name + " is gone", ENODEV);
+  if (!(*link)->link.up) return failure(spec.tun_name + " is down");
+  if ((*link)->link_mtu != spec.mtu) {
+    return failure(spec.tun_name + " has MTU " + std::to_string((*link)->link_mtu) + ", not " +
+                   std::to_string(spec.mtu));
+  }
+  const auto addresses = rtnetlink_.addresses(spec.tun);
+  if (!addresses) return std::unexpected(addresses.error());
+  if (std::ranges::find(addresses->ipv4, spec.v4) == addresses->ipv4.end()) {
+    return failure(spec.tun_name + " has lost " + spec.v4.text());
+  }
+  return {};
+}
+
+// --- guard
+
+Result<> Network::make(const plan::GuardSpec& spec) { return rtnetlink_.add_route(guard_route(spec.v6)); }
+
+Result<> Network::change(const plan::GuardSpec& before, const plan::GuardSpec& spec) {
+  auto made = make(spec);
+  if (!made || before == spec) return made;
+  return remove(before);
+}
+
+Result<> Network::remove(const plan::GuardSpec& spec) { return rtnetlink_.delete_route(guard_route(spec.v6)); }
+
+Result<> Network::verify(const plan::GuardSpec& spec) {
+  return is_among(rtnetlink_.host_routes(), guard_route(spec.v6), "no blackhole route for " + spec.v6.text());
+}
+
+// --- announce
+
+Result<> Network::route_into_tun(const plan::AnnounceSpec& spec) {
+  const auto forwarding = sysctl_.ipv6_forwarding();
+  if (!forwarding) return std::unexpected(forwarding.error());
+  if (!*forwarding) return failure("the routed leg needs net.ipv6.conf.all.forwarding=1", EPERM);
+  const auto tun = rtnetlink_.link(spec.tun);
+  if (!tun) return std::unexpected(tun.error());
+  if (*tun && (*tun)->link_mtu < kIpv6MinimumMtu) {
+    return failure("the routed leg needs a tun of MTU 1280 or more, " + (*tun)->link.name + " has " +
+                       std::to_string((*tun)->link_mtu),
+                   EMSGSIZE);
+  }
+  if (auto set = saved_.acquire({"net", "ipv6", "conf", "all", "proxy_ndp"}, "1", spec.uplink); !set) return set;
+  // The default delays answers by up to 800 ms.
+  if (auto set = saved_.acquire({"net", "ipv6", "neigh", spec.uplink, "proxy_delay"}, "0", spec.uplink); !set) {
+    return set;
+  }
+  return rtnetlink_.add_route(tun_route(spec));
+}
+
+// The way goes before the word: nobody is told of an address that leads nowhere.
+Result<> Network::announce(const plan::AnnounceSpec& spec) {
+  if (spec.leg == plan::Leg::routed) {
+    if (auto routed = route_into_tun(spec); !routed) return routed;
+  }
+  return rtnetlink_.add_proxy(spec.uplink_ifindex, spec.v6);
+}
+
+Result<> Network::make(const plan::AnnounceSpec& spec) {
+  if (auto announced = announce(spec); !announced) {
+    // All or nothing. What was in the way of the one is no reason to hide behind the error of the other.
+    (void)remove(spec);
+    return in_context(std::move(announced), "announce " + spec.v6.text() + " on " + spec.uplink);
+  }
+  return {};
+}
+
+Result<> Network::change(const plan::AnnounceSpec& before, const plan::AnnounceSpec& spec) {
+  if (auto announced = announce(spec); !announced) {
+    return in_context(std::move(announced), "announce " + spec.v6.text() + " on " + spec.uplink);
+  }
+  Result<> result;
+  if (before.uplink_ifindex != spec.uplink_ifindex || before.v6 != spec.v6) {
+    note(result, rtnetlink_.delete_proxy(before.uplink_ifindex, before.v6));
+  }
+  if (before.leg == plan::Leg::routed && (spec.leg != plan::Leg::routed || tun_route(before) != tun_route(spec))) {
+    note(result, rtnetlink_.delete_route(tun_route(before)));
+  }
+  if (before.leg == plan::Leg::routed && spec.leg != plan::Leg::routed) note(result, saved_.release(before.uplink));
+  return result;
+}
+
+Result<> Network::remove(const plan::AnnounceSpec& spec) {
+  auto result = rtnetlink_.delete_proxy(spec.uplink_ifindex, spec.v6);
+  if (spec.leg == plan::Leg::routed) {
+    note(result, rtnetlink_.delete_route(tun_route(spec)));
+    note(result, saved_.release(spec.uplink));
+  }
+  return result;
+}
+
+Result<> Network::verify(const plan::AnnounceSpec& spec) {
+  const auto proxies = rtnetlink_.proxies();
+  if (!proxies) return std::unexpected(proxies.error());
+  if (std::ranges::none_of(*proxies, [&](const ProxyNeighbour& proxy) {
+        return proxy.device == spec.uplink_ifindex && proxy.address == spec.v6;
+      })) {
+    return failure("no proxy neighbour " + spec.v6.text() + " on " + spec.uplink);
+  }
+  if (spec.leg != plan::Leg::routed) return {};
+  for (const auto& [name, value] :
+       {std::pair<SysctlName, std::string>{{"net", "ipv6", "conf", "all", "forwarding"}, "1"},
+        {{"net", "ipv6", "conf", "all", "proxy_ndp"}, "1"},
+        {{"net", "ipv6", "neigh", spec.uplink, "proxy_delay"}, "0"}}) {
+    const auto now = sysctl_.read(name);
+    if (!now) return std::unexpected(now.error());
+    if (*now != value) return failure(text(name) + " is " + *now + ", not " + value);
+  }
+  return is_among(rtnetlink_.host_routes(), tun_route(spec), "no route to " + spec.v6.text() + " into the tun");
+}
+
+// --- default route
+
+Result<> Network::make(const plan::RouteSpec& spec) { return rtnetlink_.add_route(default_route(spec)); }
+
+Result<> Network::change(const plan::RouteSpec& before, const plan::RouteSpec& spec) {
+  if (before.metric == spec.metric) return rtnetlink_.replace_route(default_route(spec));
+  if (auto made = make(spec); !made) return made;
+  return remove(before);
+}
+
+Result<> Network::remove(const plan::RouteSpec& spec) { return rtnetlink_.delete_route(default_route(spec)); }
+
+Result<> Network::verify(const plan::RouteSpec& spec) {
+  return is_among(rtnetlink_.default_routes(), default_route(spec),
+                  "no default route of metric " + std::to_string(spec.metric));
+}
+
+// --- purge
+
+Result<> Network::purge_routes(const plan::RecordSpec& record) {
+  Result<> result;
+  const auto host_routes = rtnetlink_.host_routes();
+  if (!host_routes) return std::unexpected(host_routes.error());
+  for (const auto& route : *host_routes) {
+    if (route.destination == record.v6 && route.device != 0) note(result, rtnetlink_.delete_route(route));
+  }
+  const auto defaults = rtnetlink_.default_routes();
+  if (!defaults) return std::unexpected(defaults.error());
+  for (const auto& route : *defaults) {
+    if (route.source == record.v4) note(result, rtnetlink_.delete_route(route));
+  }
+  return result;
+}
+
+Result<> Network::purge(const plan::RecordSpec& record) {
+  Result<> result;
+  if (const auto proxies = rtnetlink_.proxies(); !proxies) {
+    note(result, std::unexpected(proxies.error()));
+  } else {
+    for (const auto& proxy : *proxies) {
+      if (proxy.address == record.v6) note(result, rtnetlink_.delete_proxy(proxy.device, proxy.address));
+    }
+  }
+  note(result, purge_routes(record));
+  note(result, remove(record.uplink, plan::TunSpec{.name = record.tun}));
+  note(result, saved_.release(record.uplink));
+  // Last: until then it keeps the kernel from answering for the address.
+  note(result, remove(plan::GuardSpec{record.v6}));
+  if (!result) return in_context(std::move(result), "purge " + record.uplink);
+  return {};
+}
+
+}  // namespace clat::system

@@ -1,0 +1,91 @@
+// The parts of a CLAT that live in the kernel, one method per spec and verb. make: also when half or all of it is there
+// already. change: without a gap where the kernel can. remove: fine when it was gone. verify: the error says what is
+// missing. What others made stays as it is.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "core/net/error.hpp"
+#include "supervisor/plan/action.hpp"
+#include "supervisor/system/fd.hpp"
+#include "supervisor/system/rtnetlink.hpp"
+#include "supervisor/system/saved_sysctls.hpp"
+#include "supervisor/system/state_dir.hpp"
+#include "supervisor/system/sysctl.hpp"
+
+namespace clat::system {
+
+// Metrics of our two kinds of IPv6 /128 route. The way into the tun goes before the blackhole where both stand.
+constexpr std::uint32_t kTunRouteMetric = 512;
+constexpr std::uint32_t kGuardMetric = 1024;
+
+// The tun's ifalias, by which it is known as ours: "clatvisor CLAT of wan0".
+std::string tun_alias(const std::string& uplink);
+
+class Network {
+ public:
+  // `state` keeps the sysctls' saved values, and must outlive this.
+  static Result<Network> open(StateDir& state, Sysctl sysctl = Sysctl{});
+
+  // Returns the ifindex, and keeps the device open, so that it has a carrier, until it is removed. Persistent: it
+  // outlives this process.
+  Result<int> make(const std::string& uplink, const plan::TunSpec& spec);
+  Result<> remove(const std::string& uplink, const plan::TunSpec& spec);
+  Result<> verify(const std::string& uplink, const plan::TunSpec& spec);
+  // Of the tun that was made for this uplink, to hand to a child; stays ours. -1: there is none.
+  [[nodiscard]] int tun_fd(const std::string& uplink) const;
+  [[nodiscard]] Result<Fd> duplicate_tun(const std::string& uplink) const;
+
+  Result<> make(const plan::SetupSpec& spec);
+  Result<> change(const plan::SetupSpec& before, const plan::SetupSpec& spec);
+  Result<> remove(const plan::SetupSpec& spec);
+  Result<> verify(const plan::SetupSpec& spec);
+
+  Result<> make(const plan::GuardSpec& spec);
+  Result<> change(const plan::GuardSpec& before, const plan::GuardSpec& spec);
+  Result<> remove(const plan::GuardSpec& spec);
+  Result<> verify(const plan::GuardSpec& spec);
+
+  // The routed leg needs net.ipv6.conf.all.forwarding, which is the operator's to set: EPERM without it.
+  Result<> make(const plan::AnnounceSpec& spec);
+  Result<> change(const plan::AnnounceSpec& before, const plan::AnnounceSpec& spec);
+  Result<> remove(const plan::AnnounceSpec& spec);
+  Result<> verify(const plan::AnnounceSpec& spec);
+
+  // EEXIST: another default route has this metric.
+  Result<> make(const plan::RouteSpec& spec);
+  Result<> change(const plan::RouteSpec& before, const plan::RouteSpec& spec);
+  Result<> remove(const plan::RouteSpec& spec);
+  Result<> verify(const plan::RouteSpec& spec);
+
+  // Takes away everything that the record names and that is ours. Goes on after an error, and returns the first. The
+  // record itself stays for the caller to erase.
+  Result<> purge(const plan::RecordSpec& record);
+
+  [[nodiscard]] const Sysctl& sysctl() const { return sysctl_; }
+
+ private:
+  Network(RtNetlink rtnetlink, Sysctl sysctl, SavedSysctls saved)
+      : rtnetlink_(std::move(rtnetlink)), sysctl_(std::move(sysctl)), saved_(std::move(saved)) {}
+  Result<> delete_our_tun(const std::string& uplink, const std::string& name);
+  Result<> configure(const plan::SetupSpec& spec);
+  Result<> refuse_ipv6_addresses(int tun);
+  Result<> drop_link_local_addresses(int tun);
+  Result<> route_into_tun(const plan::AnnounceSpec& spec);
+  Result<> announce(const plan::AnnounceSpec& spec);
+  Result<> purge_routes(const plan::RecordSpec& record);
+
+  struct Held {
+    std::string name;
+    int ifindex = 0;
+    Fd fd;
+  };
+  RtNetlink rtnetlink_;
+  Sysctl sysctl_;
+  SavedSysctls saved_;
+  std::map<std::string, Held> tuns_;  // by uplink
+};
+
+}  // namespace clat::system

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/net/error.hpp"
+
+namespace clat::system {
+
+// What this process lacks to do its work, one error each; empty: nothing.
+std::vector<Error> preflight();
+
+}  // namespace clat::system

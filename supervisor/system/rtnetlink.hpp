@@ -1,0 +1,71 @@
+// What we ask of the kernel over rtnetlink. add_*: fine when exactly this, ours, is there already; EEXIST when
+// something else stands in its place, which is left alone. delete_*: fine when it is gone already; takes away only what
+// is ours.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/net/address.hpp"
+#include "core/net/error.hpp"
+#include "supervisor/plan/facts.hpp"
+#include "supervisor/system/netlink_socket.hpp"
+#include "supervisor/system/rtnl_parse.hpp"
+
+namespace clat::system {
+
+// What is not set stays as it is.
+struct LinkChange {
+  std::optional<std::uint32_t> mtu = {};  // bytes
+  std::optional<bool> up = {};
+  std::optional<std::string> alias = {};
+  std::optional<std::uint32_t> offload_limit = {};  // of GSO and GRO, IPv6's and IPv4's, bytes
+  bool no_ipv6_addresses = false;  // addr_gen_mode none: no link-local address, no Router Solicitations
+};
+
+class RtNetlink {
+ public:
+  static Result<RtNetlink> open();
+
+  // Nothing: there is no such link.
+  Result<std::optional<LinkMessage>> link(int ifindex);
+  Result<std::optional<LinkMessage>> link(const std::string& name);
+  Result<> change_link(int ifindex, const LinkChange& change);
+  Result<> delete_link(int ifindex);
+
+  // A /32 of ours on a device of ours.
+  Result<> add_address(int ifindex, const Ipv4Address& address);
+  Result<> delete_address(int ifindex, const Ipv4Address& address);
+  Result<> delete_address(int ifindex, const plan::Ipv6OnLink& address);
+  // The addresses on one device.
+  struct Addresses {
+    std::vector<Ipv4Address> ipv4;
+    std::vector<plan::Ipv6OnLink> ipv6;
+  };
+  Result<Addresses> addresses(int ifindex);
+
+  Result<> add_route(const HostRoute& route);
+  Result<> delete_route(const HostRoute& route);
+  Result<std::vector<HostRoute>> host_routes();  // ours
+
+  Result<> add_route(const DefaultRoute& route);
+  // In place of ours of the same metric, without a gap.
+  Result<> replace_route(const DefaultRoute& route);
+  Result<> delete_route(const DefaultRoute& route);
+  Result<std::vector<DefaultRoute>> default_routes();  // ours
+
+  // An entry of somebody else for the same address serves as well: add leaves it, delete too.
+  Result<> add_proxy(int ifindex, const Ipv6Address& address);
+  Result<> delete_proxy(int ifindex, const Ipv6Address& address);
+  Result<std::vector<ProxyNeighbour>> proxies();  // everybody's
+
+ private:
+  explicit RtNetlink(NetlinkSocket socket) : socket_(std::move(socket)) {}
+  Result<std::optional<LinkMessage>> get_link(Request request);
+
+  NetlinkSocket socket_;
+};
+
+}  // namespace clat::system

@@ -1,0 +1,242 @@
+#include "supervisor/system/rtnl_parse.hpp"
+
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/ipv6.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <functional>
+#include <variant>
+#include <vector>
+
+namespace clat::system {
+
+namespace {
+
+// Since Linux 6.3; Debian 12's headers are older.
+constexpr std::uint16_t kGsoIpv4MaxSize = 63;
+constexpr std::uint16_t kGroIpv4MaxSize = 64;
+
+constexpr std::size_t kLongestKind = 32;
+
+LinkLayer layer_of(std::uint16_t type) {
+  if (type == ARPHRD_ETHER) return LinkLayer::ethernet;
+  if (type == ARPHRD_NONE || type == ARPHRD_PPP || type == ARPHRD_RAWIP) return LinkLayer::raw_ip;
+  return LinkLayer::other;
+}
+
+std::optional<std::uint32_t> mtu_in_inet6(Bytes inet6) {
+  const auto conf = find_attribute(inet6, IFLA_INET6_CONF);
+  constexpr std::size_t at = DEVCONF_MTU6 * sizeof(std::uint32_t);
+  if (!conf || conf->size() < at) return std::nullopt;
+  return read_as<std::uint32_t>(conf->subspan(at));
+}
+
+// AF_UNSPEC's message has it in IFLA_AF_SPEC, AF_INET6's in IFLA_PROTINFO.
+std::optional<std::uint32_t> ipv6_mtu_of(Bytes attributes) {
+  if (const auto families = find_attribute(attributes, IFLA_AF_SPEC)) {
+    if (const auto inet6 = find_attribute(*families, AF_INET6)) return mtu_in_inet6(*inet6);
+  }
+  if (const auto info = find_attribute(attributes, IFLA_PROTINFO)) return mtu_in_inet6(*info);
+  return std::nullopt;
+}
+
+template <class Address>
+std::optional<Address> address_in(Bytes attributes, std::uint16_t type) {
+  const auto bytes = find_attribute(attributes, type);
+  Address address;
+  if (!bytes || bytes->size() != address.bytes.size()) return std::nullopt;
+  std::ranges::copy(*bytes, address.bytes.begin());
+  return address;
+}
+
+// With a peer (ip address add A peer B) IFA_ADDRESS is the peer's, IFA_LOCAL our own; else one of them may be missing.
+template <class Address>
+std::optional<Address> own_address(Bytes attributes) {
+  const auto local = address_in<Address>(attributes, IFA_LOCAL);
+  return local ? local : address_in<Address>(attributes, IFA_ADDRESS);
+}
+
+std::optional<plan::Event> parse_address(const Message& message) {
+  const auto header = read_as<ifaddrmsg>(message.payload);
+  if (!header || static_cast<int>(header->ifa_index) <= 0) return std::nullopt;
+  const int ifindex = static_cast<int>(header->ifa_index);
+  const Bytes attributes = attributes_after<ifaddrmsg>(message.payload);
+  const bool seen = message.type == RTM_NEWADDR;
+
+  if (header->ifa_family == AF_INET) {
+    const auto address = own_address<Ipv4Address>(attributes);
+    if (!address || header->ifa_prefixlen > 32) return std::nullopt;
+    if (!seen) return plan::Ipv4Gone{ifindex, *address};
+    return plan::Ipv4Seen{ifindex, *address};
+  }
+  if (header->ifa_family != AF_INET6) return std::nullopt;
+  const auto address = own_address<Ipv6Address>(attributes);
+  if (!address || header->ifa_prefixlen > 128) return std::nullopt;
+  if (!seen) return plan::Ipv6Gone{ifindex, *address};
+
+  // IFA_FLAGS has 32 bits, the header's field only the lower eight.
+  const std::uint32_t flags = find_as<std::uint32_t>(attributes, IFA_FLAGS).value_or(header->ifa_flags);
+  const bool pending = (flags & IFA_F_TENTATIVE) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;  // RFC 4429
+  const bool usable = header->ifa_scope == RT_SCOPE_UNIVERSE && !pending && (flags & IFA_F_DADFAILED) == 0;
+  return plan::Ipv6Seen{ifindex, plan::Ipv6OnLink{.address = *address,
+                                                  .length = header->ifa_prefixlen,
+                                                  .usable = usable,
+                                                  .deprecated = (flags & IFA_F_DEPRECATED) != 0,
+                                                  .temporary = (flags & IFA_F_TEMPORARY) != 0}};
+}
+
+std::optional<plan::Event> parse_link_event(const Message& message) {
+  const auto header = read_as<ifinfomsg>(message.payload);
+  if (!header) return std::nullopt;
+  if (message.type == RTM_DELLINK) {
+    // AF_BRIDGE: it left a bridge. AF_INET6: it lost its IPv6. Only AF_UNSPEC means that it is gone.
+    if (header->ifi_family != AF_UNSPEC || header->ifi_index <= 0) return std::nullopt;
+    return plan::LinkGone{header->ifi_index};
+  }
+  auto link = parse_link(message.payload);
+  if (!link) return std::nullopt;
+  return plan::LinkSeen{std::move(link->link)};
+}
+
+std::optional<plan::Event> parse_traffic_control(Bytes payload) {
+  const auto header = read_as<tcmsg>(payload);
+  // A negative index (TCM_IFINDEX_MAGIC_BLOCK) is a block shared by several devices.
+  if (!header || header->tcm_ifindex <= 0) return std::nullopt;
+  return plan::TrafficControlChanged{header->tcm_ifindex};
+}
+
+template <class Value, class Key>
+void put(std::vector<Value>& values, Value value, Key key) {
+  const auto known = std::ranges::find(values, std::invoke(key, value), key);
+  if (known != values.end())
+    *known = std::move(value);
+  else
+    values.push_back(std::move(value));
+}
+
+// A route of ours in table main; the caller looks at family and destination.
+std::optional<rtmsg> own_route(const Message& message) {
+  if (message.type != RTM_NEWROUTE) return std::nullopt;
+  const auto route = read_as<rtmsg>(message.payload);
+  if (!route || route->rtm_protocol != kRouteProtocol || route->rtm_table != RT_TABLE_MAIN) return std::nullopt;
+  return route;
+}
+
+}  // namespace
+
+std::optional<LinkMessage> parse_link(Bytes payload) {
+  const auto header = read_as<ifinfomsg>(payload);
+  if (!header || header->ifi_index <= 0) return std::nullopt;
+  if (header->ifi_family != AF_UNSPEC && header->ifi_family != AF_INET6) return std::nullopt;
+
+  const Bytes attributes = attributes_after<ifinfomsg>(payload);
+  const auto name = find_attribute(attributes, IFLA_IFNAME);
+  const auto mtu = find_as<std::uint32_t>(attributes, IFLA_MTU);
+  if (!name || !mtu) return std::nullopt;
+  auto name_text = read_text(*name, IFNAMSIZ - 1);
+  if (!name_text || name_text->empty()) return std::nullopt;
+
+  LinkMessage message;
+  message.link_mtu = *mtu;
+  message.ipv6_mtu = ipv6_mtu_of(attributes);
+  message.link = {.ifindex = header->ifi_index,
+                  .name = std::move(*name_text),
+                  .up = (header->ifi_flags & IFF_UP) != 0,
+                  .carrier = (header->ifi_flags & IFF_LOWER_UP) != 0,
+                  .mtu = std::min(*mtu, message.ipv6_mtu.value_or(*mtu)),
+                  .layer = layer_of(header->ifi_type),
+                  .mac = {}};
+  if (message.link.layer == LinkLayer::ethernet) {
+    message.link.mac = address_in<MacAddress>(attributes, IFLA_ADDRESS).value_or(MacAddress{});
+  }
+  if (const auto alias = find_attribute(attributes, IFLA_IFALIAS)) {
+    message.alias = read_text(*alias, IFALIASZ).value_or("");
+  }
+  if (const auto info = find_attribute(attributes, IFLA_LINKINFO)) {
+    if (const auto kind = find_attribute(*info, IFLA_INFO_KIND)) {
+      message.kind = read_text(*kind, kLongestKind).value_or("");
+    }
+  }
+  for (const std::uint16_t limit :
+       {std::uint16_t{IFLA_GSO_MAX_SIZE}, std::uint16_t{IFLA_GRO_MAX_SIZE}, kGsoIpv4MaxSize, kGroIpv4MaxSize}) {
+    const std::uint32_t bytes = find_as<std::uint32_t>(attributes, limit).value_or(0);
+    message.largest_offload = std::max(message.largest_offload, bytes);
+  }
+  return message;
+}
+
+std::optional<plan::Event> parse_event(const Message& message) {
+  switch (message.type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK: return parse_link_event(message);
+    case RTM_NEWADDR:
+    case RTM_DELADDR: return parse_address(message);
+    case RTM_NEWQDISC:
+    case RTM_DELQDISC:
+    case RTM_NEWTFILTER:
+    case RTM_DELTFILTER:
+    case RTM_NEWCHAIN:
+    case RTM_DELCHAIN: return parse_traffic_control(message.payload);
+    default: return std::nullopt;
+  }
+}
+
+void add_to(plan::Kernel& kernel, const plan::Event& event) {
+  if (const auto* link = std::get_if<plan::LinkSeen>(&event)) {
+    kernel.links[link->link.ifindex] = link->link;
+  } else if (const auto* v6 = std::get_if<plan::Ipv6Seen>(&event)) {
+    put(kernel.ipv6[v6->ifindex], v6->address, &plan::Ipv6OnLink::address);
+  } else if (const auto* v4 = std::get_if<plan::Ipv4Seen>(&event)) {
+    put(kernel.ipv4[v4->ifindex], v4->address, std::identity{});
+  }
+}
+
+std::optional<HostRoute> parse_host_route(const Message& message) {
+  const auto route = own_route(message);
+  if (!route || route->rtm_family != AF_INET6 || route->rtm_dst_len != 128) return std::nullopt;
+  const Bytes attributes = attributes_after<rtmsg>(message.payload);
+  const auto destination = address_in<Ipv6Address>(attributes, RTA_DST);
+  if (!destination) return std::nullopt;
+  HostRoute host{
+      .destination = *destination, .device = 0, .metric = find_as<std::uint32_t>(attributes, RTA_PRIORITY).value_or(0)};
+  // The kernel ties a blackhole to lo.
+  if (route->rtm_type == RTN_BLACKHOLE) return host;
+  host.device = find_as<int>(attributes, RTA_OIF).value_or(0);
+  if (route->rtm_type != RTN_UNICAST || host.device <= 0) return std::nullopt;
+  return host;
+}
+
+std::optional<DefaultRoute> parse_default_route(const Message& message) {
+  const auto route = own_route(message);
+  if (!route || route->rtm_family != AF_INET || route->rtm_dst_len != 0 || route->rtm_type != RTN_UNICAST) {
+    return std::nullopt;
+  }
+  const Bytes attributes = attributes_after<rtmsg>(message.payload);
+  const auto device = find_as<int>(attributes, RTA_OIF);
+  if (!device || *device <= 0) return std::nullopt;
+  return DefaultRoute{.device = *device,
+                      .source = address_in<Ipv4Address>(attributes, RTA_PREFSRC).value_or(Ipv4Address{}),
+                      .metric = find_as<std::uint32_t>(attributes, RTA_PRIORITY).value_or(0)};
+}
+
+std::optional<ProxyNeighbour> parse_proxy_neighbour(const Message& message) {
+  if (message.type != RTM_NEWNEIGH) return std::nullopt;
+  const auto header = read_as<ndmsg>(message.payload);
+  if (!header || header->ndm_family != AF_INET6 || (header->ndm_flags & NTF_PROXY) == 0 || header->ndm_ifindex <= 0) {
+    return std::nullopt;
+  }
+  const Bytes attributes = attributes_after<ndmsg>(message.payload);
+  const auto address = address_in<Ipv6Address>(attributes, NDA_DST);
+  if (!address) return std::nullopt;
+  return ProxyNeighbour{.device = header->ndm_ifindex,
+                        .address = *address,
+                        .protocol = find_as<std::uint8_t>(attributes, NDA_PROTOCOL).value_or(0)};
+}
+
+}  // namespace clat::system

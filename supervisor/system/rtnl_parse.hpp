@@ -1,0 +1,63 @@
+// rtnetlink messages to facts: pure functions over bytes. What is malformed, or of no concern, gives nothing.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/net/address.hpp"
+#include "supervisor/plan/event.hpp"
+#include "supervisor/plan/facts.hpp"
+#include "supervisor/system/netlink_message.hpp"
+
+namespace clat::system {
+
+// rtm_protocol of every route, and NDA_PROTOCOL of every proxy neighbour entry, that is ours; by it they are told from
+// those of others. Unassigned in /etc/iproute2/rt_protos; `ip route show proto 46` lists them.
+constexpr std::uint8_t kRouteProtocol = 46;
+
+// An RTM_NEWLINK.
+struct LinkMessage {
+  plan::Link link;
+  std::uint32_t link_mtu = 0;
+  // Nothing: the message does not say, or the device has no IPv6 (link MTU below 1280).
+  std::optional<std::uint32_t> ipv6_mtu;
+  std::string alias;
+  std::string kind;                   // of a virtual device: "tun", "veth"
+  std::uint32_t largest_offload = 0;  // the greatest of the GSO and GRO limits, bytes
+};
+std::optional<LinkMessage> parse_link(Bytes payload);
+
+// What a notification, or one message of a dump, says: LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv4Seen, Ipv4Gone or
+// TrafficControlChanged. Nothing for AF_BRIDGE's view of a link, for blocks shared by qdiscs, and for all other types.
+std::optional<plan::Event> parse_event(const Message& message);
+
+// Puts a LinkSeen, Ipv6Seen or Ipv4Seen into the picture; other events change nothing.
+void add_to(plan::Kernel& kernel, const plan::Event& event);
+
+// An IPv6 /128 of table main. `device` 0: a blackhole.
+struct HostRoute {
+  Ipv6Address destination;
+  int device = 0;  // ifindex
+  std::uint32_t metric = 0;
+  bool operator==(const HostRoute&) const = default;
+};
+// The IPv4 default route of table main through a device without a gateway.
+struct DefaultRoute {
+  int device = 0;  // ifindex
+  Ipv4Address source;
+  std::uint32_t metric = 0;
+  bool operator==(const DefaultRoute&) const = default;
+};
+struct ProxyNeighbour {
+  int device = 0;  // ifindex
+  Ipv6Address address;
+  std::uint8_t protocol = 0;
+  bool operator==(const ProxyNeighbour&) const = default;
+};
+// Only with protocol kRouteProtocol.
+std::optional<HostRoute> parse_host_route(const Message& message);
+std::optional<DefaultRoute> parse_default_route(const Message& message);
+std::optional<ProxyNeighbour> parse_proxy_neighbour(const Message& message);
+
+}  // namespace clat::system

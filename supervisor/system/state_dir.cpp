@@ -1,0 +1,248 @@
+#include "supervisor/system/state_dir.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <memory>
+#include <string_view>
+
+#include "supervisor/system/interface_name.hpp"
+
+namespace clat::system {
+
+namespace {
+
+constexpr std::size_t kLargestFile = 64 * 1024;  // bytes
+constexpr std::string_view kFormat = "1";
+constexpr std::string_view kSuffix = ".record";
+constexpr const char* kLock = "lock";
+
+Result<std::string> read_all(const Fd& file, std::size_t most) {
+  std::string text(most + 1, '\0');
+  std::size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failure("read", errno);
+    if (got == 0) break;
+    size += static_cast<std::size_t>(got);
+  }
+  if (size > most) return failure("too large", EBADMSG);
+  text.resize(size);
+  return text;
+}
+
+Result<> write_all(const Fd& file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t put = ::write(file.get(), text.data(), text.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return failure("write", errno);
+    text.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return {};
+}
+
+// Device and inode alone are not enough: an inode number is given to the next namespace when one goes.
+Result<std::string> this_network_namespace() {
+  struct stat status{};
+  if (::stat("/proc/thread-self/ns/net", &status) != 0) return failure("stat /proc/thread-self/ns/net", errno);
+  std::string identity = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+  const Fd any(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  if (any && ::getsockopt(any.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0) {
+    identity += ":" + std::to_string(cookie);
+  }
+  return identity;
+}
+
+Result<StateDir::Lines> parse_lines(std::string_view text) {
+  StateDir::Lines lines;
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    const auto equals = text.find('=');
+    if (end == std::string_view::npos || equals >= end || equals == 0) return failure("not key=value lines", EBADMSG);
+    lines.emplace_back(text.substr(0, equals), text.substr(equals + 1, end - equals - 1));
+    text.remove_prefix(end + 1);
+  }
+  return lines;
+}
+
+StateDir::Lines lines_of(const plan::RecordSpec& record) {
+  return {{"uplink", record.uplink},
+          {"tun", record.tun},
+          {"v4", record.v4.text()},
+          {"v6", record.v6.text()},
+          {"prefix", record.prefix.text()}};
+}
+
+Result<plan::RecordSpec> record_of(const StateDir::Lines& lines) {
+  constexpr std::array<std::string_view, 5> keys{"uplink", "tun", "v4", "v6", "prefix"};
+  if (lines.size() != keys.size()) return failure("not the lines of a record", EBADMSG);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (lines[i].first != keys[i]) return failure("\"" + std::string(keys[i]) + "\" expected", EBADMSG);
+  }
+  const auto v4 = Ipv4Address::parse(lines[2].second);
+  const auto v6 = Ipv6Address::parse(lines[3].second);
+  const auto prefix = Nat64Prefix::parse(lines[4].second);
+  if (!valid_interface_name(lines[0].second) || !valid_interface_name(lines[1].second) || !v4 || !v6 || !prefix) {
+    return failure("a value makes no sense", EBADMSG);
+  }
+  return plan::RecordSpec{.uplink = lines[0].second, .tun = lines[1].second, .v4 = *v4, .v6 = *v6, .prefix = *prefix};
+}
+
+// flock(), so that the lock goes with the process; its number is in the file for whoever comes second.
+Result<> take_lock(const Fd& lock) {
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return failure("flock", errno);
+    const auto text = read_all(lock, 32);
+    unsigned holder = 0;
+    if (text) std::from_chars(text->data(), text->data() + text->size(), holder);
+    return failure("in use by another clatvisor" + (holder == 0 ? "" : ", pid " + std::to_string(holder)), EBUSY);
+  }
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(lock.get(), 0) != 0) return failure("ftruncate", errno);
+  return write_all(lock, pid);
+}
+
+std::string in_directory(const std::string& path, const std::string& file) { return path + "/" + file; }
+
+}  // namespace
+
+Result<Origin> Origin::here() {
+  const Fd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  if (!file) return failure("open boot_id", errno);
+  auto boot = read_all(file, 64);
+  if (!boot) return std::unexpected(std::move(boot.error()).in("boot_id"));
+  while (boot->ends_with('\n')) boot->pop_back();
+  auto network = this_network_namespace();
+  if (!network) return std::unexpected(network.error());
+  return Origin{.boot = std::move(*boot), .namespace_ = std::move(*network)};
+}
+
+StateDir::StateDir(std::string path, Origin origin, Fd directory, Fd lock)
+    : path_(std::move(path)), origin_(std::move(origin)), directory_(std::move(directory)), lock_(std::move(lock)) {}
+
+Result<StateDir> StateDir::open(const std::string& path) {
+  auto origin = Origin::here();
+  if (!origin) return std::unexpected(origin.error());
+  return open(path, std::move(*origin));
+}
+
+Result<StateDir> StateDir::open(const std::string& path, Origin origin) {
+  const std::string context = "state directory " + path;
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return failure("create " + context, errno);
+  Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return failure("open " + context, errno);
+  struct stat status{};
+  if (::fstat(directory.get(), &status) != 0) return failure("stat " + context, errno);
+  if (status.st_uid != ::geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return failure(context + " can be written by other users", EPERM);
+  }
+  Fd lock(::openat(directory.get(), kLock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!lock) return failure("open " + in_directory(path, kLock), errno);
+  if (auto taken = take_lock(lock); !taken) return std::unexpected(std::move(taken.error()).in(context));
+  return StateDir(path, std::move(origin), std::move(directory), std::move(lock));
+}
+
+Result<> StateDir::write_note(const std::string& name, const Lines& lines) {
+  std::string text =
+      "format=" + std::string(kFormat) + "\nboot=" + origin_.boot + "\nnamespace=" + origin_.namespace_ + "\n";
+  for (const auto& [key, value] : lines) text += key + "=" + value + "\n";
+
+  // rename() is what makes it whole or not at all. No fsync: a note need not outlive the boot.
+  const std::string temporary = name + ".tmp";
+  {
+    const Fd file(
+        ::openat(directory_.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!file) return failure("create " + in_directory(path_, temporary), errno);
+    if (auto written = write_all(file, text); !written) {
+      return std::unexpected(std::move(written.error()).in(in_directory(path_, temporary)));
+    }
+  }
+  if (::renameat(directory_.get(), temporary.c_str(), directory_.get(), name.c_str()) != 0) {
+    return failure("rename to " + in_directory(path_, name), errno);
+  }
+  return {};
+}
+
+Result<StateDir::Lines> StateDir::read_note(const std::string& name) const {
+  const std::string context = in_directory(path_, name);
+  // O_NONBLOCK: a FIFO of that name must not stop us.
+  const Fd file(::openat(directory_.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file) return failure(context, errno);
+  const auto text = read_all(file, kLargestFile);
+  if (!text) return std::unexpected(text.error().in(context));
+  auto lines = parse_lines(*text);
+  if (!lines) return std::unexpected(std::move(lines.error()).in(context));
+  if (lines->size() < 3 || lines->at(0) != std::pair<std::string, std::string>("format", kFormat) ||
+      lines->at(1).first != "boot" || lines->at(2).first != "namespace") {
+    return failure(context + ": not a note of clatvisor", EBADMSG);
+  }
+  if (lines->at(1).second != origin_.boot) return failure(context + ": of another boot", ESTALE);
+  if (lines->at(2).second != origin_.namespace_) return failure(context + ": of another network namespace", ESTALE);
+  lines->erase(lines->begin(), lines->begin() + 3);
+  return lines;
+}
+
+Result<> StateDir::erase_note(const std::string& name) {
+  if (::unlinkat(directory_.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
+    return failure("remove " + in_directory(path_, name), errno);
+  }
+  return {};
+}
+
+Result<> StateDir::write(const plan::RecordSpec& record) {
+  if (!valid_interface_name(record.uplink)) return failure("\"" + record.uplink + "\" is no interface name", EINVAL);
+  return write_note(record.uplink + std::string(kSuffix), lines_of(record));
+}
+
+Result<> StateDir::erase_record(const std::string& uplink) {
+  if (!valid_interface_name(uplink)) return failure("\"" + uplink + "\" is no interface name", EINVAL);
+  return erase_note(uplink + std::string(kSuffix));
+}
+
+Result<plan::RecordSpec> StateDir::read_record(const std::string& file) const {
+  const auto lines = read_note(file);
+  if (!lines) return std::unexpected(lines.error());
+  auto record = record_of(*lines);
+  if (!record) return std::unexpected(std::move(record.error()).in(in_directory(path_, file)));
+  if (record->uplink + std::string(kSuffix) != file) {
+    return failure(in_directory(path_, file) + ": is about another interface", EBADMSG);
+  }
+  return record;
+}
+
+Result<StateDir::Records> StateDir::records() const {
+  // fdopendir() takes the descriptor for its own, and its position is shared: open another.
+  const int own = ::openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(own < 0 ? nullptr : ::fdopendir(own),
+                                                    [](DIR* d) { return d == nullptr ? 0 : ::closedir(d); });
+  if (!listing) return failure("list " + path_, errno);
+
+  Records found;
+  while (const dirent* entry = ::readdir(listing.get())) {
+    const std::string file = entry->d_name;
+    if (!file.ends_with(kSuffix)) continue;
+    if (found.records.size() + found.ignored.size() == kMostRecords) {
+      found.ignored.push_back({.what = path_ + ": more than " + std::to_string(kMostRecords) + " records", .code = 0});
+      break;
+    }
+    if (auto record = read_record(file))
+      found.records.push_back(std::move(*record));
+    else
+      found.ignored.push_back(std::move(record.error()));
+  }
+  std::ranges::sort(found.records, {}, &plan::RecordSpec::uplink);
+  return found;
+}
+
+}  // namespace clat::system

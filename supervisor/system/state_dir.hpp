@@ -1,0 +1,61 @@
+// The state directory: what a successor must know of a supervisor that was killed. One supervisor at a time holds it.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/net/error.hpp"
+#include "supervisor/plan/action.hpp"
+#include "supervisor/system/fd.hpp"
+
+namespace clat::system {
+
+// What makes a note worthless: another boot, another network namespace.
+struct Origin {
+  std::string boot;        // kernel/random/boot_id
+  std::string namespace_;  // of the network: device and inode, and its cookie (Linux 5.14), which is never used again
+  bool operator==(const Origin&) const = default;
+
+  static Result<Origin> here();
+};
+
+class StateDir {
+ public:
+  // Creates it (0700) when missing, and locks it. Errors: EBUSY, naming the holder's pid; EPERM when others could
+  // write in it.
+  static Result<StateDir> open(const std::string& path, Origin origin);
+  static Result<StateDir> open(const std::string& path);
+
+  // Whole or not at all.
+  Result<> write(const plan::RecordSpec& record);
+  // Fine when there is none.
+  Result<> erase_record(const std::string& uplink);
+  struct Records {
+    std::vector<plan::RecordSpec> records;
+    std::vector<Error> ignored;  // ESTALE: of another boot or network namespace; else: not what we write
+  };
+  // At most kMostRecords.
+  Result<Records> records() const;
+  static constexpr std::size_t kMostRecords = 256;
+
+  // Other notes of this boot and namespace, each a file of key=value lines in a given order.
+  using Lines = std::vector<std::pair<std::string, std::string>>;
+  Result<> write_note(const std::string& name, const Lines& lines);
+  // ENOENT: none; ESTALE: of another boot or network namespace; EBADMSG: garbage.
+  Result<Lines> read_note(const std::string& name) const;
+  Result<> erase_note(const std::string& name);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  StateDir(std::string path, Origin origin, Fd directory, Fd lock);
+  Result<plan::RecordSpec> read_record(const std::string& file) const;
+
+  std::string path_;
+  Origin origin_;
+  Fd directory_;
+  Fd lock_;  // last: unlocked first
+};
+
+}  // namespace clat::system
