@@ -69,8 +69,8 @@ ControlChannel::Next ControlChannel::read_one(const Listener& listener) {
   if (size < 0 && errno == ECONNRESET) return Next::more;
   if (size < 0) return errno == EAGAIN ? Next::later : Next::close;
   if (size == 0) return Next::close;
-  const auto accepted = decode_report(std::span(buffer).first(static_cast<std::size_t>(size)))
-                            .and_then([&](const control::Report& message) { return accept(message, listener); });
+  const auto message = decode_report(std::span(buffer).first(static_cast<std::size_t>(size)));
+  const Result<> accepted = message ? accept(*message, listener) : std::unexpected(message.error());
   if (accepted) return Next::more;
   listener.violation(accepted.error());
   return Next::close;
