@@ -46,9 +46,14 @@ def parse_logfmt(line: str) -> dict[str, str]:
         if line[at : at + 1] == '"':
             at += 1
             while line[at] != '"':
-                if line[at] == "\\":
+                if line[at] != "\\":
+                    value += line[at]
+                elif line[at + 1] == "x":
+                    value += chr(int(line[at + 2 : at + 4], 16))
+                    at += 3
+                else:
+                    value += {"n": "\n", "t": "\t"}.get(line[at + 1], line[at + 1])
                     at += 1
-                value += line[at]
                 at += 1
             at += 1
         else:

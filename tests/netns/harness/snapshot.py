@@ -139,3 +139,14 @@ def differences(before: dict[str, object], after: dict[str, object]) -> list[str
         else:
             lines.append(f"{key}: {old!r} -> {new!r}")
     return lines
+
+
+def open_files(pid: int) -> list[str]:
+    """Kinds of a process's descriptors, without the inode numbers that differ each time."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}").split("[")[0])
+        except OSError:
+            continue
+    return sorted(found)

@@ -1,0 +1,71 @@
+"""What the test cases share."""
+
+from __future__ import annotations
+
+import os
+import unittest
+from collections.abc import Callable
+
+from . import snapshot
+from .clatvisor import Clatvisor
+from .lab import WAN0, WWAN0, Lab, Uplink, wait_until
+
+
+def every_interface(**keys: object) -> Callable[[dict], None]:
+    """For start(change=…): these keys on every interface, with - for _."""
+
+    def change(config: dict) -> None:
+        for interface in config["interfaces"].values():
+            interface.update({key.replace("_", "-"): value for key, value in keys.items()})
+
+    return change
+
+
+# tests/run.sh --full: more; with sanitizers: fewer.
+ROUNDS = float(os.environ.get("CLATVISOR_TEST_ROUNDS", "1"))
+
+
+def rounds(usual: int, what: str) -> int:
+    """How often to repeat; printed, and shown again at the end of tests/run.sh."""
+    number = max(3, int(usual * ROUNDS))
+    print(f"rounds: {number} of {what}", flush=True)
+    return number
+
+
+class LabTest(unittest.TestCase):
+    uplinks: tuple[Uplink, ...] = (WAN0, WWAN0)
+    nat64 = True
+    lan = False
+
+    def setUp(self) -> None:
+        self.lab = Lab(self.uplinks, nat64=self.nat64, lan=self.lan)
+        self.addCleanup(self.lab.close)
+        self.lab.serve()
+
+    def start(self, *, up: bool = True, change: Callable[[dict], None] | None = None, **options) -> Clatvisor:
+        """The program with IPv4 up on every uplink of the lab. `change` edits the config before it is written."""
+        self.program = Clatvisor(self.lab, **options)
+        config = self.program.default_config()
+        if change:
+            change(config)
+        self.program.write_config(config)
+        self.program.start()
+        if up:
+            self.program.wait_up()
+        return self.program
+
+    def snapshot(self) -> dict[str, object]:
+        return snapshot.take(self.lab.router, self.lab.bpffs)
+
+    def assert_unchanged(self, before: dict[str, object], what: str, *, timeout: float = 3) -> None:
+        """As before; the kernel frees programs, and IPv6 routes of a link, a moment after the fact."""
+        last: list[str] = []
+
+        def same() -> bool:
+            last[:] = snapshot.differences(before, self.snapshot())
+            return not last
+
+        try:
+            wait_until(same, timeout, what, every=0.05)
+        except AssertionError:
+            self.fail(f"{what}:\n" + "\n".join(last) + f"\nthe log ends:\n{self.program.tail()}")

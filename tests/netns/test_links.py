@@ -1,0 +1,206 @@
+"""Uplinks that come, go and change at any time, without a restart."""
+
+from __future__ import annotations
+
+import os
+import random
+
+from harness import snapshot
+from harness.case import LabTest, rounds
+from harness.lab import WAN0, WWAN0, wait_until
+
+
+class Changes(LabTest):
+    def setUp(self) -> None:
+        super().setUp()
+        self.other = self.lab.client(WWAN0)
+
+    def away_and_back(self, away, back) -> None:
+        """IPv4 goes and comes back on wan0; wwan0 keeps its child and its traffic."""
+        program = self.start()
+        other_child = program.wait_clatd("wwan0")
+        clatvisor = program.pid
+        for _ in range(2):
+            since = program.mark()
+            away()
+            program.wait_event("clat.down", "wan0", since=since)
+            self.other.udp_echo(self.lab.server_v4)
+            since = program.mark()
+            back()
+            program.wait_event("clat.up", "wan0", since=since)
+            client = self.lab.client(WAN0)
+            client.udp_echo(self.lab.server_v4)
+            client.tcp_echo(self.lab.server_v4, size=20_000)
+            self.assertEqual(client.ping(self.lab.server_v4), 3)
+        self.assertEqual((program.pid, program.wait_clatd("wwan0")), (clatvisor, other_child))
+        self.assertEqual(program.find("clat.down", "wwan0"), [])
+        program.stop()
+
+    def test_link_deleted_and_created_again(self) -> None:
+        self.away_and_back(lambda: self.lab.delete_link(WAN0), lambda: self.lab.make_link(WAN0))
+
+    def test_carrier_lost_and_back(self) -> None:
+        self.away_and_back(lambda: self.lab.carrier(WAN0, False), lambda: self.lab.carrier(WAN0, True))
+
+    def test_address_removed_and_added(self) -> None:
+        self.away_and_back(lambda: self.lab.remove_address(WAN0), lambda: self.lab.add_address(WAN0))
+
+    def test_link_set_down_and_up(self) -> None:
+        def up() -> None:
+            self.lab.router.ip("link set wan0 up")
+            self.lab.add_address(WAN0)
+
+        self.away_and_back(lambda: self.lab.router.ip("link set wan0 down"), up)
+
+    def test_address_added_late(self) -> None:
+        self.lab.remove_address(WAN0)
+        program = self.start(up=False)
+        program.wait_up("wwan0")
+        program.wait_event("clat.waiting", "wan0")
+        self.assertEqual(program.find("clat.up", "wan0"), [])
+        self.lab.add_address(WAN0)
+        program.wait_up("wan0")
+        self.lab.client(WAN0).udp_echo(self.lab.server_v4)
+        program.stop()
+
+    def test_link_created_late(self) -> None:
+        self.lab.delete_link(WAN0)
+        program = self.start(up=False)
+        program.wait_up("wwan0")
+        self.lab.make_link(WAN0)
+        program.wait_up("wan0")
+        self.lab.client(WAN0).udp_echo(self.lab.server_v4)
+        program.stop()
+
+    def test_mtu_follows_the_uplink(self) -> None:
+        program = self.start()
+
+        def tun_mtu() -> int:
+            return self.lab.router.ip_json("link", "show", "v4-wan0")[0]["mtu"]
+
+        self.assertEqual(tun_mtu(), 1500 - 28)
+        child = program.wait_clatd("wan0")
+        for mtu in (1400, 1500):
+            self.lab.router.ip(f"link set wan0 mtu {mtu}")
+            self.lab.plat.ip(f"link set {WAN0.far} mtu {mtu}")
+            wait_until(lambda mtu=mtu: tun_mtu() == mtu - 28, 5, f"the tun follows to {mtu}")
+            self.lab.client(WAN0).tcp_echo(self.lab.server_v4)
+        self.assertEqual(program.wait_clatd("wan0"), child)
+        program.stop()
+
+
+class ForeignTun(LabTest):
+    def test_is_left_alone_until_it_goes(self) -> None:
+        self.lab.router.ip("tuntap add dev v4-wan0 mode tun", "address add 203.0.113.9/32 dev v4-wan0")
+        before = self.lab.router.run("ip", "address", "show", "v4-wan0")
+        program = self.start(up=False)
+        failed = program.wait_event("clat.failed", "wan0")
+        self.assertEqual(failed["errno"], "EBUSY", failed.line)
+        self.assertIn("v4-wan0", failed["reason"])
+        program.wait_up("wwan0")
+        self.lab.client(WWAN0).udp_echo(self.lab.server_v4)
+        self.assertEqual(self.lab.router.run("ip", "address", "show", "v4-wan0"), before)
+        self.assertEqual(program.find("clat.up", "wan0"), [])
+        self.lab.router.ip("link del v4-wan0")
+        program.wait_up("wan0")
+        self.lab.client(WAN0).udp_echo(self.lab.server_v4)
+        program.stop()
+
+    def test_survives_a_stop(self) -> None:
+        self.lab.router.ip("tuntap add dev v4-wan0 mode tun")
+        before = self.snapshot()
+        program = self.start(up=False)
+        program.wait_event("clat.failed", "wan0")
+        program.wait_up("wwan0")
+        program.stop()
+        self.assert_unchanged(before, "after a stop")
+
+
+class Churn(LabTest):
+    """Hundreds of changes, and everything counted."""
+
+    nat64 = False
+
+    def leaks(self) -> dict[str, object]:
+        """What must not grow. Addresses may differ from round to round, so routes are counted."""
+        router = self.lab.router
+        shot = snapshot.take(router, self.lab.bpffs)
+        descriptors: dict[str, int] = {}
+        for target in snapshot.open_files(self.program.pid):
+            descriptors[target] = descriptors.get(target, 0) + 1
+        return {
+            "fds": descriptors,
+            "links": sorted(shot["links"]),
+            "routes4": len(shot["routes4"]),
+            # A blackhole outlives its address by a grace period.
+            "routes6": len(shot["routes6"]),
+            "proxy": len(shot["proxy"]),
+            "anycast": len(shot["anycast"]),
+            "filters": {link: {way: len(all_) for way, all_ in found.items()} for link, found in shot["filters"].items()},
+            "tcx": {link: {way: len(all_) for way, all_ in found.items()} for link, found in shot["tcx"].items()},
+            "pins": len(shot["bpffs"]),
+            "processes": sorted(name for _, name in shot["processes"]),
+        }
+
+    def test_leaks_nothing(self) -> None:
+        before = self.snapshot()
+        program = self.start()
+        clatvisor = program.pid
+        first = self.leaks()
+        kinds = {
+            "link": (lambda: self.lab.delete_link(WAN0), lambda: self.lab.make_link(WAN0)),
+            "carrier": (lambda: self.lab.carrier(WAN0, False), lambda: self.lab.carrier(WAN0, True)),
+            "address": (lambda: self.lab.remove_address(WAN0), lambda: self.lab.add_address(WAN0)),
+            "late address": (
+                lambda: self.lab.delete_link(WAN0),
+                lambda: (self.lab.make_link(WAN0, address=False), self.lab.add_address(WAN0)),
+            ),
+        }
+        seed = int.from_bytes(os.urandom(4))
+        print(f"seed {seed}")
+        order = random.Random(seed)
+        for number in range(rounds(200, "links, carriers and addresses that go and come back")):
+            kind = order.choice(list(kinds))
+            away, back = kinds[kind]
+            with self.subTest(round=number, kind=kind):
+                since = program.mark()
+                away()
+                program.wait_event("clat.down", "wan0", since=since)
+                since = program.mark()
+                back()
+                program.wait_event("clat.up", "wan0", since=since)
+                self.lab.client(WAN0).udp_echo(self.lab.direct_v4)
+        last: list[str] = []
+
+        def as_at_first() -> bool:
+            last[:] = snapshot.differences(first, self.leaks())
+            return not last
+
+        try:
+            wait_until(as_at_first, 20, "counts as before the rounds", every=0.25)
+        except AssertionError:
+            self.fail("\n".join(last))
+        self.assertEqual(program.pid, clatvisor)
+        program.stop()
+        self.assert_after_churn(before)
+
+    def assert_after_churn(self, before: dict[str, object]) -> None:
+        """wan0 has another ifindex by now, and the lab's routes may stand in another order: names and counts."""
+        after = self.snapshot()
+        for key in ("rules", "proxy", "anycast", "bpffs", "processes", "filters", "tcx"):
+            self.assertEqual(before[key], after[key], key)
+        self.assertEqual(sorted(before["links"]), sorted(after["links"]))
+        for key in ("routes4", "routes6"):
+            self.assertEqual(before[key], after[key], key)
+
+    def test_changes_faster_than_it_can_follow(self) -> None:
+        """Nothing is waited for in between; only where it ends counts."""
+        program = self.start()
+        for _ in range(rounds(30, "changes in a burst")):
+            self.lab.delete_link(WAN0)
+            self.lab.make_link(WAN0)
+            self.lab.carrier(WAN0, False)
+            self.lab.carrier(WAN0, True)
+        client = self.lab.client(WAN0)
+        wait_until(lambda: self.lab.router.link_index("v4-wan0") and client.udp_works(self.lab.direct_v4), 20, "IPv4 is back")
+        program.stop()

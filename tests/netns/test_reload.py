@@ -1,0 +1,156 @@
+"""SIGHUP: what changed changes, and nothing else."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+
+from harness.case import LabTest
+from harness.clatvisor import SLOW
+from harness.lab import SPARE0, WAN0, WWAN0, wait_until
+
+
+def counters(event) -> dict[str, int]:
+    return {key: int(value) for key, value in event.fields.items() if key not in ("pid",) and re.fullmatch(r"\d+", value)}
+
+
+class Reload(LabTest):
+    uplinks = (WAN0, WWAN0, SPARE0)
+
+    def with_only(self, *names: str, **top: object) -> dict:
+        config = self.program.default_config()
+        config["interfaces"] = {name: config["interfaces"][name] for name in names}
+        return config | top
+
+    def start_two(self) -> None:
+        def change(config: dict) -> None:
+            del config["interfaces"]["spare0"]
+
+        self.start(up=False, change=change)
+        self.program.wait_up("wan0", "wwan0")
+        self.children = {name: self.program.wait_clatd(name) for name in ("wan0", "wwan0")}
+
+    def assert_same_child(self, *names: str) -> None:
+        for name in names:
+            self.assertEqual(self.program.wait_clatd(name), self.children[name], name)
+            self.assertEqual(self.program.find("clat.down", name), [])
+
+    def test_add_an_interface(self) -> None:
+        self.start_two()
+        self.program.reload(self.with_only("wan0", "wwan0", "spare0"))
+        self.program.wait_up("spare0")
+        self.lab.client(SPARE0).tcp_echo(self.lab.server_v4)
+        self.assert_same_child("wan0", "wwan0")
+        self.program.stop()
+
+    def test_remove_an_interface(self) -> None:
+        self.start_two()
+        self.program.reload(self.with_only("wwan0"))
+        self.program.wait_event("clat.down", "wan0")
+        wait_until(lambda: self.lab.router.link_index("v4-wan0") is None, 5 * SLOW, "v4-wan0 goes")
+        wait_until(lambda: self.program.clatd_pid("wan0") is None, 5 * SLOW, "clatd-wan0 goes")
+        self.lab.client(WWAN0).tcp_echo(self.lab.server_v4)
+        self.assert_same_child("wwan0")
+        self.program.stop()
+
+    def test_change_a_prefix(self) -> None:
+        self.start_two()
+        config = self.with_only("wan0", "wwan0")
+        config["interfaces"]["wan0"]["nat64-prefix"] = SPARE0.prefix
+        since = self.program.mark()
+        self.program.reload(config)
+        up = self.program.wait_event("clat.up", "wan0", since=since)
+        self.assertEqual(up["prefix"], SPARE0.prefix)
+        # The NAT64 is one host: it knows this prefix on every link.
+        self.lab.client(WAN0).tcp_echo(self.lab.server_v4)
+        self.assertEqual(self.lab.client(WAN0).ping(self.lab.server_v4), 3)
+        self.assert_same_child("wwan0")
+        self.program.stop()
+
+    def test_change_only_the_log_level(self) -> None:
+        self.start_two()
+        self.lab.client(WAN0).tcp_echo(self.lab.server_v4)
+        self.program.reload(self.with_only("wan0", "wwan0", log={"level": "debug", "health-interval": "1s"}))
+        before = counters(self.program.wait_event("health", "wan0"))
+        since = self.program.mark()
+        self.program.reload(self.with_only("wan0", "wwan0", log={"level": "warn", "health-interval": "1s"}))
+        self.program.reload(
+            self.with_only("wan0", "wwan0", log={"level": "info", "health-interval": "1s"}), expect="health"
+        )
+        after = counters(self.program.wait_event("health", "wan0", since=since))
+        for key, value in before.items():
+            self.assertGreaterEqual(after[key], value, key)
+        self.assert_same_child("wan0", "wwan0")
+        self.assertEqual(self.program.find("action.done", since=since), [])
+        self.program.stop()
+
+    def test_unchanged_plans_nothing(self) -> None:
+        """As the kernel saw it: strace of the whole reload."""
+        # Nothing else may stir meanwhile.
+        quiet = {"log": {"level": "debug", "health-interval": "1h"}, "audit-interval": "1h"}
+        self.start(change=lambda config: config.update(quiet), env={"ASAN_OPTIONS": "detect_leaks=0"})
+        before = self.snapshot()
+        since = self.program.mark()
+        trace = self.lab.scratch / "strace.out"
+        calls = "trace=clone,clone3,vfork,execve,ioctl,bpf,sendmsg,sendto,unlink,unlinkat,rename,kill"
+        with subprocess.Popen(
+            ["strace", "-f", "-e", calls, "-e", "signal=none", "-o", str(trace), "-p", str(self.program.pid)],
+            stderr=subprocess.PIPE, text=True,
+        ) as strace:  # fmt: skip
+            try:
+                assert "attached" in strace.stderr.readline()
+                self.program.reload()
+                # A dump answers only after the loop went round again.
+                self.program.signal(signal.SIGUSR1)
+                self.program.wait_event("state.dump", since=since)
+            finally:
+                strace.send_signal(signal.SIGINT)
+        effects = [line for line in trace.read_text().splitlines() if "(" in line and "AF_UNIX" not in line]
+        self.assertEqual(effects, [])
+        self.assertEqual(self.program.find("action.done", since=since), [])
+        self.assert_unchanged(before, "after a reload without change")
+        self.program.stop()
+
+    def test_broken_file_changes_nothing(self) -> None:
+        self.start_two()
+        broken = self.with_only("wan0", "wwan0")
+        broken["interfaces"]["wan0"]["nat64-prefx"] = "64:ff9b::/96"
+        rejected = self.program.reload(broken, expect="config.rejected")
+        self.assertEqual(rejected["line"], "4")
+        self.assertEqual(rejected["col"], "5")
+        self.assertIn("nat64-prefix", rejected["reason"])
+        self.assertTrue(rejected["file"].endswith("clatvisor.yaml"))
+        self.assert_same_child("wan0", "wwan0")
+        for uplink in (WAN0, WWAN0):
+            self.lab.client(uplink).tcp_echo(self.lab.server_v4)
+        # And the next good one is taken.
+        self.program.reload(self.with_only("wan0", "wwan0", "spare0"))
+        self.program.wait_up("spare0")
+        self.assert_same_child("wan0", "wwan0")
+        self.program.stop()
+
+    def test_missing_file_changes_nothing(self) -> None:
+        self.start_two()
+        self.program.config_file.unlink()
+        self.program.reload(expect="config.rejected")
+        self.assert_same_child("wan0", "wwan0")
+        self.lab.client(WAN0).tcp_echo(self.lab.server_v4)
+        self.program.stop()
+
+    def test_dump_shows_the_trackers_table(self) -> None:
+        self.start_two()
+        since = self.program.mark()
+        self.program.signal(signal.SIGUSR1)
+
+        def trackers() -> list[str]:
+            return [event["line"] for event in self.program.find("state.dump", since=since) if "v4-" in event["line"]]
+
+        wait_until(lambda: len([l for l in trackers() if "->" in l and "[v4-" in l]) >= 2, 5 * SLOW, "the dump")
+        lines = "\n".join(trackers())
+        for uplink in (WAN0, WWAN0):
+            index = self.lab.router.link_index(uplink.name)
+            tun = self.lab.router.link_index(uplink.tun)
+            up = self.program.find("clat.up", uplink.name)[0]
+            self.assertIn(f"{index}[{uplink.name}] {uplink.prefix} {up['v6']} -> {up['v4']} {tun}[{uplink.tun}]", lines)
+        self.program.stop()
