@@ -1,0 +1,20 @@
+// Programs as filters of the clsact qdisc, for kernels without TCX. Other people's filters live beside ours, so ours
+// has a handle and a priority of its own, and the qdisc stays unless we made it and nobody uses it.
+#pragma once
+
+#include "bpf/hook.hpp"
+#include "core/net/error.hpp"
+
+namespace clat::bpf {
+
+// Whether the qdisc was made now: it was not there before.
+Result<bool> ensure_clsact(int ifindex);
+// Removes the qdisc when no filter is left on it, in either direction.
+Result<> remove_empty_clsact(int ifindex);
+
+Result<> attach_classifier(const Hook& hook);
+// Gone afterwards, also when filter, qdisc or interface were gone. A filter at our place that is not ours stays.
+Result<> remove_classifier(int ifindex, Flow flow);
+Result<> verify_classifier(const Hook& hook);
+
+}  // namespace clat::bpf

@@ -1,0 +1,80 @@
+// The fast path: one CLAT per uplink, found by the ifindex of the interface that the packet is on. docs/fast-path.md
+// tells how a packet travels. Helpers of Linux 5.10 and no BTF of the running kernel.
+#include "bpf/neighbour.bpf.h"
+#include "bpf/packet.bpf.h"
+#include "bpf/translate.bpf.h"
+
+inline_always int from_uplink(struct __sk_buff* skb, const __u32 l2) {
+  if (skb->protocol != bpf_htons(ETH_P_IPV6) || skb->pkt_type == PACKET_OTHERHOST) return PASS;
+  // A tagged frame belongs to the VLAN's own interface; vid 0 carries a priority only.
+  if (l2 && skb->vlan_present && (skb->vlan_tci & 0xfff)) return PASS;
+  const struct clat_interface* uplink = interface_of(skb);
+  if (!uplink) return PASS;
+  const struct ipv6hdr* seen = bytes_at(skb, l2, sizeof(*seen));
+  if (!seen || seen->version != 6) return PASS;
+  const int to_clat = same_address(seen->daddr.in6_u.u6_addr32, uplink->v6_be32);
+  if (!to_clat && seen->nexthdr != IPPROTO_ICMPV6) return PASS;
+  const struct ipv6hdr ip = *seen;
+  if (ip.nexthdr == IPPROTO_ICMPV6) {
+    // Never steered, whoever it is for: the kernel lives from it.
+    const __u8* type = bytes_at(skb, l2 + sizeof(ip), 1);
+    if (type && *type == ND_SOLICITATION && l2) return answer_solicitation(skb, uplink, &ip);
+    if (type && *type >= ND_FIRST && *type <= ND_LAST) return PASS;
+    return to_clat ? steer(skb, uplink, CLAT_PUNT_ICMP) : PASS;
+  }
+  return uplink_to_tun(skb, uplink, l2, &ip);
+}
+
+// Uplink ingress, Ethernet.
+SEC("tc")
+int clat_uplink_in(struct __sk_buff* skb) { return from_uplink(skb, ETH_HLEN); }
+
+// Uplink ingress where the IP header comes first (ARPHRD_NONE, PPP, RAWIP).
+SEC("tc")
+int clat_uplink_raw(struct __sk_buff* skb) { return from_uplink(skb, 0); }
+
+// Tun egress: IPv4 of this host and its LAN. IPv6 is what the uplink program steered to clatd: left alone, or it loops.
+SEC("tc")
+int clat_tun_out(struct __sk_buff* skb) {
+  if (skb->protocol != bpf_htons(ETH_P_IP)) return PASS;
+  const struct clat_interface* tun = interface_of(skb);
+  if (!tun) return PASS;
+  const struct iphdr* seen = bytes_at(skb, 0, sizeof(*seen));
+  if (!seen) return PASS;
+  const struct iphdr ip = *seen;
+  return tun_to_uplink(skb, tun, &ip);
+}
+
+inline_always int ipv6_from_clatd(struct __sk_buff* skb, const struct clat_interface* tun) {
+  const struct ipv6hdr* seen = bytes_at(skb, 0, sizeof(*seen));
+  if (!seen || seen->version != 6) return drop(tun, CLAT_DROP_OTHER);
+  const struct ipv6hdr ip = *seen;
+  if (!same_address(ip.saddr.in6_u.u6_addr32, tun->v6_be32)) return drop(tun, CLAT_DROP_SOURCE);
+  if (!in_prefix(tun, ip.daddr.in6_u.u6_addr32)) return drop(tun, CLAT_DROP_DESTINATION);
+  __u32 size = skb->len;
+  if (skb->gso_size) {
+    struct transport t = {};
+    const enum clat_punt reason = inspect_transport(skb, ip.nexthdr, IPV6_HEADER, bpf_ntohs(ip.payload_len), &t);
+    if (reason != NOT_PUNTED) return drop(tun, CLAT_DROP_OTHER);
+    size = wire_size(skb, IPV6_HEADER, &t, 0);
+  }
+  if (size > tun->uplink_mtu) return drop(tun, CLAT_DROP_TOO_BIG);
+  struct clat_counters* counters = counters_of(tun);
+  if (counters) count_flow(skb, &counters->from_clatd, skb->len);
+  return leave(skb, tun);
+}
+
+// Tun ingress: what clatd writes, which may be hostile. It sends as the CLAT into the NAT64 prefix, and delivers to the
+// CLAT's IPv4 address, or nothing. What the uplink program translated comes along here too, and passes.
+SEC("tc")
+int clat_tun_in(struct __sk_buff* skb) {
+  const struct clat_interface* tun = interface_of(skb);
+  if (!tun) return DROP;
+  if (skb->protocol == bpf_htons(ETH_P_IPV6)) return ipv6_from_clatd(skb, tun);
+  if (skb->protocol != bpf_htons(ETH_P_IP)) return drop(tun, CLAT_DROP_OTHER);
+  const struct iphdr* ip = bytes_at(skb, 0, sizeof(*ip));
+  if (!ip || ip->version != 4) return drop(tun, CLAT_DROP_OTHER);
+  return ip->daddr == tun->v4_be32 ? PASS : drop(tun, CLAT_DROP_DESTINATION);
+}
+
+const char kLicense[] SEC("license") = "Dual BSD/GPL";

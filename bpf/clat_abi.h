@@ -1,0 +1,86 @@
+// What the BPF programs and the loader share: C for the one, C++ for the other.
+#ifndef CLAT_ABI_H
+#define CLAT_ABI_H
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define CLAT_ASSERT_SIZE(type, size) static_assert(sizeof(struct type) == (size), "ABI")
+#else
+#define CLAT_ASSERT_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), "ABI")
+#endif
+
+// Raised with every change of anything in this file; it names the pin directory.
+#define CLAT_ABI_VERSION 1
+
+// Two map entries (uplink and tun) and one counter entry for each uplink.
+#define CLAT_MAX_UPLINKS 1024
+
+#define CLAT_FLAG_RAW_IP 0x1u             // the uplink has no Ethernet header
+#define CLAT_FLAG_WELL_KNOWN_PREFIX 0x2u  // 64:ff9b::/96: no private peers (RFC 6052 §3.1)
+#define CLAT_FLAG_OWN_QDISC 0x4u          // loader only: we made the clsact of this interface
+
+// Map clat_interfaces, keyed by ifindex in host order. The uplink and its tun hold the same but for peer_ifindex and
+// the qdisc flag.
+struct clat_interface {
+  __u32 peer_ifindex;
+  __u32 uplink_ifindex;  // key into clat_counters
+  __u32 v4_be32;         // the CLAT's own addresses
+  __u32 v6_be32[4];
+  __u32 prefix_be32[3];  // no RFC 6052 prefix is longer
+  __u32 prefix_mask_be32[3];
+  __u32 prefix_length;    // bits
+  __u32 uplink_mtu;       // bytes of IPv6
+  __u32 lowest_ipv6_mtu;  // bytes of IPv6; DF=0 packets above it are clatd's to fragment
+  __u32 mark;             // 0: leave the packet's own
+  __u8 mac[6];            // of the uplink
+  __u16 flags;
+};
+CLAT_ASSERT_SIZE(clat_interface, 76);
+
+enum clat_direction { CLAT_TO_IPV4, CLAT_TO_IPV6, CLAT_DIRECTIONS };
+enum clat_protocol { CLAT_TCP, CLAT_UDP, CLAT_PROTOCOLS };
+
+// Why a packet goes to clatd.
+enum clat_punt {
+  CLAT_PUNT_ICMP,
+  CLAT_PUNT_PROTOCOL,  // neither TCP nor UDP nor ICMP
+  CLAT_PUNT_FRAGMENT,
+  CLAT_PUNT_HEADERS,        // IPv4 options, IPv6 extension headers
+  CLAT_PUNT_HOP_LIMIT,      // would leave with 0
+  CLAT_PUNT_CHECKSUM_ZERO,  // UDP without a checksum
+  CLAT_PUNT_TOO_BIG,        // for the uplink's MTU
+  CLAT_PUNT_TO_FRAGMENT,    // DF=0 and above lowest_ipv6_mtu
+  CLAT_PUNT_ADDRESS,        // an address that is not translated
+  CLAT_PUNT_MALFORMED,      // lengths or header checksum lie
+  CLAT_PUNT_KERNEL,         // a helper refused: no memory, or a kind of GSO that this kernel cannot convert
+  CLAT_PUNTS
+};
+
+enum clat_drop {
+  CLAT_DROP_SOURCE,       // clatd wrote IPv6 that is not from the CLAT address
+  CLAT_DROP_DESTINATION,  // clatd wrote IPv6 to outside the NAT64 prefix, or IPv4 to another than the CLAT address
+  CLAT_DROP_TOO_BIG,      // clatd wrote IPv6 above the uplink's MTU
+  CLAT_DROP_OTHER,        // clatd wrote what is neither IPv4 nor IPv6
+  CLAT_DROP_KERNEL,       // a helper failed half way
+  CLAT_DROPS
+};
+
+// Packets are counted as on the wire: a GSO packet counts its segments. Bytes are those of the packet before it is
+// translated, from its IP header on, a GSO packet's headers once.
+struct clat_flow {
+  __u64 packets;
+  __u64 bytes;
+};
+
+// Map clat_counters, per CPU, keyed by the ifindex of the uplink.
+struct clat_counters {
+  struct clat_flow fast[CLAT_DIRECTIONS][CLAT_PROTOCOLS];
+  struct clat_flow from_clatd;  // IPv6 written by clatd that left the uplink
+  __u64 punts[CLAT_DIRECTIONS][CLAT_PUNTS];
+  __u64 drops[CLAT_DROPS];
+  __u64 solicitations_answered;
+};
+CLAT_ASSERT_SIZE(clat_counters, 8 * (2 * 2 * 2 + 2 + 2 * 11 + 5 + 1));
+
+#endif

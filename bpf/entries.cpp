@@ -1,0 +1,84 @@
+#include "bpf/entries.hpp"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace clat::bpf {
+
+namespace {
+
+std::uint32_t word_be32(std::span<const std::uint8_t> bytes, std::size_t index) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, bytes.data() + 4 * index, sizeof(word));
+  return word;
+}
+
+constexpr std::array<const char*, CLAT_DIRECTIONS> kDirections{"to_ipv4", "to_ipv6"};
+constexpr std::array<const char*, CLAT_PROTOCOLS> kProtocols{"tcp", "udp"};
+constexpr std::array<const char*, CLAT_PUNTS> kPunts{"icmp",      "protocol",      "fragment", "headers",
+                                                     "hop_limit", "checksum_zero", "too_big",  "to_fragment",
+                                                     "address",   "malformed",     "kernel"};
+constexpr std::array<const char*, CLAT_DROPS> kDrops{"source", "destination", "too_big", "other", "kernel"};
+static_assert(kPunts.back() != nullptr && kDrops.back() != nullptr);
+
+}  // namespace
+
+clat_interface uplink_entry(const Attachment& a) {
+  clat_interface entry{};
+  entry.peer_ifindex = static_cast<std::uint32_t>(a.tun_ifindex);
+  entry.uplink_ifindex = static_cast<std::uint32_t>(a.uplink_ifindex);
+  entry.v4_be32 = word_be32(a.v4.bytes, 0);
+  for (std::size_t i = 0; i < 4; ++i) entry.v6_be32[i] = word_be32(a.v6.bytes, i);
+  for (std::size_t i = 0; i < 3; ++i) {
+    entry.prefix_be32[i] = word_be32(a.prefix.address().bytes, i);
+    const auto bits = std::clamp(static_cast<int>(a.prefix.length()) - 32 * static_cast<int>(i), 0, 32);
+    entry.prefix_mask_be32[i] = bits == 0 ? 0 : htonl(0xffffffffU << (32 - bits));
+  }
+  entry.prefix_length = a.prefix.length();
+  entry.uplink_mtu = a.uplink_mtu;
+  entry.lowest_ipv6_mtu = a.lowest_ipv6_mtu;
+  entry.mark = a.mark;
+  std::ranges::copy(a.mac.bytes, entry.mac);
+  if (a.layer == LinkLayer::raw_ip) entry.flags |= CLAT_FLAG_RAW_IP;
+  if (a.prefix.text() == "64:ff9b::/96") entry.flags |= CLAT_FLAG_WELL_KNOWN_PREFIX;
+  return entry;
+}
+
+clat_interface tun_entry(const Attachment& attachment) {
+  auto entry = uplink_entry(attachment);
+  entry.peer_ifindex = static_cast<std::uint32_t>(attachment.uplink_ifindex);
+  return entry;
+}
+
+Counters named_counters(std::span<const clat_counters> per_cpu) {
+  Counters counters;
+  const auto add = [&](std::string name, auto value) {
+    std::uint64_t sum = 0;
+    for (const auto& cpu : per_cpu) sum += value(cpu);
+    counters.emplace_back(std::move(name), sum);
+  };
+  for (std::size_t d = 0; d < CLAT_DIRECTIONS; ++d) {
+    for (std::size_t p = 0; p < CLAT_PROTOCOLS; ++p) {
+      const auto name = std::string("fast_") + kDirections[d] + "_" + kProtocols[p];
+      add(name + "_packets", [&](const auto& cpu) { return cpu.fast[d][p].packets; });
+      add(name + "_bytes", [&](const auto& cpu) { return cpu.fast[d][p].bytes; });
+    }
+  }
+  add("from_clatd_packets", [](const auto& cpu) { return cpu.from_clatd.packets; });
+  add("from_clatd_bytes", [](const auto& cpu) { return cpu.from_clatd.bytes; });
+  for (std::size_t d = 0; d < CLAT_DIRECTIONS; ++d) {
+    for (std::size_t r = 0; r < CLAT_PUNTS; ++r) {
+      add(std::string("punt_") + kDirections[d] + "_" + kPunts[r], [&](const auto& cpu) { return cpu.punts[d][r]; });
+    }
+  }
+  for (std::size_t r = 0; r < CLAT_DROPS; ++r) {
+    add(std::string("drop_") + kDrops[r], [&](const auto& cpu) { return cpu.drops[r]; });
+  }
+  add("solicitations_answered", [](const auto& cpu) { return cpu.solicitations_answered; });
+  return counters;
+}
+
+}  // namespace clat::bpf

@@ -1,0 +1,312 @@
+#include "bpf/fast_path.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <ranges>
+
+#include "bpf/classifier.hpp"
+#include "bpf/clat_abi.h"
+#include "bpf/entries.hpp"
+#include "bpf/hook.hpp"
+#include "bpf/libbpf_log.hpp"
+#include "bpf/link.hpp"
+#include "bpf/pins.hpp"
+#include "clat_programs.skel.h"
+
+namespace clat::bpf {
+
+namespace {
+
+struct DestroyPrograms {
+  void operator()(clat_programs* programs) const { clat_programs__destroy(programs); }
+};
+
+struct Program {
+  int fd = -1;
+  std::uint32_t id = 0;
+};
+
+Result<Program> facts_of(const bpf_program* program) {
+  const int fd = bpf_program__fd(program);
+  bpf_prog_info info{};
+  std::uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return failure("ask about a program", errno);
+  return Program{fd, info.id};
+}
+
+Result<> check(const Attachment& a) {
+  if (a.uplink_ifindex <= 0 || a.tun_ifindex <= 0 || a.uplink_ifindex == a.tun_ifindex) {
+    return failure("the fast path needs the ifindexes of an uplink and of a tun");
+  }
+  if (a.layer == LinkLayer::other) {
+    return failure("there is no fast path for this kind of interface: it is neither Ethernet nor raw IP");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string name(AttachKind kind) { return kind == AttachKind::tcx ? "tcx" : "clsact"; }
+
+struct FastPath::Impl {
+  std::string bpf_dir;
+  std::string folder;  // of our ABI version
+  std::unique_ptr<clat_programs, DestroyPrograms> programs;
+  Program uplink_ethernet, uplink_raw_ip, tun_egress, tun_ingress;
+  int interfaces = -1;  // map fds, owned by `programs`
+  int counters = -1;
+  bool tcx = false;
+
+  Result<> load();
+
+  // In the order of attaching: the check on what clatd writes comes before anything can reach clatd.
+  [[nodiscard]] std::array<Hook, 3> hooks(const Attachment& a) const {
+    const auto& uplink = a.layer == LinkLayer::raw_ip ? uplink_raw_ip : uplink_ethernet;
+    return {Hook{"tun-ingress", a.tun_ifindex, Flow::ingress, tun_ingress.fd, tun_ingress.id},
+            Hook{"tun-egress", a.tun_ifindex, Flow::egress, tun_egress.fd, tun_egress.id},
+            Hook{"uplink-ingress", a.uplink_ifindex, Flow::ingress, uplink.fd, uplink.id}};
+  }
+  [[nodiscard]] std::vector<std::string> other_folders() const {
+    auto folders = version_folders(bpf_dir);
+    std::erase(folders, folder);
+    return folders;
+  }
+  [[nodiscard]] std::vector<std::string> older_pins(const Attachment& a, const Hook& hook) const {
+    auto pins = other_folders();
+    for (auto& pin : pins) pin = link_pin(pin, a.uplink_ifindex, hook.name);
+    return pins;
+  }
+
+  [[nodiscard]] std::optional<clat_interface> entry(int ifindex) const;
+  Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags) const;
+  Result<> write_entries(const Attachment& a, std::uint64_t flags) const;
+  Result<> make_counters(int uplink_ifindex) const;
+  void remove_entries(const Attachment& a) const;
+
+  Result<> attach_hook(const Attachment& a, const Hook& hook);
+  Result<> detach_hook(const Attachment& a, const Hook& hook);
+  Result<> detach(const Attachment& a);
+  Result<> forget_other_versions();
+};
+
+Result<> FastPath::Impl::load() {
+  // Where memory for maps and programs counts against RLIMIT_MEMLOCK (before 5.11), libbpf 1.x raises it by itself.
+  programs.reset(clat_programs__open());
+  if (!programs) return libbpf_failure("open the BPF object", errno);
+  for (const auto& [map, pin] : {std::pair{programs->maps.clat_interfaces, kInterfacesPin},
+                                 std::pair{programs->maps.clat_counters, kCountersPin}}) {
+    if (const int error = bpf_map__set_pin_path(map, (folder + "/" + pin).c_str()); error != 0) {
+      return libbpf_failure("name a pin", -error);
+    }
+  }
+  // Takes the pins of the maps that it made back when it fails.
+  if (const int error = clat_programs__load(programs.get()); error != 0) {
+    return libbpf_failure("load the BPF programs", -error);
+  }
+  const struct {
+    Program& slot;
+    const bpf_program* program;
+  } slots[] = {{uplink_ethernet, programs->progs.clat_uplink_in},
+               {uplink_raw_ip, programs->progs.clat_uplink_raw},
+               {tun_egress, programs->progs.clat_tun_out},
+               {tun_ingress, programs->progs.clat_tun_in}};
+  for (const auto& [slot, program] : slots) {
+    auto facts = facts_of(program);
+    if (!facts) return std::unexpected(std::move(facts).error());
+    slot = *facts;
+  }
+  interfaces = bpf_map__fd(programs->maps.clat_interfaces);
+  counters = bpf_map__fd(programs->maps.clat_counters);
+  return {};
+}
+
+std::optional<clat_interface> FastPath::Impl::entry(int ifindex) const {
+  clat_interface value{};
+  const auto key = static_cast<std::uint32_t>(ifindex);
+  if (bpf_map_lookup_elem(interfaces, &key, &value) != 0) return std::nullopt;
+  return value;
+}
+
+Result<> FastPath::Impl::write_entry(int ifindex, clat_interface value, std::uint64_t flags) const {
+  const auto key = static_cast<std::uint32_t>(ifindex);
+  if (const auto before = entry(ifindex)) value.flags |= before->flags & CLAT_FLAG_OWN_QDISC;
+  if (bpf_map_update_elem(interfaces, &key, &value, flags) != 0) {
+    return failure("write the map entry of interface " + std::to_string(ifindex), errno);
+  }
+  return {};
+}
+
+Result<> FastPath::Impl::write_entries(const Attachment& a, std::uint64_t flags) const {
+  if (auto written = write_entry(a.tun_ifindex, tun_entry(a), flags); !written) return written;
+  return write_entry(a.uplink_ifindex, uplink_entry(a), flags);
+}
+
+Result<> FastPath::Impl::make_counters(int uplink_ifindex) const {
+  const auto key = static_cast<std::uint32_t>(uplink_ifindex);
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) return libbpf_failure("count the CPUs", -cpus);
+  const std::vector<clat_counters> zero(static_cast<std::size_t>(cpus));
+  if (bpf_map_update_elem(counters, &key, zero.data(), BPF_NOEXIST) != 0 && errno != EEXIST) {
+    return failure("make the counters", errno);
+  }
+  return {};
+}
+
+// Not those that another uplink or tun took over.
+void FastPath::Impl::remove_entries(const Attachment& a) const {
+  const auto uplink = static_cast<std::uint32_t>(a.uplink_ifindex);
+  const auto tun = static_cast<std::uint32_t>(a.tun_ifindex);
+  const auto of_uplink = entry(a.uplink_ifindex);
+  if (!of_uplink || of_uplink->peer_ifindex == tun) {
+    bpf_map_delete_elem(interfaces, &uplink);
+    bpf_map_delete_elem(counters, &uplink);
+  }
+  if (const auto of_tun = entry(a.tun_ifindex); of_tun && of_tun->peer_ifindex == uplink) {
+    bpf_map_delete_elem(interfaces, &tun);
+  }
+}
+
+Result<> FastPath::Impl::attach_hook(const Attachment& a, const Hook& hook) {
+  const auto pin = link_pin(folder, a.uplink_ifindex, hook.name);
+  if (tcx) {
+    if (auto attached = attach_link(hook, pin, older_pins(a, hook)); !attached) return attached;
+    // One that attached by clsact may have been here before.
+    return remove_classifier(hook.ifindex, hook.flow);
+  }
+  const auto made = ensure_clsact(hook.ifindex);
+  if (!made) return std::unexpected(made.error());
+  if (*made) {
+    auto value = hook.ifindex == a.tun_ifindex ? tun_entry(a) : uplink_entry(a);
+    value.flags |= CLAT_FLAG_OWN_QDISC;
+    if (auto written = write_entry(hook.ifindex, value, BPF_EXIST); !written) return written;
+  }
+  if (auto attached = attach_classifier(hook); !attached) return attached;
+  for (const auto& older : older_pins(a, hook)) {
+    if (auto removed = remove_link(older); !removed) return removed;
+  }
+  return remove_link(pin);
+}
+
+Result<> FastPath::Impl::detach_hook(const Attachment& a, const Hook& hook) {
+  auto result = remove_link(link_pin(folder, a.uplink_ifindex, hook.name));
+  for (const auto& older : older_pins(a, hook)) {
+    if (auto removed = remove_link(older); !removed && result) result = std::move(removed);
+  }
+  if (auto removed = remove_classifier(hook.ifindex, hook.flow); !removed && result) result = std::move(removed);
+  return result;
+}
+
+Result<> FastPath::Impl::detach(const Attachment& a) {
+  Result<> first;
+  const auto keep = [&](Result<> result, const std::string& what) {
+    if (!result && first) first = std::unexpected(std::move(result).error().in(what));
+  };
+  const auto all = hooks(a);
+  for (const auto& hook : all | std::views::reverse) keep(detach_hook(a, hook), hook.name);
+  for (const int ifindex : {a.uplink_ifindex, a.tun_ifindex}) {
+    if (const auto value = entry(ifindex); value && (value->flags & CLAT_FLAG_OWN_QDISC) != 0) {
+      keep(remove_empty_clsact(ifindex), "clsact");
+    }
+  }
+  remove_entries(a);
+  keep(forget_other_versions(), "another version's pins");
+  return first;
+}
+
+// Their maps live on in whatever programs are still attached.
+Result<> FastPath::Impl::forget_other_versions() {
+  for (const auto& other : other_folders()) {
+    if (auto removed = remove_linkless_folder(other); !removed) return removed;
+  }
+  return {};
+}
+
+FastPath::FastPath(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+FastPath::FastPath(FastPath&&) noexcept = default;
+FastPath& FastPath::operator=(FastPath&&) noexcept = default;
+FastPath::~FastPath() = default;
+
+Result<FastPath> FastPath::open(const std::string& bpf_dir, bool allow_tcx) {
+  capture_libbpf_log();
+  clear_libbpf_log();
+  auto folder = make_version_folder(bpf_dir, CLAT_ABI_VERSION);
+  if (!folder) return std::unexpected(std::move(folder).error());
+  auto impl = std::make_unique<Impl>();
+  impl->bpf_dir = bpf_dir;
+  impl->folder = *folder;
+  if (auto loaded = impl->load(); !loaded) {
+    impl.reset();
+    remove_empty_folders(bpf_dir, CLAT_ABI_VERSION);
+    return std::unexpected(std::move(loaded).error());
+  }
+  impl->tcx = allow_tcx && has_tcx(impl->tun_ingress.fd);
+  clear_libbpf_log();
+  return FastPath(std::move(impl));
+}
+
+Result<AttachKind> FastPath::attach(const Attachment& wanted) {
+  if (auto checked = check(wanted); !checked) return std::unexpected(std::move(checked).error());
+  clear_libbpf_log();
+  const auto all = [&]() -> Result<> {
+    if (auto made = impl_->make_counters(wanted.uplink_ifindex); !made) return made;
+    if (auto written = impl_->write_entries(wanted, BPF_ANY); !written) return written;
+    for (const auto& hook : impl_->hooks(wanted)) {
+      if (auto attached = impl_->attach_hook(wanted, hook); !attached) {
+        return std::unexpected(std::move(attached).error().in(hook.name));
+      }
+    }
+    return impl_->forget_other_versions();
+  }();
+  if (!all) {
+    (void)impl_->detach(wanted);
+    return std::unexpected(all.error().in("attach to " + wanted.uplink));
+  }
+  return impl_->tcx ? AttachKind::tcx : AttachKind::clsact;
+}
+
+Result<> FastPath::update(const Attachment& wanted) {
+  if (auto checked = check(wanted); !checked) return checked;
+  auto written = impl_->write_entries(wanted, BPF_EXIST);
+  if (!written) return std::unexpected(std::move(written).error().in("update " + wanted.uplink));
+  return {};
+}
+
+Result<> FastPath::detach(const Attachment& attached) {
+  clear_libbpf_log();
+  auto gone = impl_->detach(attached);
+  if (!gone) return std::unexpected(std::move(gone).error().in("detach from " + attached.uplink));
+  return {};
+}
+
+Result<> FastPath::verify(const Attachment& attached) {
+  for (const auto& hook : impl_->hooks(attached)) {
+    auto there = impl_->tcx ? verify_link(hook, link_pin(impl_->folder, attached.uplink_ifindex, hook.name))
+                            : verify_classifier(hook);
+    if (!there) return std::unexpected(std::move(there).error().in(hook.name));
+  }
+  const auto uplink = impl_->entry(attached.uplink_ifindex);
+  const auto tun = impl_->entry(attached.tun_ifindex);
+  if (!uplink || uplink->peer_ifindex != static_cast<std::uint32_t>(attached.tun_ifindex) || !tun ||
+      tun->peer_ifindex != static_cast<std::uint32_t>(attached.uplink_ifindex)) {
+    return failure("the map entries of " + attached.uplink + " are gone");
+  }
+  return {};
+}
+
+Result<Counters> FastPath::counters(const Attachment& attached) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) return libbpf_failure("count the CPUs", -cpus);
+  std::vector<clat_counters> per_cpu(static_cast<std::size_t>(cpus));
+  const auto key = static_cast<std::uint32_t>(attached.uplink_ifindex);
+  if (bpf_map_lookup_elem(impl_->counters, &key, per_cpu.data()) != 0) {
+    return failure("read the counters of " + attached.uplink, errno);
+  }
+  return named_counters(per_cpu);
+}
+
+}  // namespace clat::bpf

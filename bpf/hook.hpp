@@ -1,0 +1,22 @@
+// Where a program of the fast path is attached.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace clat::bpf {
+
+enum class Flow : std::uint8_t { ingress, egress };
+
+struct Hook {
+  const char* name;  // part of the pin's name, and of messages: "tun-egress"
+  int ifindex = 0;
+  Flow flow = Flow::ingress;
+  int program_fd = -1;
+  std::uint32_t program_id = 0;
+};
+
+// All our programs are called so; what else sits on a hook is somebody else's.
+constexpr char kProgramNamePrefix[] = "clat_";
+
+}  // namespace clat::bpf

@@ -1,0 +1,127 @@
+#include "bpf/link.hpp"
+
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "bpf/libbpf_log.hpp"
+#include "bpf/owned_fd.hpp"
+
+namespace clat::bpf {
+
+namespace {
+
+// Numbers of <linux/bpf.h> since Linux 6.6; older headers lack the names.
+constexpr std::uint32_t kLinkTypeTcx = 11;
+constexpr std::uint32_t kTcxIngress = 46;
+constexpr std::uint32_t kTcxEgress = 47;
+
+std::uint32_t tcx_type(Flow flow) { return flow == Flow::ingress ? kTcxIngress : kTcxEgress; }
+
+struct LinkFacts {
+  std::uint32_t type = 0;
+  std::uint32_t program_id = 0;
+  std::uint32_t ifindex = 0;  // 0: detached, or the interface is gone
+  std::uint32_t attach_type = 0;
+};
+
+std::optional<LinkFacts> facts_of(int link) {
+  bpf_link_info info{};
+  std::uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(link, &info, &size) != 0) return std::nullopt;
+  // bpf_link_info.tcx is {ifindex, attach_type}, laid out as .netns, which older headers have.
+  return LinkFacts{info.type, info.prog_id, info.netns.netns_ino, info.netns.attach_type};
+}
+
+// The link at `path` when it is on this hook, else nothing, and then nothing stays at `path`.
+Result<OwnedFd> adoptable(const Hook& hook, const std::string& path) {
+  OwnedFd link(bpf_obj_get(path.c_str()));
+  if (!link) {
+    if (errno == ENOENT) return link;
+    const int code = errno;
+    if (unlink(path.c_str()) != 0) return libbpf_failure("open pinned link " + path, code);
+    return OwnedFd();
+  }
+  const auto facts = facts_of(link.get());
+  if (facts && facts->type == kLinkTypeTcx && facts->ifindex == static_cast<std::uint32_t>(hook.ifindex) &&
+      facts->attach_type == tcx_type(hook.flow)) {
+    return link;
+  }
+  // Of an interface that is gone, or detached by somebody: such a link never attaches again.
+  if (auto removed = remove_link(path); !removed) return std::unexpected(std::move(removed).error());
+  return OwnedFd();
+}
+
+// False: there is no link to take over.
+Result<bool> take_over(const Hook& hook, const std::string& path, const std::string& from) {
+  auto link = adoptable(hook, from);
+  if (!link) return std::unexpected(std::move(link).error());
+  if (!*link) return false;
+  if (const int error = bpf_link_update(link->get(), hook.program_fd, nullptr); error != 0) {
+    if (error != -ENOLINK) return libbpf_failure("update the pinned link " + from, -error);
+    if (auto removed = remove_link(from); !removed) return std::unexpected(std::move(removed).error());
+    return false;
+  }
+  if (from == path) return true;
+  if (const int error = bpf_obj_pin(link->get(), path.c_str()); error != 0) {
+    return libbpf_failure("pin link at " + path, -error);
+  }
+  if (unlink(from.c_str()) != 0) return failure("unlink " + from, errno);
+  return true;
+}
+
+}  // namespace
+
+bool has_tcx(int program_fd) {
+  // No such interface where the kernel knows the hook; no such hook otherwise.
+  constexpr int kNoInterface = 0x7fffffff;
+  const OwnedFd link(bpf_link_create(program_fd, kNoInterface, static_cast<bpf_attach_type>(kTcxIngress), nullptr));
+  return !link && errno == ENODEV;
+}
+
+Result<> attach_link(const Hook& hook, const std::string& path, const std::vector<std::string>& older) {
+  auto done = take_over(hook, path, path);
+  for (const auto& from : older) {
+    if (!done) break;
+    // With a link at `path` already, an older one is a second program on the hook.
+    if (*done) {
+      if (auto removed = remove_link(from); !removed) return removed;
+    } else {
+      done = take_over(hook, path, from);
+    }
+  }
+  if (!done) return std::unexpected(std::move(done).error());
+  if (*done) return {};
+
+  const OwnedFd link(
+      bpf_link_create(hook.program_fd, hook.ifindex, static_cast<bpf_attach_type>(tcx_type(hook.flow)), nullptr));
+  if (!link) return libbpf_failure("create a TCX link", errno);
+  if (const int error = bpf_obj_pin(link.get(), path.c_str()); error != 0) {
+    return libbpf_failure("pin link at " + path, -error);
+  }
+  return {};
+}
+
+Result<> remove_link(const std::string& path) {
+  const OwnedFd link(bpf_obj_get(path.c_str()));
+  if (link) bpf_link_detach(link.get());
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return failure("unlink " + path, errno);
+  return {};
+}
+
+Result<> verify_link(const Hook& hook, const std::string& path) {
+  const OwnedFd link(bpf_obj_get(path.c_str()));
+  if (!link) return failure("the link is not pinned at " + path + " any more", errno);
+  const auto facts = facts_of(link.get());
+  if (!facts) return failure("ask about the link at " + path, errno);
+  if (facts->ifindex != static_cast<std::uint32_t>(hook.ifindex)) {
+    return failure(facts->ifindex == 0 ? "the TCX link is detached" : "the TCX link is on another interface");
+  }
+  if (facts->program_id != hook.program_id) return failure("the TCX link runs another program");
+  return {};
+}
+
+}  // namespace clat::bpf

@@ -1,0 +1,21 @@
+// TCX links (Linux 6.6): a program on a hook for as long as the link is pinned.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bpf/hook.hpp"
+#include "core/net/error.hpp"
+
+namespace clat::bpf {
+
+bool has_tcx(int program_fd);
+
+// Attaches by a link pinned at `path`. A link that is pinned there, or at one of `older` (those of another ABI
+// version), is updated in place, so that never two programs, nor none, are on the hook; what was at `older` moves.
+Result<> attach_link(const Hook& hook, const std::string& path, const std::vector<std::string>& older);
+// Detached afterwards, whoever else holds the link.
+Result<> remove_link(const std::string& path);
+Result<> verify_link(const Hook& hook, const std::string& path);
+
+}  // namespace clat::bpf

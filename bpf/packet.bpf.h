@@ -1,0 +1,147 @@
+// What all programs share: maps, counters, access to headers, RFC 6052, and the ways out.
+#pragma once
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/pkt_cls.h>
+#include <linux/stddef.h>
+
+#include "bpf/clat_abi.h"
+
+#define inline_always static __always_inline
+
+// Other programs on the hook run after us, then the stack (TC_ACT_UNSPEC, TCX_NEXT).
+#define PASS (-1)
+#define DROP TC_ACT_SHOT
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 2 * CLAT_MAX_UPLINKS);
+  __type(key, __u32);
+  __type(value, struct clat_interface);
+} clat_interfaces SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, CLAT_MAX_UPLINKS);
+  __type(key, __u32);
+  __type(value, struct clat_counters);
+} clat_counters SEC(".maps");
+
+inline_always const struct clat_interface* interface_of(const struct __sk_buff* skb) {
+  const __u32 ifindex = skb->ifindex;
+  return bpf_map_lookup_elem(&clat_interfaces, &ifindex);
+}
+
+// The loader makes the counters before the interface entries, so there are some.
+inline_always struct clat_counters* counters_of(const struct clat_interface* interface) {
+  const __u32 ifindex = interface->uplink_ifindex;
+  return bpf_map_lookup_elem(&clat_counters, &ifindex);
+}
+
+inline_always void count_flow(const struct __sk_buff* skb, struct clat_flow* flow, __u32 bytes) {
+  flow->packets += skb->gso_segs > 1 ? skb->gso_segs : 1;
+  flow->bytes += bytes;
+}
+
+inline_always int drop(const struct clat_interface* interface, enum clat_drop reason) {
+  struct clat_counters* counters = counters_of(interface);
+  if (counters) ++counters->drops[reason];
+  return DROP;
+}
+
+// The barrier keeps clang from testing the 32-bit context field instead of the pointer made of it, which the verifier
+// refuses.
+inline_always void* data_of(const struct __sk_buff* skb) {
+  void* data = (void*)(long)skb->data;
+  asm volatile("" : "+r"(data));
+  return data;
+}
+
+// `length` readable bytes at `offset`, or NULL where the packet is shorter. Packet pointers got before are void after.
+inline_always void* bytes_at(struct __sk_buff* skb, __u32 offset, __u32 length) {
+  void* data = data_of(skb);
+  if (data + offset + length > (void*)(long)skb->data_end) {
+    if (bpf_skb_pull_data(skb, offset + length)) return NULL;
+    data = data_of(skb);
+    if (data + offset + length > (void*)(long)skb->data_end) return NULL;
+  }
+  return data + offset;
+}
+
+inline_always int same_address(const __u32* left, const __u32* right) {
+  // The last word differs first between addresses of one network.
+  return left[3] == right[3] && left[2] == right[2] && left[1] == right[1] && left[0] == right[0];
+}
+
+inline_always int in_prefix(const struct clat_interface* i, const __u32* address) {
+  return (address[0] & i->prefix_mask_be32[0]) == i->prefix_be32[0] &&
+         (address[1] & i->prefix_mask_be32[1]) == i->prefix_be32[1] &&
+         (address[2] & i->prefix_mask_be32[2]) == i->prefix_be32[2];
+}
+
+// RFC 6052 §2.2: prefixes up to /64 leave octet 8 free, so of the 32 bits length - 32 stand behind it.
+inline_always __u32 extract_ipv4(const struct clat_interface* i, const __u32* address) {
+  if (i->prefix_length == 96) return address[3];
+  const __u32 behind = (i->prefix_length - 32) & 63;
+  const __u64 high = (__u64)bpf_ntohl(address[0]) << 32 | bpf_ntohl(address[1]);
+  const __u64 low = (__u64)bpf_ntohl(address[2]) << 32 | bpf_ntohl(address[3]);
+  return bpf_htonl((__u32)(high << behind) | (__u32)(low >> (56 - behind) & ((1ULL << behind) - 1)));
+}
+
+inline_always void embed_ipv4(const struct clat_interface* i, __u32 v4_be32, __u32* address) {
+  address[0] = i->prefix_be32[0];
+  address[1] = i->prefix_be32[1];
+  address[2] = i->prefix_be32[2];
+  address[3] = 0;
+  if (i->prefix_length == 96) {
+    address[3] = v4_be32;
+    return;
+  }
+  const __u64 v4 = bpf_ntohl(v4_be32);
+  const __u32 behind = (i->prefix_length - 32) & 63;
+  const __u64 low = (v4 & ((1ULL << behind) - 1)) << (56 - behind);
+  address[1] |= bpf_htonl((__u32)(v4 >> behind));
+  address[2] = bpf_htonl((__u32)(low >> 32));
+  address[3] = bpf_htonl((__u32)low);
+}
+
+// RFC 1812 §5.3.7, and RFC 6052 §3.1 for the Well-Known Prefix: peers that clatd shall judge.
+inline_always int is_plain_peer(const struct clat_interface* i, __u32 v4_be32) {
+  const __u32 v4 = bpf_ntohl(v4_be32);
+  const __u32 first = v4 >> 24;
+  if (first == 0 || first == 127 || (first & 0xf0) == 224 || v4 == 0xffffffff || v4 >> 16 == 0xa9fe) return 0;
+  if (v4_be32 == i->v4_be32) return 0;  // hairpin
+  if (!(i->flags & CLAT_FLAG_WELL_KNOWN_PREFIX)) return 1;
+  return first != 10 && v4 >> 20 != 0xac1 && v4 >> 16 != 0xc0a8;
+}
+
+// Into the tun for clatd to read, unchanged.
+inline_always int steer(struct __sk_buff* skb, const struct clat_interface* uplink, enum clat_punt reason) {
+  struct clat_counters* counters = counters_of(uplink);
+  if (counters) ++counters->punts[CLAT_TO_IPV4][reason];
+  // With a tag (vid 0) the tun would get it inside the IPv6 header.
+  if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(uplink, CLAT_DROP_KERNEL);
+  return bpf_redirect(uplink->peer_ifindex, 0);
+}
+
+// IPv6 on the tun, with nothing in front, leaves by the uplink.
+inline_always int leave(struct __sk_buff* skb, const struct clat_interface* tun) {
+  if (tun->mark) skb->mark = tun->mark;
+  if (tun->flags & CLAT_FLAG_RAW_IP) return bpf_redirect(tun->peer_ifindex, 0);
+  // bpf_redirect_neigh drops a packet without a MAC header.
+  if (bpf_skb_change_head(skb, ETH_HLEN, 0)) return drop(tun, CLAT_DROP_KERNEL);
+  const __be16 type = bpf_htons(ETH_P_IPV6);
+  if (bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0)) {
+    return drop(tun, CLAT_DROP_KERNEL);
+  }
+  return bpf_redirect_neigh(tun->peer_ifindex, NULL, 0, 0);
+}

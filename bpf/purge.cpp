@@ -1,0 +1,82 @@
+// FastPath::purge: everything ours out of the kernel, with no programs loaded.
+#include <bpf/bpf.h>
+#include <linux/bpf.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "bpf/classifier.hpp"
+#include "bpf/clat_abi.h"
+#include "bpf/fast_path.hpp"
+#include "bpf/libbpf_log.hpp"
+#include "bpf/link.hpp"
+#include "bpf/owned_fd.hpp"
+#include "bpf/pins.hpp"
+
+namespace clat::bpf {
+
+namespace {
+
+struct Seen {
+  std::uint32_t ifindex = 0;
+  bool own_qdisc = false;
+};
+
+// The interfaces of a pinned map. Every ABI version keys it by ifindex; what the values hold only this one knows.
+std::vector<Seen> interfaces_in(const std::string& pin) {
+  std::vector<Seen> seen;
+  const OwnedFd map(bpf_obj_get(pin.c_str()));
+  bpf_map_info info{};
+  std::uint32_t size = sizeof(info);
+  if (!map || bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 || info.key_size != sizeof(std::uint32_t)) {
+    return seen;
+  }
+  std::uint32_t key = 0;
+  for (const void* last = nullptr; seen.size() < info.max_entries && bpf_map_get_next_key(map.get(), last, &key) == 0;
+       last = &key) {
+    clat_interface entry{};
+    const bool known = info.value_size == sizeof(entry) && bpf_map_lookup_elem(map.get(), &key, &entry) == 0;
+    seen.push_back({key, known && (entry.flags & CLAT_FLAG_OWN_QDISC) != 0});
+  }
+  return seen;
+}
+
+Result<> purge_classifiers(const std::vector<Seen>& interfaces) {
+  Result<> first;
+  const auto keep = [&](Result<> result) {
+    if (!result && first) first = std::move(result);
+  };
+  for (const auto& [number, own_qdisc] : interfaces) {
+    const auto ifindex = static_cast<int>(number);
+    keep(remove_classifier(ifindex, Flow::ingress));
+    keep(remove_classifier(ifindex, Flow::egress));
+    if (own_qdisc) keep(remove_empty_clsact(ifindex));
+  }
+  return first;
+}
+
+}  // namespace
+
+Result<> FastPath::purge(const std::string& bpf_dir) {
+  if (access(bpf_dir.c_str(), F_OK) != 0) {
+    if (errno == ENOENT || errno == ENOTDIR) return {};
+    return failure("look into " + bpf_dir, errno);
+  }
+  if (!is_on_bpffs(bpf_dir)) return failure(bpf_dir + " is not in a bpffs");
+  capture_libbpf_log();
+  Result<> first;
+  const auto keep = [&](Result<> result) {
+    if (!result && first) first = std::move(result);
+  };
+  for (const auto& folder : version_folders(bpf_dir)) {
+    for (const auto& pin : link_pins(folder)) keep(remove_link(pin));
+    keep(purge_classifiers(interfaces_in(folder + "/" + kInterfacesPin)));
+    keep(remove_linkless_folder(folder));
+  }
+  if (rmdir(bpf_dir.c_str()) != 0 && errno != ENOENT) keep(failure("remove " + bpf_dir, errno));
+  return first;
+}
+
+}  // namespace clat::bpf
