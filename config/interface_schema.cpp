@@ -45,7 +45,7 @@ void read_default_route(Reader& reader, const Entry& entry, Draft& draft) {
   } else if (value.kind == Node::Kind::sequence) {
     reader.fail(entry, "a list is not false or {metric: NUMBER}");
   } else if (reader.is_filled(entry, Node::Kind::scalar)) {
-    reader.fail(entry, quoted(value.text) + " is not false or {metric: NUMBER}");
+    reader.fail(entry, in_quotes(value.text) + " is not false or {metric: NUMBER}");
   }
 }
 
@@ -103,7 +103,7 @@ Draft read_interface(const Entry& entry, std::uint32_t position, Reader& reader)
   reader.take_keys(entry.value, kInterfaceKeys, draft, kReserved);
 
   if (!has_or_means(entry.value, "nat64-prefix")) {
-    reader.fail(entry.place, "interface " + quoted(entry.key) + " needs a nat64-prefix");
+    reader.fail(entry.place, "interface " + in_quotes(entry.key) + " needs a nat64-prefix");
   }
   if (draft.prefix) draft.values.nat64_prefix = *draft.prefix;
   const auto& ipv6 = draft.values.ipv6_address;
@@ -127,7 +127,7 @@ void refuse_twins(const std::vector<Draft>& drafts, Value value, PlaceOf place_o
 }
 
 std::string whose(const Draft& draft, const Place& place) {
-  return quoted(draft.values.name) + " in line " + std::to_string(place.line);
+  return in_quotes(draft.values.name) + " in line " + std::to_string(place.line);
 }
 
 void refuse_equal_addresses(const std::vector<Draft>& drafts, Reader& reader) {
@@ -172,7 +172,7 @@ void refuse_tun_names(const std::vector<Draft>& drafts, Reader& reader) {
   for (const Draft& draft : drafts) {
     const auto owner = owners.find(draft.values.name);
     if (owner == owners.end()) continue;
-    reader.fail(draft.name, "interface " + quoted(draft.values.name) + " is the tun of " +
+    reader.fail(draft.name, "interface " + in_quotes(draft.values.name) + " is the tun of " +
                                 whose(*owner->second, owner->second->name));
   }
 }

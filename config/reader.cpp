@@ -20,7 +20,7 @@ bool has_or_means(const Node& mapping, std::string_view name) {
 bool Reader::is_filled(const Entry& entry, Node::Kind kind) {
   const Node& value = entry.value;
   if (value.kind == Node::Kind::broken) return false;
-  const auto name = quoted(entry.key);  // may be that of an interface
+  const auto name = in_quotes(entry.key);  // may be that of an interface
   if (value.kind == Node::Kind::scalar && value.text.empty()) {
     fail(value.place, name + " has no value");
     return false;
@@ -34,14 +34,14 @@ bool Reader::is_filled(const Entry& entry, Node::Kind kind) {
 void Reader::refuse_key(const Entry& entry, std::span<const std::string_view> known,
                         std::span<const std::string_view> reserved) {
   if (std::ranges::find(reserved, entry.key) != reserved.end()) {
-    fail(entry.place, quoted(entry.key) + " is reserved for a later version");
+    fail(entry.place, in_quotes(entry.key) + " is reserved for a later version");
     return;
   }
   std::string hint = suggestion(entry.key, known);
   if (hint.empty()) {
     for (const auto name : known) hint.append(hint.empty() ? "; known here: " : ", ").append(name);
   }
-  fail(entry.place, "unknown key " + quoted(entry.key) + hint);
+  fail(entry.place, "unknown key " + in_quotes(entry.key) + hint);
 }
 
 }  // namespace clat::config

@@ -46,7 +46,7 @@ constexpr std::array kUnits{Unit{"h", std::chrono::hours(1)}, Unit{"m", std::chr
                             Unit{"s", std::chrono::seconds(1)}, Unit{"ms", milliseconds(1)}};
 
 std::unexpected<Error> not_a_duration(std::string_view text) {
-  return failure(quoted(text) + " is not a whole number and one of ms, s, m, h, like 500ms");
+  return failure(in_quotes(text) + " is not a whole number and one of ms, s, m, h, like 500ms");
 }
 
 std::string_view before_slash(std::string_view text) { return text.substr(0, text.find('/')); }
@@ -65,11 +65,11 @@ bool is_no_ipv4_source(const Ipv4Address& address) {
 
 Result<std::uint32_t> whole_number(std::string_view text, std::uint32_t min, std::uint32_t max,
                                    std::string_view instead) {
-  if (is_digits(text) && has_leading_zero(text)) return failure(quoted(text) + ": write it without leading zeros");
+  if (is_digits(text) && has_leading_zero(text)) return failure(in_quotes(text) + ": write it without leading zeros");
   const auto number = is_digits(text) ? number_in<std::uint32_t>(text) : std::nullopt;
   if (number && *number >= min && *number <= max) return *number;
   std::string expected = std::string(instead) + (instead.empty() ? "" : " or ") + "a whole number " + range(min, max);
-  return failure(quoted(text) + " is not " + expected);
+  return failure(in_quotes(text) + " is not " + expected);
 }
 
 Result<std::uint32_t> hex_or_decimal(std::string_view text) {
@@ -81,9 +81,9 @@ Result<std::uint32_t> hex_or_decimal(std::string_view text) {
   }
   const auto digits = text.substr(2);
   const bool is_hex = !digits.empty() && digits.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
-  if (!is_hex) return failure(quoted(text) + " is not a hexadecimal number");
+  if (!is_hex) return failure(in_quotes(text) + " is not a hexadecimal number");
   const auto number = number_in<std::uint32_t>(digits, 16);
-  if (!number) return failure(quoted(text) + " does not fit 32 bits");
+  if (!number) return failure(in_quotes(text) + " does not fit 32 bits");
   return *number;
 }
 
@@ -96,7 +96,7 @@ Result<double> decimal(std::string_view text, double min, double max) {
   if (is_decimal && code == std::errc{} && end == text.data() + text.size() && value >= min && value <= max) {
     return value;
   }
-  return failure(quoted(text) + " is not a number from " + short_decimal(min) + " to " + short_decimal(max));
+  return failure(in_quotes(text) + " is not a number from " + short_decimal(min) + " to " + short_decimal(max));
 }
 
 std::string text_of(milliseconds duration) {
@@ -112,45 +112,47 @@ Result<milliseconds> duration(std::string_view text, milliseconds min, milliseco
   const auto digits = text.substr(0, text.find_first_not_of(kDigits));
   const auto name = text.substr(digits.size());
   if (digits.empty()) return not_a_duration(text);
-  if (name.empty()) return failure(quoted(text) + " needs a unit: ms, s, m or h, like " + text_of(min));
+  if (name.empty()) return failure(in_quotes(text) + " needs a unit: ms, s, m or h, like " + text_of(min));
   const auto unit = std::ranges::find(kUnits, name, &Unit::name);
   if (unit == kUnits.end()) return not_a_duration(text);
-  if (has_leading_zero(digits)) return failure(quoted(text) + ": write it without leading zeros");
+  if (has_leading_zero(digits)) return failure(in_quotes(text) + ": write it without leading zeros");
   const auto count = number_in<std::int64_t>(digits);
   if (!count || *count > max / unit->length || *count * unit->length < min) {
-    return failure(quoted(text) + " is not from " + text_of(min) + " to " + text_of(max));
+    return failure(in_quotes(text) + " is not from " + text_of(min) + " to " + text_of(max));
   }
   return *count * unit->length;
 }
 
 Result<std::uint32_t> rate_per_second(std::string_view text, std::uint32_t max) {
   const auto digits = text.substr(0, text.find('/'));
-  if (is_digits(text)) return failure(quoted(text) + " needs a unit: write " + quoted(std::string(text) + "/s"));
+  if (is_digits(text)) return failure(in_quotes(text) + " needs a unit: write " + in_quotes(std::string(text) + "/s"));
   if (!is_digits(digits) || text.substr(digits.size()) != "/s") {
-    return failure(quoted(text) + " is not a rate per second, like 100/s");
+    return failure(in_quotes(text) + " is not a rate per second, like 100/s");
   }
-  if (has_leading_zero(digits)) return failure(quoted(text) + ": write it without leading zeros");
+  if (has_leading_zero(digits)) return failure(in_quotes(text) + ": write it without leading zeros");
   const auto rate = number_in<std::uint32_t>(digits);
   if (!rate || *rate < 1 || *rate > max) {
-    return failure(quoted(text) + " is not from 1/s to " + std::to_string(max) + "/s");
+    return failure(in_quotes(text) + " is not from 1/s to " + std::to_string(max) + "/s");
   }
   return *rate;
 }
 
 Result<std::string> absolute_path(std::string_view text) {
-  if (!text.starts_with('/')) return failure(quoted(text) + " is not an absolute path");
+  if (!text.starts_with('/')) return failure(in_quotes(text) + " is not an absolute path");
   if (text.size() > kLongestPath) return failure("a path is at most " + std::to_string(kLongestPath) + " bytes long");
   const bool has_control = std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-  if (has_control) return failure(quoted(text) + " holds control characters");
+  if (has_control) return failure(in_quotes(text) + " holds control characters");
   return std::string(text);
 }
 
 Result<Ipv4Address> clat_ipv4_address(std::string_view text) {
   const auto address = Ipv4Address::parse(text);
   if (!address) {
-    if (Ipv6Address::parse(before_slash(text))) return failure(quoted(text) + " is IPv6; an IPv4 address belongs here");
-    if (Ipv4Address::parse(before_slash(text))) return failure(quoted(text) + ": write the address without a length");
-    return failure(quoted(text) + " is not auto or an IPv4 address like 192.0.0.4");
+    if (Ipv6Address::parse(before_slash(text)))
+      return failure(in_quotes(text) + " is IPv6; an IPv4 address belongs here");
+    if (Ipv4Address::parse(before_slash(text)))
+      return failure(in_quotes(text) + ": write the address without a length");
+    return failure(in_quotes(text) + " is not auto or an IPv4 address like 192.0.0.4");
   }
   if (is_no_ipv4_source(*address)) return failure(address->text() + " cannot be the address of a host");
   if (*address == kIcmpErrorSource) return failure(address->text() + " is the source of clatvisor's own ICMP errors");
@@ -160,9 +162,11 @@ Result<Ipv4Address> clat_ipv4_address(std::string_view text) {
 Result<Ipv6Address> clat_ipv6_address(std::string_view text) {
   const auto address = Ipv6Address::parse(text);
   if (!address) {
-    if (Ipv4Address::parse(before_slash(text))) return failure(quoted(text) + " is IPv4; an IPv6 address belongs here");
-    if (Ipv6Address::parse(before_slash(text))) return failure(quoted(text) + ": write the address without a length");
-    return failure(quoted(text) + " is not auto or an IPv6 address");
+    if (Ipv4Address::parse(before_slash(text)))
+      return failure(in_quotes(text) + " is IPv4; an IPv6 address belongs here");
+    if (Ipv6Address::parse(before_slash(text)))
+      return failure(in_quotes(text) + ": write the address without a length");
+    return failure(in_quotes(text) + " is not auto or an IPv6 address");
   }
   const auto refuse = [&](std::string_view kind) {
     return failure(address->text() + " is " + std::string(kind) + "; a global address belongs here");
@@ -178,22 +182,29 @@ Result<Ipv6Address> clat_ipv6_address(std::string_view text) {
 
 Result<Nat64Prefix> nat64_prefix(std::string_view text) {
   if (text == "auto") return failure("'auto' is not supported yet: give the prefix, like 64:ff9b::/96");
+  if (Ipv4Address::parse(before_slash(text))) {
+    return failure(in_quotes(text) + " is IPv4; an IPv6 prefix belongs here, like 64:ff9b::/96");
+  }
+  if (!Ipv6Address::parse(before_slash(text))) {
+    return failure(in_quotes(text) + " is not an IPv6 prefix like 64:ff9b::/96");
+  }
   auto prefix = Nat64Prefix::parse(text);
-  if (!prefix) return std::unexpected(prefix.error().in(quoted(text)));
+  if (!prefix) return std::unexpected(prefix.error().in(in_quotes(text)));
   return prefix;
 }
 
 Result<Ipv4Pool> ipv4_pool(std::string_view text) {
-  if (Ipv6Address::parse(before_slash(text))) return failure(quoted(text) + " is IPv6; an IPv4 prefix belongs here");
+  if (Ipv6Address::parse(before_slash(text))) return failure(in_quotes(text) + " is IPv6; an IPv4 prefix belongs here");
   const auto network = Ipv4Address::parse(before_slash(text));
-  if (network && is_no_ipv4_source(*network)) return failure(quoted(text) + " holds no addresses of hosts");
+  if (!network) return failure(in_quotes(text) + " is not an IPv4 prefix like 192.0.0.0/29");
+  if (is_no_ipv4_source(*network)) return failure(in_quotes(text) + " holds no addresses of hosts");
   auto pool = Ipv4Pool::parse(text);
-  if (!pool) return std::unexpected(pool.error().in(quoted(text)));
+  if (!pool) return std::unexpected(pool.error().in(in_quotes(text)));
   return pool;
 }
 
 Result<> interface_name(std::string_view text) {
-  const auto refuse = [&](const std::string& why) { return failure("interface name " + quoted(text) + " " + why); };
+  const auto refuse = [&](const std::string& why) { return failure("interface name " + in_quotes(text) + " " + why); };
   if (text.empty()) return refuse("is empty");
   if (text == "." || text == ".." || text == "all" || text == "default" || text == "lo") {
     return refuse("cannot be that of an uplink");

@@ -59,7 +59,7 @@ Result<T> choice(std::string_view text, const std::array<std::pair<std::string_v
     if (choices[i].first == text) return choices[i].second;
     words[i] = choices[i].first;
   }
-  return failure(quoted(text) + " is not " + any_of(words) + suggestion(text, words));
+  return failure(in_quotes(text) + " is not " + any_of(words) + suggestion(text, words));
 }
 
 }  // namespace clat::config

@@ -72,8 +72,8 @@ void read_restart(Reader& reader, const Entry& entry, ClatdDraft& draft) {
 
 Result<> dialect(std::string_view text) {
   if (text == "native") return {};
-  if (text == "aosp" || text == "aosp-2019") return failure(quoted(text) + " is not supported yet; use native");
-  return failure(quoted(text) + " is not native");
+  if (text == "aosp" || text == "aosp-2019") return failure(in_quotes(text) + " is not supported yet; use native");
+  return failure(in_quotes(text) + " is not native");
 }
 
 constexpr std::array<Key<ClatdDraft>, 5> kClatdKeys{{
@@ -83,7 +83,7 @@ constexpr std::array<Key<ClatdDraft>, 5> kClatdKeys{{
        if (!reader.is_filled(entry, Node::Kind::scalar) || entry.value.text == "auto") return;
        if (!reader.take(entry, draft.values.path, absolute_path)) return;
        if (!reader.surroundings().is_executable(draft.values.path)) {
-         reader.fail(entry, quoted(draft.values.path) + " is not an executable file");
+         reader.fail(entry, in_quotes(draft.values.path) + " is not an executable file");
        }
      }},
     {"dialect",
@@ -122,7 +122,7 @@ constexpr std::array<Key<Log>, 4> kLogKeys{{
      [](Reader& reader, const Entry& entry, Log& log) {
        reader.take(entry, log.target, [](std::string_view text) -> Result<std::string> {
          if (text == "stderr" || text == "syslog") return std::string(text);
-         if (!text.starts_with('/')) return failure(quoted(text) + " is not stderr, syslog or an absolute path");
+         if (!text.starts_with('/')) return failure(in_quotes(text) + " is not stderr, syslog or an absolute path");
          return absolute_path(text);
        });
      }},
@@ -181,14 +181,14 @@ void look_around(ClatdDraft& draft, Reader& reader) {
       draft.values.path = *found;
     } else {
       std::string places;
-      for (const auto& path : here.clatd_paths) places.append(places.empty() ? "" : " or ").append(quoted(path));
+      for (const auto& path : here.clatd_paths) places.append(places.empty() ? "" : " or ").append(in_quotes(path));
       reader.fail(draft.path, "path: clatd not found" + (places.empty() ? places : " at " + places) +
                                   "; name it as clatd: {path: /...}");
     }
   }
   const auto account = here.find_user(draft.values.user);
   if (!account) {
-    reader.fail(draft.user, "user: there is no user " + quoted(draft.values.user));
+    reader.fail(draft.user, "user: there is no user " + in_quotes(draft.values.user));
   } else if (account->uid == 0) {
     reader.fail(draft.user, "user: clatd must not run as root");
   } else {
@@ -202,6 +202,10 @@ void look_around(ClatdDraft& draft, Reader& reader) {
 Config read_config(const Node& root, Reader& reader) {
   Draft draft;
   if (root.kind == Node::Kind::broken) return {};
+  if (root.kind == Node::Kind::scalar && root.text.empty()) {
+    reader.fail(root.place, "the document is empty");
+    return {};
+  }
   if (root.kind != Node::Kind::mapping) {
     reader.fail(root.place, "a config consists of keys and values, but here is " + std::string(describe(root.kind)));
     return {};

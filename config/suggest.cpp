@@ -10,6 +10,7 @@ namespace clat::config {
 namespace {
 
 constexpr std::size_t kLongestWord = 64;  // no key is nearly as long
+constexpr std::size_t kTelling = 3;       // characters that make a common beginning more than chance
 
 // Insertions, deletions, replacements, and swaps of neighbours (optimal string alignment).
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -36,6 +37,9 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   std::string_view best;
   std::size_t least = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const auto candidate : candidates) {
+    const bool extends = candidate.size() >= kTelling && word.starts_with(candidate);
+    const bool begins = word.size() >= kTelling && candidate.starts_with(word);
+    if (extends || begins) return candidate;
     const auto distance = edit_distance(word, candidate);
     if (distance < least && distance < candidate.size()) {
       least = distance;

@@ -62,7 +62,7 @@ bool is_allowed(const Character& character) {
   return code != 0x2028 && code != 0x2029 && code != 0xfeff && code != 0xfffe && code != 0xffff;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "'";
   for (std::size_t count = 0; !text.empty(); ++count) {
     if (count == kQuoted) return out + "...'";

@@ -22,7 +22,7 @@ bool is_allowed(const Character& character);
 
 // `text` in single quotes for a message: clipped to 48 characters, what could upset a terminal or a log replaced by
 // '?'.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 struct Excerpt {
   std::string line;

@@ -157,7 +157,7 @@ class Builder {
         findings_.add(key->place, "merge keys (<<) are not supported");
       } else if (const auto [first, is_new] = lines.try_emplace(key->text, key->place.line); !is_new) {
         findings_.add(key->place,
-                      "duplicate key " + quoted(key->text) + ", first in line " + std::to_string(first->second));
+                      "duplicate key " + in_quotes(key->text) + ", first in line " + std::to_string(first->second));
       } else {
         result.entries.push_back({std::move(key->text), key->place, *std::move(value)});
       }

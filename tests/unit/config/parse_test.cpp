@@ -1,0 +1,165 @@
+// What a good file comes to.
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "fixture.hpp"
+
+namespace clat::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Parse, OnePrefixIsEnough) {
+  const Config config = config_of(wan0());
+  ASSERT_EQ(config.interfaces.size(), 1U);
+  const Interface& wan = config.interfaces[0];
+  EXPECT_EQ(wan.name, "wan0");
+  EXPECT_EQ(wan.nat64_prefix.text(), "64:ff9b::/96");
+  EXPECT_EQ(wan.route_metric, 2048U);
+  EXPECT_EQ(wan.fast_path, FastPathMode::automatic);
+  EXPECT_FALSE(wan.ipv4_address || wan.ipv6_address || wan.mtu || wan.lowest_ipv6_mtu);
+  EXPECT_EQ(config.clatd.path, "/opt/bin/clatd");
+  EXPECT_EQ(config.clatd.uid, 65534U);
+  EXPECT_EQ(config.log, Log{});
+  EXPECT_EQ(config.ipv4_pool, Ipv4Pool::service_continuity());
+}
+
+TEST(Parse, EveryKeyArrives) {
+  const Config config = config_of(R"(
+interfaces:
+  wwan0:
+    nat64-prefix: 2001:db8:64::/96
+    ipv4-address: 192.0.0.5
+    ipv6-address: 2001:db8::5
+    mtu: 1420
+    fast-path: required
+    default-route: {metric: 100}
+    mark: 0xCAFE
+    net-id: 7
+    queues: 1
+    lowest-ipv6-mtu: 1280
+clatd:
+  path: /usr/sbin/clatd
+  dialect: native
+  user: clat
+  restart: {initial: 200ms, max: 1m, factor: 1.5, jitter: 0, stable-after: 2h}
+  stop-timeout: 3s
+log:
+  level: warn
+  format: json
+  target: /var/log/clatvisor.log
+  health-interval: 5m
+ipv4-pool: 10.64.0.0/24
+audit-interval: 10ms
+icmp-rate: 50/s
+control-socket: /run/c.sock
+state-dir: /run/c
+bpf-dir: /sys/fs/bpf/c
+)");
+  Config expected;
+  expected.interfaces.push_back({.name = "wwan0",
+                                 .nat64_prefix = Nat64Prefix::parse("2001:db8:64::/96").value(),
+                                 .ipv4_address = Ipv4Address::parse("192.0.0.5"),
+                                 .ipv6_address = Ipv6Address::parse("2001:db8::5"),
+                                 .mtu = 1420,
+                                 .fast_path = FastPathMode::required,
+                                 .route_metric = 100,
+                                 .mark = 0xcafe,
+                                 .net_id = 7,
+                                 .lowest_ipv6_mtu = 1280});
+  expected.clatd = {.path = "/usr/sbin/clatd",
+                    .user = "clat",
+                    .uid = 100,
+                    .gid = 101,
+                    .restart = {200ms, 1min, 1.5, 0, 2h},
+                    .stop_timeout = 3s};
+  expected.log = {LogLevel::warn, LogFormat::json, "/var/log/clatvisor.log", 5min};
+  expected.ipv4_pool = Ipv4Pool::parse("10.64.0.0/24").value();
+  expected.audit_interval = 10ms;
+  expected.icmp_rate_per_second = 50;
+  expected.control_socket = "/run/c.sock";
+  expected.state_dir = "/run/c";
+  expected.bpf_dir = "/sys/fs/bpf/c";
+  EXPECT_EQ(config, expected);
+}
+
+TEST(Parse, AutoIsTheSameAsNoKey) {
+  EXPECT_EQ(config_of(wan0("ipv4-address: auto\n    ipv6-address: auto\n    mtu: auto\n    fast-path: auto\n    "
+                           "lowest-ipv6-mtu: auto") +
+                      "clatd: {path: auto}\n"),
+            config_of(wan0()));
+}
+
+TEST(Parse, MetricsGrowWithThePositionInTheFile) {
+  const Config config = config_of(
+      "interfaces:\n"
+      "  c: {nat64-prefix: 64:ff9b::/96}\n"
+      "  a: {nat64-prefix: 64:ff9b::/96, default-route: false}\n"
+      "  b: {nat64-prefix: 64:ff9b::/96, default-route: {}}\n");
+  ASSERT_EQ(config.interfaces.size(), 3U);
+  EXPECT_EQ(config.interfaces[0].name, "c");
+  EXPECT_EQ(config.interfaces[0].route_metric, 2048U);
+  EXPECT_EQ(config.interfaces[1].route_metric, std::nullopt);
+  EXPECT_EQ(config.interfaces[2].route_metric, 2050U);
+}
+
+TEST(Parse, QuotedAndPlainAreTheSame) {
+  EXPECT_EQ(config_of("'interfaces':\n  \"wan0\":\n    nat64-prefix: '64:ff9b::/96'\n    mtu: \"1500\"\n"),
+            config_of(wan0("mtu: 1500")));
+}
+
+// YAML 1.1 would read these names as booleans, null and numbers.
+TEST(Parse, ScalarsAreTextAndNothingElse) {
+  const Config config = config_of(
+      "interfaces:\n"
+      "  on: {nat64-prefix: 64:ff9b::/96, fast-path: off}\n"
+      "  no: {nat64-prefix: 64:ff9b::/96, fast-path: 'off'}\n"
+      "  null: {nat64-prefix: 64:ff9b::/96}\n"
+      "  1e3: {nat64-prefix: 64:ff9b::/96}\n"
+      "  '010': {nat64-prefix: 64:ff9b::/96}\n");
+  ASSERT_EQ(config.interfaces.size(), 5U);
+  EXPECT_EQ(config.interfaces[0].name, "on");
+  EXPECT_EQ(config.interfaces[0].fast_path, FastPathMode::off);
+  EXPECT_EQ(config.interfaces[1].name, "no");
+  EXPECT_EQ(config.interfaces[1].fast_path, FastPathMode::off);
+  EXPECT_EQ(config.interfaces[2].name, "null");
+  EXPECT_EQ(config.interfaces[3].name, "1e3");
+  EXPECT_EQ(config.interfaces[4].name, "010");
+}
+
+TEST(Parse, ByteOrderMarkCarriageReturnsAndDocumentMarkersAreHarmless) {
+  const Config plain = config_of(wan0());
+  EXPECT_EQ(config_of("\xef\xbb\xbf" + wan0()), plain);
+  EXPECT_EQ(config_of("interfaces:\r\n  wan0:\r\n    nat64-prefix: 64:ff9b::/96\r\n"), plain);
+  EXPECT_EQ(config_of("%YAML 1.1\n---\n" + wan0() + "...\n"), plain);
+  EXPECT_EQ(config_of("# \xc3\xa4 comment\n" + wan0()), plain);
+}
+
+TEST(Parse, FixedAddressOutsideThePoolIsFine) {
+  EXPECT_EQ(config_of(wan0("ipv4-address: 10.1.2.3")).interfaces[0].ipv4_address, Ipv4Address::parse("10.1.2.3"));
+}
+
+TEST(Parse, ClatdIsTheFirstExecutableOfItsPlaces) {
+  Surroundings machine = paper_machine();
+  machine.is_executable = [](const std::string& path) { return path == "/opt/libexec/clatvisor/clatd"; };
+  const auto parsed = parse(wan0(), machine);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->clatd.path, "/opt/libexec/clatvisor/clatd");
+}
+
+TEST(Parse, TunNamesCarryThePrefixV4) { EXPECT_EQ(tun_name("wan0"), "v4-wan0"); }
+
+TEST(Parse, TwentyThousandInterfacesTakeWellUnderASecond) {
+  std::string text = "interfaces:\n";
+  for (int i = 0; i < 20'000; ++i) text += "  w" + std::to_string(i) + ": {nat64-prefix: 64:ff9b::/96}\n";
+  const auto start = std::chrono::steady_clock::now();
+  const Config config = config_of(text);
+  const auto taken = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(config.interfaces.size(), 20'000U);
+  EXPECT_EQ(config.interfaces.back().route_metric, 2048U + 19'999U);
+  EXPECT_LT(taken, 1s);
+}
+
+}  // namespace
+}  // namespace clat::config
