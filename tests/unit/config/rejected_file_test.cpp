@@ -281,7 +281,7 @@ TEST(RejectedFile, ALongLineIsClippedAroundThePlace) {
   EXPECT_EQ(report(wan0() + "log: {target: /" + std::string(200, 'x') + ", level: loud}\n"),
             "f:4:225: error: level: 'loud' is not debug, info, warn or error\n"
             "..." +
-                std::string(102, 'x') + ", level: loud}\n" + std::string(115, ' ') + "^\n");
+                std::string(103, 'x') + ", level: loud}\n" + std::string(115, ' ') + "^\n");
 }
 
 TEST(RejectedFile, CarriageReturnsDoNotReachTheReport) {
