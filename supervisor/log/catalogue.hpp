@@ -26,11 +26,11 @@ inline constexpr std::string_view kLinkGone = "link.gone";
 
 // one CLAT
 inline constexpr std::string_view kClatWaiting = "clat.waiting";
+inline constexpr std::string_view kAddressChosen = "address.chosen";
+inline constexpr std::string_view kAddressRetired = "address.retired";
 inline constexpr std::string_view kClatUp = "clat.up";
 inline constexpr std::string_view kClatDown = "clat.down";
 inline constexpr std::string_view kClatFailed = "clat.failed";
-inline constexpr std::string_view kAddressChosen = "address.chosen";
-inline constexpr std::string_view kAddressRetired = "address.retired";
 inline constexpr std::string_view kForwardingOff = "forwarding.off";
 
 // its clatd
@@ -74,11 +74,11 @@ inline constexpr std::array kAll = {
     kLinkDown,
     kLinkGone,
     kClatWaiting,
+    kAddressChosen,
+    kAddressRetired,
     kClatUp,
     kClatDown,
     kClatFailed,
-    kAddressChosen,
-    kAddressRetired,
     kForwardingOff,
     kClatSpawned,
     kClatReady,
