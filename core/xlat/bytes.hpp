@@ -52,6 +52,7 @@ inline Sum sum16(const std::uint8_t* address) {
   return Sum{load<std::uint32_t>(address)} + load<std::uint32_t>(address + 4) + load<std::uint32_t>(address + 8) +
          load<std::uint32_t>(address + 12);
 }
+inline Sum sum20(const std::uint8_t* header) { return sum16(header) + load<std::uint32_t>(header + 16); }
 // An odd last byte counts as the first of a word whose other byte is 0.
 inline Sum sum_bytes(const std::uint8_t* at, std::size_t size) {
   Sum even = 0, odd = 0;

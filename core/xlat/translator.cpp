@@ -10,6 +10,7 @@ namespace {
 constexpr std::size_t kIpv4Header = 20, kIpv6Header = 40;
 // RFC 7915 §5.1: up to here a packet may be fragmented on the IPv4 side, 1280 being what IPv6 guarantees.
 constexpr std::size_t kMayFragment = 1260;
+constexpr std::uint16_t kDontFragment = 0x4000, kMoreFragmentsAndOffset = 0x3fff;
 constexpr std::uint8_t kHopByHop = 0, kRouting = 43, kFragment = 44, kDestinationOptions = 60;
 
 }  // namespace
@@ -42,14 +43,14 @@ Verdict Translator::to_ipv6(Frame& frame) {
   if (header < kIpv4Header || header > frame.size) return Verdict::bad_header_length;
   const std::size_t total = load_be16(ip + 2);
   if (total < header || total > frame.size) return Verdict::bad_length;
-  if (fold(sum_bytes(ip, header)) != 0xffff) return Verdict::bad_header_checksum;
+  const Sum sum = header == kIpv4Header ? sum20(ip) : sum_bytes(ip, header);
+  if (fold(sum) != 0xffff) return Verdict::bad_header_checksum;
 
   if (load_be32(ip + 12) != v4_) return Verdict::not_from_clat;
   const std::uint32_t peer = load_be32(ip + 16);
   if (peer == v4_) return Verdict::hairpin;
   if (const auto verdict = mapping_.judge_peer(peer); verdict != Verdict::translated) return verdict;
 
-  constexpr std::uint16_t kMoreFragmentsAndOffset = 0x3fff;
   if ((load_be16(ip + 6) & kMoreFragmentsAndOffset) != 0) return Verdict::fragment;
   if (header != kIpv4Header) return Verdict::ipv4_options;
   const std::uint8_t ttl = ip[8];
@@ -60,17 +61,16 @@ Verdict Translator::to_ipv6(Frame& frame) {
     return verdict;
   }
 
-  // From here on the packet is changed. RFC 7915 §4.1, flow label 0.
-  const std::uint8_t tos = ip[1];
-  const Halves peer6 = mapping_.embed(peer);
-  const Sum before = v4_sum_ + sum4(ip + 16);
+  // From here on the packet is changed. RFC 7915 §4.1, flow label 0. Fields are put together before they are stored: a
+  // later wide load of narrow stores would have to wait for them.
+  const std::uint64_t tos = ip[1];
+  const Sum before = v4_sum_ + big_endian(peer);
   std::uint8_t* const out = ip + header - kIpv6Header;
-  store_be32(out, 6U << 28 | std::uint32_t{tos} << 20);
-  store_be16(out + 4, static_cast<std::uint16_t>(transport.size));
-  out[7] = static_cast<std::uint8_t>(ttl - 1);
+  store_be64(out, std::uint64_t{6} << 60 | tos << 52 | transport.size << 16 |
+                      std::uint64_t{counterpart(transport.protocol)} << 8 | (ttl - 1U));
   store_halves(out + 8, v6_);
-  store_halves(out + 24, peer6);
-  out[6] = rewrite_transport(Direction::to_ipv6, transport, {before, v6_sum_ + sum16(out + 24)});
+  store_halves(out + 24, mapping_.embed(peer));
+  rewrite_transport(Direction::to_ipv6, transport, {before, v6_sum_ + sum16(out + 24)});
   frame = {out, kIpv6Header + transport.size, moved(frame.vnet, header, kIpv6Header, VnetHeader::kGsoTcp6)};
   return Verdict::translated;
 }
@@ -101,23 +101,22 @@ Verdict Translator::to_ipv4(Frame& frame) {
   }
 
   // From here on the packet is changed. RFC 7915 §5.1.
-  const auto traffic_class = static_cast<std::uint8_t>(load_be16(ip) >> 4);
+  const std::uint64_t traffic_class = load_be16(ip) >> 4 & 0xff;
   const Sum before = v6_sum_ + sum16(ip + 8);
   const std::size_t wire_size = transport.offload.wire_size - kIpv6Header + kIpv4Header;
-  std::uint8_t* const out = ip + kIpv6Header - kIpv4Header;
-  out[0] = 0x45;
-  out[1] = traffic_class;
-  store_be16(out + 2, static_cast<std::uint16_t>(kIpv4Header + size));
-  store_be16(out + 4, identification_);
-  store_be16(out + 6, wire_size <= kMayFragment ? 0 : 0x4000);
+  const std::uint64_t flags = wire_size <= kMayFragment ? 0 : kDontFragment;
+  const std::uint64_t first = std::uint64_t{0x45} << 56 | traffic_class << 48 | (kIpv4Header + size) << 32 |
+                              std::uint64_t{identification_} << 16 | flags;
   // The receiver of a super-packet numbers its segments upwards from this one.
   identification_ = static_cast<std::uint16_t>(identification_ + transport.offload.segments);
-  out[8] = static_cast<std::uint8_t>(hop_limit - 1);
+  const std::uint32_t second = (hop_limit - 1U) << 24 | std::uint32_t{counterpart(next)} << 16;
+  const std::uint16_t checksum = complement(fold((first >> 32) + (first & 0xffffffff) + second + peer + v4_));
+  std::uint8_t* const out = ip + kIpv6Header - kIpv4Header;
+  store_be64(out, first);
+  store_be32(out + 8, second | checksum);
   store_be32(out + 12, peer);
   store_be32(out + 16, v4_);
-  out[9] = rewrite_transport(Direction::to_ipv4, transport, {before, v4_sum_ + sum4(out + 12)});
-  store<std::uint16_t>(out + 10, 0);
-  store(out + 10, complement(fold(sum_bytes(out, kIpv4Header))));
+  rewrite_transport(Direction::to_ipv4, transport, {before, v4_sum_ + big_endian(peer)});
   frame = {out, kIpv4Header + size, moved(frame.vnet, kIpv6Header, kIpv4Header, VnetHeader::kGsoTcp4)};
   return Verdict::translated;
 }

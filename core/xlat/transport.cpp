@@ -71,7 +71,7 @@ void rewrite_udp(Direction direction, const Transport& udp, const AddressChange&
 }
 
 // ICMPv6 sums a pseudo-header (RFC 4443 §2.3), ICMPv4 none.
-std::uint8_t rewrite_echo(Direction direction, const Transport& icmp, const AddressChange& addresses) {
+void rewrite_echo(Direction direction, const Transport& icmp, const AddressChange& addresses) {
   const bool to_ipv6 = direction == Direction::to_ipv6;
   const bool request = icmp.data[0] == (to_ipv6 ? kEchoRequest4 : kEchoRequest6);
   const auto before = load<std::uint16_t>(icmp.data);
@@ -84,7 +84,6 @@ std::uint8_t rewrite_echo(Direction direction, const Transport& icmp, const Addr
     change += load<std::uint16_t>(icmp.data) + minus(before);
   }
   add_to_checksum(icmp.data + 2, fold(change), icmp.offload.checksum);
-  return to_ipv6 ? kIcmp6 : kIcmp4;
 }
 
 }  // namespace
@@ -108,11 +107,11 @@ Verdict judge_transport(Direction direction, const Frame& frame, Transport& tran
   }
 }
 
-std::uint8_t rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses) {
+void rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses) {
   switch (transport.protocol) {
-    case kTcp: add_to_checksum(transport.data + 16, addresses.delta(), transport.offload.checksum); return kTcp;
-    case kUdp: rewrite_udp(direction, transport, addresses); return kUdp;
-    default: return rewrite_echo(direction, transport, addresses);
+    case kTcp: add_to_checksum(transport.data + 16, addresses.delta(), transport.offload.checksum); break;
+    case kUdp: rewrite_udp(direction, transport, addresses); break;
+    default: rewrite_echo(direction, transport, addresses); break;
   }
 }
 

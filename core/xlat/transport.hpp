@@ -29,7 +29,13 @@ struct Transport {
 // header says; changes no byte.
 Verdict judge_transport(Direction direction, const Frame& frame, Transport& transport);
 
-// After judge_transport() said `translated`: rewrites it, and gives the protocol number of the other family.
-std::uint8_t rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses);
+// The other family's number for a protocol: RFC 7915 §4.1 and §5.1 change only ICMP's.
+constexpr std::uint8_t counterpart(std::uint8_t protocol) {
+  if (protocol == kIcmp4) return kIcmp6;
+  return protocol == kIcmp6 ? kIcmp4 : protocol;
+}
+
+// After judge_transport() said `translated`.
+void rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses);
 
 }  // namespace clat::xlat

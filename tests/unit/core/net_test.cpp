@@ -1,0 +1,212 @@
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/net/address.hpp"
+#include "core/net/checksum.hpp"
+#include "core/net/clat_address.hpp"
+#include "core/net/mtu.hpp"
+#include "core/net/pool.hpp"
+#include "core/net/prefix.hpp"
+#include "tests/support/packet.hpp"
+
+namespace clat {
+namespace {
+
+Ipv4Address v4(const char* text) { return Ipv4Address::parse(text).value(); }
+Ipv6Address v6(const char* text) { return Ipv6Address::parse(text).value(); }
+
+struct Example {
+  const char *prefix, *embedded;
+};
+class Rfc6052 : public testing::TestWithParam<Example> {};
+
+// RFC 6052 §2.4, with 192.0.2.33.
+TEST_P(Rfc6052, EmbedsAndExtracts) {
+  const auto prefix = Nat64Prefix::parse(GetParam().prefix);
+  ASSERT_TRUE(prefix) << prefix.error().text();
+  EXPECT_EQ(prefix->text(), GetParam().prefix);
+  EXPECT_EQ(prefix->embed(v4("192.0.2.33")).text(), v6(GetParam().embedded).text());
+  EXPECT_EQ(prefix->extract(v6(GetParam().embedded)), v4("192.0.2.33"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Examples, Rfc6052,
+                         testing::Values(Example{"2001:db8::/32", "2001:db8:c000:221::"},
+                                         Example{"2001:db8:100::/40", "2001:db8:1c0:2:21::"},
+                                         Example{"2001:db8:122::/48", "2001:db8:122:c000:2:2100::"},
+                                         Example{"2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::"},
+                                         Example{"2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::"},
+                                         Example{"2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33"},
+                                         Example{"64:ff9b::/96", "64:ff9b::192.0.2.33"}));
+
+TEST(Prefix, ExtractsNothingFromOutside) {
+  const auto prefix = Nat64Prefix::parse("2001:db8:122:300::/56").value();
+  EXPECT_EQ(prefix.extract(v6("2001:db8:122:200::")), std::nullopt);
+  EXPECT_EQ(prefix.extract(v6("::")), std::nullopt);
+}
+
+TEST(Prefix, IgnoresSuffixAndUOctet) {
+  const auto prefix = Nat64Prefix::parse("2001:db8:122::/48").value();
+  EXPECT_EQ(prefix.extract(v6("2001:db8:122:c000:ff02:21ff:ffff:ffff")), v4("192.0.2.33"));
+}
+
+struct Refused {
+  const char *text, *error;
+};
+class BadPrefix : public testing::TestWithParam<Refused> {};
+TEST_P(BadPrefix, SaysWhy) {
+  const auto prefix = Nat64Prefix::parse(GetParam().text);
+  ASSERT_FALSE(prefix);
+  EXPECT_EQ(prefix.error().what, GetParam().error);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Table, BadPrefix,
+    testing::Values(
+        Refused{"", "a NAT64 prefix needs a length, like 64:ff9b::/96"},
+        Refused{"64:ff9b::", "a NAT64 prefix needs a length, like 64:ff9b::/96"},
+        Refused{"192.0.2.0/24", "a NAT64 prefix is IPv6, like 64:ff9b::/96"},
+        Refused{"64:gg9b::/96", "not an IPv6 prefix; expected something like 64:ff9b::/96"},
+        Refused{"64:ff9b::%eth0/96", "not an IPv6 prefix; expected something like 64:ff9b::/96"},
+        Refused{" 64:ff9b::/96", "not an IPv6 prefix; expected something like 64:ff9b::/96"},
+        Refused{"64:ff9b::/", "the prefix length is not a number from 0 to 128"},
+        Refused{"64:ff9b::/96 ", "the prefix length is not a number from 0 to 128"},
+        Refused{"64:ff9b::/+96", "the prefix length is not a number from 0 to 128"},
+        Refused{"64:ff9b::/129", "the prefix length is not a number from 0 to 128"},
+        Refused{"64:ff9b::/4294967392", "the prefix length is not a number from 0 to 128"},
+        Refused{"64:ff9b::/95", "prefix length /95 is none of RFC 6052's: 32, 40, 48, 56, 64, 96"},
+        Refused{"64:ff9b::1/96", "64:ff9b::1/96 has bits set behind the prefix; did you mean 64:ff9b::/96?"},
+        Refused{"2001:db8:1::/32", "2001:db8:1::/32 has bits set behind the prefix; did you mean 2001:db8::/32?"},
+        Refused{"2001:db8:0:0:100::/96", "bits 64-71 of a /96 NAT64 prefix must be zero (RFC 6052 §2.2)"},
+        Refused{"ff02::/96", "ff02:: cannot be a NAT64 prefix"}, Refused{"::/96", ":: cannot be a NAT64 prefix"},
+        Refused{"fe80::/64", "fe80:: cannot be a NAT64 prefix"}));
+
+TEST(Address, TakesNothingAroundIt) {
+  for (const auto* text : {"", "192.0.2", "192.0.2.256", "192.0.2.1 ", " 192.0.2.1", "192.0.2.01x", "1.2.3.4.5"}) {
+    EXPECT_FALSE(Ipv4Address::parse(text)) << text;
+  }
+  for (const auto* text : {"", ":", "1::2::3", "12345::", "::1%lo", "::1/128", "1:2:3:4:5:6:7:8:9"}) {
+    EXPECT_FALSE(Ipv6Address::parse(text)) << text;
+  }
+  EXPECT_FALSE(Ipv4Address::parse(std::string_view("1.2.3.4\0", 8)));
+}
+
+TEST(Address, WritesCanonicalText) {
+  EXPECT_EQ(v6("2001:0DB8:0:0:0:0:0:1").text(), "2001:db8::1");
+  EXPECT_EQ(v4("192.0.0.4").number(), 0xc0000004U);
+  EXPECT_EQ(Ipv4Address::from_number(0xc0000004), v4("192.0.0.4"));
+  EXPECT_EQ((MacAddress{{2, 0, 0, 0xab, 0, 1}}.text()), "02:00:00:ab:00:01");
+}
+
+TEST(Address, ComparesFirstBits) {
+  EXPECT_TRUE(v6("2001:db8::").same_first_bits(v6("2001:db9::"), 31));
+  EXPECT_FALSE(v6("2001:db8::").same_first_bits(v6("2001:db9::"), 32));
+  EXPECT_TRUE(v6("::").same_first_bits(v6("ffff::"), 0));
+  EXPECT_FALSE(v6("::").same_first_bits(v6("::1"), 128));
+}
+
+std::vector<std::string> walk(const Ipv4Pool& pool) {
+  std::vector<std::string> order;
+  (void)pool.first_free([&](const Ipv4Address& address) {
+    order.push_back(address.text());
+    return false;
+  });
+  return order;
+}
+
+TEST(Pool, WalksTheServiceContinuityPrefixAsAndroidDoes) {
+  EXPECT_EQ(walk(Ipv4Pool::service_continuity()),
+            (std::vector<std::string>{"192.0.0.4", "192.0.0.5", "192.0.0.6", "192.0.0.7", "192.0.0.0", "192.0.0.1",
+                                      "192.0.0.2", "192.0.0.3"}));
+  EXPECT_EQ(Ipv4Pool::parse("192.0.0.0/29"), Ipv4Pool::service_continuity());
+}
+
+TEST(Pool, WalksOthersUpwardsWithoutTheirEnds) {
+  EXPECT_EQ(walk(Ipv4Pool::parse("10.0.0.0/30").value()), (std::vector<std::string>{"10.0.0.1", "10.0.0.2"}));
+  EXPECT_EQ(walk(Ipv4Pool::parse("10.0.0.6/31").value()), (std::vector<std::string>{"10.0.0.6", "10.0.0.7"}));
+  EXPECT_EQ(walk(Ipv4Pool::parse("10.0.0.9/32").value()), (std::vector<std::string>{"10.0.0.9"}));
+}
+
+TEST(Pool, GivesTheFirstFreeOne) {
+  const auto pool = Ipv4Pool::service_continuity();
+  EXPECT_EQ(pool.first_free([](const auto& a) { return a != v4("192.0.0.4"); }), v4("192.0.0.5"));
+  EXPECT_EQ(pool.first_free([](const auto&) { return false; }), std::nullopt);
+}
+
+TEST(Pool, KnowsItsOwn) {
+  const auto pool = Ipv4Pool::parse("10.1.0.0/16").value();
+  EXPECT_TRUE(pool.contains(v4("10.1.255.255")));
+  EXPECT_FALSE(pool.contains(v4("10.2.0.0")));
+  EXPECT_EQ(pool.text(), "10.1.0.0/16");
+}
+
+TEST(Pool, RefusesWhatIsNone) {
+  for (const auto* text : {"", "10.0.0.0", "10.0.0.0/7", "10.0.0.0/33", "10.0.0.0/x", "10.0.0.0/", "::/64"}) {
+    EXPECT_FALSE(Ipv4Pool::parse(text)) << text;
+  }
+  EXPECT_EQ(Ipv4Pool::parse("10.0.0.1/30").error().what, "the pool has host bits set; did you mean 10.0.0.0/30?");
+}
+
+TEST(ClatAddress, IsNeutralForEveryPrefixSubnetAndRandomNumber) {
+  std::mt19937_64 random(20260101);
+  for (const auto* text : {"64:ff9b::/96", "2001:db8:122:344::/96", "2001:db8::/32", "2001:db8:100::/40",
+                           "2001:db8:122::/48", "2001:db8:122:300::/56", "2001:db8:122:344::/64"}) {
+    const auto prefix = Nat64Prefix::parse(text).value();
+    for (int i = 0; i < 20'000; ++i) {
+      const auto address = Ipv4Address::from_number(static_cast<std::uint32_t>(random()));
+      Ipv6Address subnet;
+      for (std::size_t byte = 0; byte < 8; ++byte) subnet.bytes[byte] = static_cast<std::uint8_t>(random());
+      const auto clat = make_clat_ipv6(subnet, address, prefix, random());
+      ASSERT_EQ(checksum_delta(clat, address, prefix), 0) << clat.text() << ' ' << address.text() << ' ' << text;
+      ASSERT_TRUE(clat.same_first_bits(subnet, 64));
+    }
+  }
+}
+
+// Where the words of the peer's address stay whole, the two pseudo-headers have one sum whoever the peer is.
+TEST(ClatAddress, MakesTransportChecksumsEqualInBothFamilies) {
+  std::mt19937_64 random(7);
+  for (const auto* text : {"64:ff9b::/96", "2001:db8::/32"}) {
+    const auto prefix = Nat64Prefix::parse(text).value();
+    ASSERT_TRUE(prefix.keeps_words());
+    for (int i = 0; i < 2'000; ++i) {
+      const auto clat = make_clat_ipv6(v6("2001:db9:1:2::"), v4("192.0.0.4"), prefix, random());
+      const auto peer = Ipv4Address::from_number(static_cast<std::uint32_t>(random()));
+      const auto four = checksum_fold(checksum_add(peer.bytes, checksum_add(v4("192.0.0.4").bytes)));
+      const auto six = checksum_fold(checksum_add(prefix.embed(peer).bytes, checksum_add(clat.bytes)));
+      ASSERT_EQ(four % 0xffff, six % 0xffff) << clat.text() << ' ' << peer.text();
+    }
+  }
+}
+
+TEST(ClatAddress, IsNeverTheSubnetsAnycastAddress) {
+  // The interface id whose neutral form is zero: everything is in the correction.
+  const auto prefix = Nat64Prefix::parse("64:ff9b::/96").value();
+  const auto subnet = v6("c000:3:0:1::");  // sums to c004 like 192.0.0.4
+  const auto clat = make_clat_ipv6(subnet, v4("192.0.0.4"), prefix, 0);
+  EXPECT_NE(clat, subnet);
+  EXPECT_EQ(checksum_delta(clat, v4("192.0.0.4"), prefix), 0);
+}
+
+TEST(Checksum, AgreesWithTheOtherWayOfComputingIt) {
+  std::mt19937 random(3);
+  for (std::size_t size : {0U, 1U, 2U, 3U, 19U, 20U, 1500U, 65535U}) {
+    test::Bytes bytes(size);
+    for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
+    const auto packet = test::packet(test::Ip4{.source = "1.2.3.4", .destination = "5.6.7.8"}, test::raw(99, {}));
+    EXPECT_EQ(checksum_fold(checksum_add(packet)), 0xffff);
+    unsigned slow = 0;
+    for (std::size_t i = 0; i < size; ++i) slow = (slow + bytes[i] * (i % 2 == 0 ? 256U : 1U)) % 65535;
+    EXPECT_EQ(checksum_fold(checksum_add(bytes)) % 65535, slow) << size;
+  }
+}
+
+TEST(Mtu, LeavesRoomForTranslationAndNeverFallsBelowTheMinimum) {
+  EXPECT_EQ(tun_mtu(1500), 1472U);
+  EXPECT_EQ(tun_mtu(1280), 1252U);
+  EXPECT_EQ(tun_mtu(576), 1252U);
+}
+
+}  // namespace
+}  // namespace clat
