@@ -102,7 +102,7 @@ class Reload(LabTest):
                 assert "attached" in strace.stderr.readline()
                 self.program.reload()
                 # A dump answers only after the loop went round again.
-                self.program.signal(signal.SIGUSR1)
+                self.program.send_signal(signal.SIGUSR1)
                 self.program.wait_event("state.dump", since=since)
             finally:
                 strace.send_signal(signal.SIGINT)
@@ -141,7 +141,7 @@ class Reload(LabTest):
     def test_dump_shows_the_trackers_table(self) -> None:
         self.start_two()
         since = self.program.mark()
-        self.program.signal(signal.SIGUSR1)
+        self.program.send_signal(signal.SIGUSR1)
 
         def trackers() -> list[str]:
             return [event["line"] for event in self.program.find("state.dump", since=since) if "v4-" in event["line"]]

@@ -112,6 +112,7 @@ class Clatvisor:
         self.config_file = self.folder / "clatvisor.yaml"
         self.state_dir = self.folder / "state"
         self.bpf_dir = lab.bpffs / "clatvisor"
+        self.log_file = self.folder / "clatvisor.log"  # a copy of its stderr
         self.events: list[Event] = []
         self.garbage: list[str] = []  # stderr lines that are not log lines
         self._wrap = list(wrap)
@@ -148,8 +149,10 @@ class Clatvisor:
         return self
 
     def _read(self, pipe) -> None:
+        log = self.log_file.open("a", buffering=1)
         for line in pipe:
             now = time.monotonic()
+            log.write(line)
             line = line.rstrip("\n")
             try:
                 fields = parse_logfmt(line)
@@ -242,14 +245,14 @@ class Clatvisor:
 
         return wait_until(pid, timeout * SLOW, f"clatd-{iface} runs")
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
     def reload(self, config: dict | str | None = None, *, expect: str = "config.loaded") -> Event:
         since = self.mark()
         if config is not None:
             self.write_config(config)
-        self.signal(signal.SIGHUP)
+        self.send_signal(signal.SIGHUP)
         return self.wait_event(expect, since=since)
 
     def wait_exit(self, timeout: float = 10) -> int:
@@ -265,7 +268,7 @@ class Clatvisor:
     def stop(self, number: int = signal.SIGTERM, timeout: float = 10) -> float:
         """Seconds a clean stop took; anything but exit 0 and a clean stderr raises."""
         begin = time.monotonic()
-        self.signal(number)
+        self.send_signal(number)
         code = self.wait_exit(timeout)
         took = time.monotonic() - begin
         if code != 0 or self.garbage:

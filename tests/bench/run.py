@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""The figures: throughput against native IPv6 over the same veth in the same run, wake-ups, memory, sizes.
+
+    tests/bench/run.py [--rounds 5] [--seconds 3] [--idle 60] [--check]
+
+--check exits 1 when a figure misses what the project promises. Needs root and a Release build (BUILD_DIR, default build/).
+The far end of the uplink serves natively at <NAT64 prefix>::<IPv4>: what is measured is one translation, not a NAT64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("BUILD_DIR", ROOT / "build"))
+os.environ.setdefault("CLATVISOR_BIN", str(BUILD / "bin"))
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+sys.path.insert(0, str(ROOT / "tests" / "netns"))
+sys.dont_write_bytecode = True
+
+from harness.clatvisor import BIN, Clatvisor  # noqa: E402  (after the path)
+from harness.lab import WAN0, Lab, exit_on_signals, start_tayga, stop_process, wait_until  # noqa: E402
+
+NATIVE, FAST, OFF, TAYGA = "native IPv6", "fast path", "fast-path: off", "TAYGA as CLAT"
+DOWN, UP, PACKETS = "download", "upload", "64-byte UDP"
+
+
+@dataclass
+class Path_:
+    """One way from a client to a server."""
+
+    lab: Lab
+    host: str
+
+
+def listen(lab: Lab) -> None:
+    server = lab.plat.popen("iperf3", "-s", "--forceflush", "-B", WAN0.embed(Lab.direct_v4), stdout=subprocess.PIPE, text=True)
+    lab.on_close(lambda: stop_process(server))
+    for line in server.stdout:
+        if "listening" in line:
+            return
+
+
+def with_clatvisor(stack: contextlib.ExitStack, fast_path: str) -> tuple[Lab, Clatvisor]:
+    lab = stack.enter_context(Lab((WAN0,), nat64=False))
+    lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+    program = Clatvisor(lab)
+    program.write_config(program.default_config(wan0={"fast-path": fast_path}))
+    program.start().wait_up()
+    listen(lab)
+    return lab, program
+
+
+def with_tayga(stack: contextlib.ExitStack) -> Lab:
+    """What people do today: TAYGA in the router, routed."""
+    lab = stack.enter_context(Lab((WAN0,), nat64=False))
+    conf, data = lab.scratch / "clat.conf", lab.scratch / "clat"
+    data.mkdir()
+    clat_v6 = f"{WAN0.net}464"
+    conf.write_text(
+        f"tun-device clat\nipv4-addr 192.0.2.1\nipv6-addr {WAN0.net}64\nprefix {WAN0.prefix}\n"
+        f"map 192.0.2.2 {clat_v6}\ndata-dir {data}\n"
+    )
+    for key in ("all/forwarding", "all/proxy_ndp"):
+        lab.router.sysctl(f"net/ipv6/conf/{key}", 1)
+    lab.router.sysctl("net/ipv6/neigh/wan0/proxy_delay", 0)
+    start_tayga(lab.router, conf, lab.scratch / "clat.log", "clat", lab.on_close)
+    lab.router.ip(
+        "address add 192.0.2.2/32 dev clat",
+        "link set clat mtu 1472",
+        "route add default dev clat",
+        f"route add {clat_v6}/128 dev clat",
+        f"neigh add proxy {clat_v6} dev wan0",
+    )
+    listen(lab)
+    return lab
+
+
+def iperf(path: Path_, *options: str, seconds: int) -> dict:
+    text = path.lab.router.run(
+        "iperf3", "-c", path.host, "-t", str(seconds), "-O", "1", "-J", *options, check=False, timeout=seconds + 30
+    )
+    result = json.loads(text)
+    if "error" in result:
+        raise AssertionError(f"iperf3 to {path.host}: {result['error']}")
+    return result
+
+
+def measure(path: Path_, what: str, seconds: int) -> float:
+    """Gbit/s, or datagrams a second that arrived."""
+    if what == PACKETS:
+        total = iperf(path, "-u", "-l", "64", "-b", "0", seconds=seconds)["end"]["sum"]
+        return (total["packets"] - total["lost_packets"]) / total["seconds"]
+    options = ["-R"] if what == DOWN else []
+    return iperf(path, *options, seconds=seconds)["end"]["sum_received"]["bits_per_second"] / 1e9
+
+
+def throughput(paths: dict[str, Path_], rounds: int, seconds: int) -> dict[str, dict[str, float]]:
+    """Medians over interleaved rounds: what disturbs the machine disturbs every path."""
+    samples: dict[str, dict[str, list[float]]] = {what: {name: [] for name in paths} for what in (DOWN, UP, PACKETS)}
+    for number in range(rounds):
+        for what, by_path in samples.items():
+            for name, path in paths.items():
+                by_path[name].append(measure(path, what, seconds))
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+    return {what: {name: statistics.median(found) for name, found in by_path.items()} for what, by_path in samples.items()}
+
+
+def context_switches(pid: int) -> int:
+    """Voluntary ones of all threads: each is one sleep, ended by one wake-up."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
+            if line.startswith("voluntary_ctxt_switches:"):
+                total += int(line.split()[1])
+    return total
+
+
+def proportional_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise AssertionError("no Pss")
+
+
+def stripped_bytes(program: str, folder: Path) -> int:
+    copy = shutil.copy(BIN / program, folder)
+    subprocess.run(["strip", copy], check=True)
+    return os.stat(copy).st_size
+
+
+def idle(pids: dict[str, int], seconds: int) -> dict[str, int]:
+    before = {name: context_switches(pid) for name, pid in pids.items()}
+    time.sleep(seconds)
+    return {name: context_switches(pid) - before[name] for name, pid in pids.items()}
+
+
+def print_throughput(medians: dict[str, dict[str, float]]) -> None:
+    names = list(medians[DOWN])
+    print(f"{'':14}" + "".join(f"{name:>22}" for name in names))
+    for what, by_path in medians.items():
+        row = f"{what:14}"
+        for name in names:
+            value = by_path[name]
+            shown = f"{value / 1000:.0f} kpps" if what == PACKETS else f"{value:.2f} Gbit/s"
+            row += f"{shown + f' ({value / by_path[NATIVE]:.2f})':>22}"
+        print(row)
+
+
+def misses(medians: dict[str, dict[str, float]], wakeups: dict[str, int], seconds: int) -> list[str]:
+    found = []
+    for what in (DOWN, UP):
+        by_path = medians[what]
+        for name, least in ((FAST, 0.90), (OFF, 0.40)):
+            share = by_path[name] / by_path[NATIVE]
+            if share < least:
+                found.append(f"{what}, {name}: {share:.2f} of native IPv6, promised {least:.2f}")
+        times = by_path[OFF] / by_path[TAYGA]
+        if times < 4:
+            found.append(f"{what}, {OFF}: {times:.1f} times TAYGA, promised 4")
+    # Its timers: the audit each 5 s, the health line each 60 s with one question to the child and the answer.
+    timers = seconds // 5 + 1 + 3 * (seconds // 60 + 1)
+    if wakeups["clatvisor"] > timers:
+        found.append(f"clatvisor woke {wakeups['clatvisor']} times in {seconds} s, its timers are {timers}")
+    if wakeups["clatd"] > seconds // 60 + 1:
+        found.append(f"clatd woke {wakeups['clatd']} times in {seconds} s")
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--idle", type=int, default=60)
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    exit_on_signals()
+
+    with contextlib.ExitStack() as stack:
+        fast_lab, program = with_clatvisor(stack, "required")
+        off_lab, _ = with_clatvisor(stack, "off")
+        tayga_lab = with_tayga(stack)
+        v4, v6 = Lab.direct_v4, WAN0.embed(Lab.direct_v4)
+        paths = {
+            NATIVE: Path_(fast_lab, v6),
+            FAST: Path_(fast_lab, v4),
+            OFF: Path_(off_lab, v4),
+            TAYGA: Path_(tayga_lab, v4),
+        }
+        medians = throughput(paths, arguments.rounds, arguments.seconds)
+        print(f"medians of {arguments.rounds} interleaved rounds of {arguments.seconds} s; in brackets, of native IPv6")
+        print_throughput(medians)
+
+        pids = {"clatvisor": program.pid, "clatd": program.wait_clatd("wan0")}
+        wakeups = idle(pids, arguments.idle)
+        print(f"\nidle for {arguments.idle} s: " + ", ".join(f"{name} woke {count} times" for name, count in wakeups.items()))
+        print("proportional set size: " + ", ".join(f"{name} {proportional_kib(pid)} KiB" for name, pid in pids.items()))
+        print("stripped: " + ", ".join(f"{name} {stripped_bytes(name, fast_lab.scratch) // 1024} KiB" for name in pids))
+
+        wrong = misses(medians, wakeups, arguments.idle)
+        for line in wrong:
+            print(f"MISSED {line}")
+        return 1 if wrong and arguments.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+// NetlinkMonitor against the kernel.
+#include <poll.h>
+
+#include <algorithm>
+#include <functional>
+#include <variant>
+#include <vector>
+
+#include "namespace_fixture.hpp"
+#include "supervisor/system/netlink_monitor.hpp"
+
+namespace clat::system {
+namespace {
+
+using plan::Event;
+using test::ok;
+using test::run;
+
+class MonitorTest : public test::NamespaceTest {
+ protected:
+  void SetUp() override {
+    NamespaceTest::SetUp();
+    open(NetlinkMonitor::kReceiveBuffer);
+  }
+  void open(std::size_t receive_buffer) {
+    monitor_.reset();
+    auto opened = NetlinkMonitor::open(receive_buffer);
+    ASSERT_TRUE(ok(opened));
+    monitor_.emplace(std::move(*opened));
+  }
+  NetlinkMonitor& monitor() { return *monitor_; }
+
+  // All that the kernel has said so far. What a command does, it says before the command returns.
+  std::vector<Event> events() {
+    std::vector<Event> seen;
+    const auto drained = monitor().read([&](Event event) { seen.push_back(std::move(event)); });
+    EXPECT_TRUE(ok(drained));
+    EXPECT_EQ(*drained, NetlinkMonitor::Drained::all);
+    return seen;
+  }
+  template <class E>
+  static std::vector<E> only(const std::vector<Event>& events) {
+    std::vector<E> found;
+    for (const auto& event : events) {
+      if (const auto* one = std::get_if<E>(&event)) found.push_back(*one);
+    }
+    return found;
+  }
+  // The last word on a link of this name.
+  static std::optional<plan::Link> last_link(const std::vector<Event>& events, const std::string& name) {
+    std::optional<plan::Link> last;
+    for (const auto& seen : only<plan::LinkSeen>(events)) {
+      if (seen.link.name == name) last = seen.link;
+    }
+    return last;
+  }
+
+ private:
+  std::optional<NetlinkMonitor> monitor_;
+};
+
+TEST_F(MonitorTest, DumpShowsLinksAndAddresses) {
+  run("ip address add 10.0.0.1/24 dev up0");
+  const auto kernel = monitor().dump();
+  ASSERT_TRUE(ok(kernel));
+  const int up0 = ifindex("up0");
+  ASSERT_EQ(kernel->links.size(), 3u);  // lo, up0, peer0
+  const auto& link = kernel->links.at(up0);
+  EXPECT_EQ(link.name, "up0");
+  EXPECT_TRUE(link.up);
+  EXPECT_TRUE(link.carrier);
+  EXPECT_EQ(link.mtu, 1500u);
+  EXPECT_EQ(link.layer, LinkLayer::ethernet);
+  EXPECT_EQ(link.mac.text() + "\n", run("ip -br link show up0 | tr -s ' ' | cut -d' ' -f3"));
+  EXPECT_EQ(kernel->ipv4.at(up0), std::vector{*Ipv4Address::parse("10.0.0.1")});
+  EXPECT_EQ(
+      kernel->ipv6.at(up0),
+      (std::vector{plan::Ipv6OnLink{.address = *Ipv6Address::parse(test::kGlobal), .length = 64, .usable = true}}));
+}
+
+TEST_F(MonitorTest, WhatHappensAfterOpenIsTold) {
+  const auto kernel = monitor().dump();
+  ASSERT_TRUE(ok(kernel));
+  EXPECT_TRUE(events().empty());
+
+  run("ip address add 10.0.0.1/24 dev up0");
+  auto told = only<plan::Ipv4Seen>(events());
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].ifindex, ifindex("up0"));
+  EXPECT_EQ(told[0].address, *Ipv4Address::parse("10.0.0.1"));
+
+  run("ip address delete 10.0.0.1/24 dev up0");
+  EXPECT_EQ(only<plan::Ipv4Gone>(events()).size(), 1u);
+
+  run("ip address add 2001:db8::5/64 dev up0 nodad");
+  const auto v6_told = only<plan::Ipv6Seen>(events());
+  ASSERT_EQ(v6_told.size(), 1u);
+  EXPECT_TRUE(v6_told[0].address.usable);
+
+  run("ip address delete 2001:db8::5/64 dev up0");
+  EXPECT_EQ(only<plan::Ipv6Gone>(events()).size(), 1u);
+
+  run("ip link set up0 down");
+  const auto down = last_link(events(), "up0");
+  ASSERT_TRUE(down);
+  EXPECT_FALSE(down->up);
+}
+
+TEST_F(MonitorTest, DadIsFollowedToItsEnd) {
+  run("ip address add 2001:db8::6/64 dev up0");
+  std::vector<plan::Ipv6Seen> told;
+  pollfd waiting{.fd = monitor().fd(), .events = POLLIN, .revents = 0};
+  while (told.empty() || !told.back().address.usable) {
+    ASSERT_EQ(::poll(&waiting, 1, 10'000), 1) << "DAD never ended";
+    std::ranges::move(only<plan::Ipv6Seen>(events()), std::back_inserter(told));
+  }
+  EXPECT_FALSE(told.front().address.usable);
+}
+
+TEST_F(MonitorTest, ARecreatedLinkIsAnother) {
+  const int before = ifindex("up0");
+  run("ip link delete up0 && ip link add up0 type veth peer name peer0 && ip link set up0 up");
+  const auto told = events();
+  const auto gone = only<plan::LinkGone>(told);
+  EXPECT_TRUE(std::ranges::any_of(gone, [&](const auto& link) { return link.ifindex == before; }));
+  const auto now = last_link(told, "up0");
+  ASSERT_TRUE(now);
+  EXPECT_EQ(now->ifindex, ifindex("up0"));
+  EXPECT_NE(now->ifindex, before);
+}
+
+TEST_F(MonitorTest, LeavingABridgeIsNotGoing) {
+  run("ip link add br0 type bridge && ip link set up0 master br0 && ip link set up0 nomaster");
+  EXPECT_TRUE(only<plan::LinkGone>(events()).empty());
+  run("ip link set up0 master br0 && ip link delete br0");
+  const auto gone = only<plan::LinkGone>(events());
+  ASSERT_EQ(gone.size(), 1u);
+  EXPECT_NE(gone[0].ifindex, ifindex("up0"));
+}
+
+TEST_F(MonitorTest, AnMtuIsToldWhenItFallsAndWhenItRises) {
+  run("ip link set up0 mtu 1400");
+  EXPECT_EQ(last_link(events(), "up0")->mtu, 1400u);
+  // The kernel's notification of this one still holds the IPv6 MTU of before.
+  run("ip link set up0 mtu 1500");
+  EXPECT_EQ(last_link(events(), "up0")->mtu, 1500u);
+}
+
+TEST_F(MonitorTest, TheIpv6MtuCounts) {
+  run("echo 1300 > /proc/sys/net/ipv6/conf/up0/mtu");
+  EXPECT_EQ(monitor().dump()->links.at(ifindex("up0")).mtu, 1300u);
+  run("ip link set up0 alias x");
+  EXPECT_EQ(last_link(events(), "up0")->mtu, 1300u);
+}
+
+TEST_F(MonitorTest, TrafficControlIsToldOncePerRead) {
+  run("tc qdisc add dev up0 clsact && tc qdisc delete dev up0 clsact && tc qdisc add dev up0 clsact");
+  const auto told = only<plan::TrafficControlChanged>(events());
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].ifindex, ifindex("up0"));
+  run("tc qdisc delete dev up0 clsact");
+  EXPECT_EQ(only<plan::TrafficControlChanged>(events()).size(), 1u);
+}
+
+TEST_F(MonitorTest, AnOverrunIsToldOnceAndTheNextDumpIsTheTruth) {
+  open(1);  // the kernel makes it its minimum, some 4 KiB
+  run("for i in $(seq 60); do echo address add 10.0.0.$i/24 dev up0; done | ip -batch -");
+  const auto ignore = [](const Event&) {};
+  auto drained = monitor().read(ignore);
+  ASSERT_TRUE(ok(drained));
+  EXPECT_EQ(*drained, NetlinkMonitor::Drained::overrun);
+
+  const auto kernel = monitor().dump();
+  ASSERT_TRUE(ok(kernel));
+  EXPECT_EQ(kernel->ipv4.at(ifindex("up0")).size(), 60u);
+
+  EXPECT_TRUE(events().empty());
+  run("ip address delete 10.0.0.60/24 dev up0");
+  EXPECT_EQ(only<plan::Ipv4Gone>(events()).size(), 1u);
+}
+
+TEST_F(MonitorTest, TheDefaultBufferHoldsAStorm) {
+  run("for i in $(seq 1000); do echo address add 10.$((i / 250)).$((i % 250)).1/32 dev up0; done | ip -batch -");
+  EXPECT_EQ(only<plan::Ipv4Seen>(events()).size(), 1000u);
+}
+
+TEST_F(MonitorTest, ADumpOfManyLinksIsWhole) {
+  run("for i in $(seq 300); do echo link add br$i type bridge; done | ip -batch -");
+  const auto kernel = monitor().dump();
+  ASSERT_TRUE(ok(kernel));
+  EXPECT_EQ(kernel->links.size(), 303u);
+}
+
+}  // namespace
+}  // namespace clat::system

@@ -1,0 +1,62 @@
+// A network namespace of the test's own with a veth pair, up0 the uplink and peer0 its other end, and an open Network.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+#include "supervisor/system/network.hpp"
+#include "supervisor/system/state_dir.hpp"
+
+namespace clat::system::test {
+
+// Runs a shell command and gives its output; a failure fails the test.
+std::string run(const std::string& command);
+
+inline constexpr std::string_view kGlobal = "2001:db8::1";  // of up0, /64
+
+class NamespaceTest : public ::testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  // As a supervisor does that starts: takes the state directory, opens everything.
+  void start();
+  // As kill -9 does: all descriptors are closed, nothing is taken down.
+  void die();
+  Network& network() { return *network_; }
+  StateDir& state() { return *state_; }
+
+  static int ifindex(const std::string& name);
+  // Everything that a CLAT could leave behind, as text.
+  static std::string snapshot();
+
+  const Ipv4Address v4 = *Ipv4Address::parse("192.0.0.4");
+  const Ipv6Address v6 = *Ipv6Address::parse("2001:db8::c1a7");
+  const plan::TunSpec tun{.name = "v4-up0", .adopt = false};
+  const plan::TunSpec adopted{.name = "v4-up0", .adopt = true};
+  plan::SetupSpec setup(int tun_ifindex, std::uint32_t mtu = 1472) const {
+    return {.tun = tun_ifindex, .tun_name = "v4-up0", .uplink = "up0", .v4 = v4, .mtu = mtu};
+  }
+  plan::AnnounceSpec announce(int tun_ifindex, plan::Leg leg) const {
+    return {.uplink = "up0", .uplink_ifindex = ifindex("up0"), .tun = tun_ifindex, .v6 = v6, .leg = leg};
+  }
+  plan::RecordSpec record() const {
+    return {.uplink = "up0", .tun = "v4-up0", .v4 = v4, .v6 = v6, .prefix = *Nat64Prefix::parse("64:ff9b::/96")};
+  }
+
+ private:
+  std::string state_path_;
+  std::optional<StateDir> state_;
+  std::optional<Network> network_;
+};
+
+// Success, or the error's text as the failure message.
+template <class T>
+::testing::AssertionResult ok(const Result<T>& result) {
+  if (result) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << result.error().text();
+}
+
+}  // namespace clat::system::test

@@ -1,0 +1,217 @@
+// Setup of the tun, the guard and the default route, in the kernel.
+#include "supervisor/system/network.hpp"
+
+#include <cerrno>
+
+#include "namespace_fixture.hpp"
+
+namespace clat::system {
+namespace {
+
+using test::ok;
+using test::run;
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+class NetworkTest : public test::NamespaceTest {
+ protected:
+  void SetUp() override {
+    NamespaceTest::SetUp();
+    const auto made = network().make("up0", tun);
+    ASSERT_TRUE(ok(made));
+    tun_ = *made;
+  }
+  int tun_ = 0;
+};
+
+// --- setup
+
+TEST_F(NetworkTest, SetupGivesTheTunWhatItNeeds) {
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  const std::string device = run("ip -d address show v4-up0");
+  EXPECT_TRUE(has(device, "UP,LOWER_UP")) << device;
+  EXPECT_TRUE(has(device, "mtu 1472")) << device;
+  EXPECT_TRUE(has(device, "inet 192.0.0.4/32 scope global v4-up0")) << device;
+  EXPECT_TRUE(has(device, "addrgenmode none")) << device;
+  EXPECT_TRUE(has(device, "alias clatvisor CLAT of up0")) << device;
+  EXPECT_FALSE(has(device, "inet6")) << device;
+  EXPECT_EQ(run("cat /proc/sys/net/ipv4/conf/v4-up0/rp_filter"), "2\n");
+  EXPECT_TRUE(ok(network().verify(setup(tun_))));
+}
+
+TEST_F(NetworkTest, SetupTwiceIsOnce) {
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  const std::string before = snapshot();
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(NetworkTest, SetupBelowTheMinimumMtuHasNoIpv6AndGrowsWithoutAddresses) {
+  ASSERT_TRUE(ok(network().make(setup(tun_, 1252))));
+  EXPECT_TRUE(ok(network().verify(setup(tun_, 1252))));
+  ASSERT_TRUE(ok(network().change(setup(tun_, 1252), setup(tun_, 1472))));
+  const std::string device = run("ip -d address show v4-up0");
+  EXPECT_TRUE(has(device, "mtu 1472")) << device;
+  EXPECT_TRUE(has(device, "addrgenmode none")) << device;
+  EXPECT_FALSE(has(device, "inet6")) << device;
+}
+
+TEST_F(NetworkTest, SetupChangesMtuInPlace) {
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  ASSERT_TRUE(ok(network().make(plan::RouteSpec{.tun = tun_, .v4 = v4, .metric = 2048})));
+  const std::string before = snapshot();
+  ASSERT_TRUE(ok(network().change(setup(tun_), setup(tun_, 1400))));
+  EXPECT_TRUE(has(run("ip link show v4-up0"), "mtu 1400"));
+  ASSERT_TRUE(ok(network().change(setup(tun_, 1400), setup(tun_))));
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(NetworkTest, SetupChangesTheAddress) {
+  auto other = setup(tun_);
+  other.v4 = *Ipv4Address::parse("192.0.0.5");
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  ASSERT_TRUE(ok(network().change(setup(tun_), other)));
+  const std::string device = run("ip address show v4-up0");
+  EXPECT_TRUE(has(device, "192.0.0.5/32")) << device;
+  EXPECT_FALSE(has(device, "192.0.0.4")) << device;
+}
+
+TEST_F(NetworkTest, SetupVerifiesMtuAddressAndState) {
+  const auto said = [&] { return network().verify(setup(tun_)).error().what; };
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  run("ip link set v4-up0 mtu 1400");
+  EXPECT_EQ(said(), "v4-up0 has MTU 1400, not 1472");
+  run("ip link set v4-up0 mtu 1472; ip address delete 192.0.0.4/32 dev v4-up0");
+  EXPECT_EQ(said(), "v4-up0 has lost 192.0.0.4");
+  run("ip address add 192.0.0.4/32 dev v4-up0; ip link set v4-up0 down");
+  EXPECT_EQ(said(), "v4-up0 is down");
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  EXPECT_TRUE(ok(network().verify(setup(tun_))));
+  run("ip link delete v4-up0");
+  EXPECT_EQ(said(), "v4-up0 is gone");
+  EXPECT_EQ(network().make(setup(tun_)).error().text(), "v4-up0: device is gone: No such device");
+  EXPECT_TRUE(ok(network().remove(setup(tun_))));
+}
+
+TEST_F(NetworkTest, SetupLimitsOffloads) {
+  run("ip link set v4-up0 gso_max_size 65536");
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  const auto link = RtNetlink::open()->link("v4-up0");
+  ASSERT_TRUE(ok(link));
+  EXPECT_LE((*link)->largest_offload, 65536u);
+  EXPECT_GT((*link)->largest_offload, 0u);
+}
+
+TEST_F(NetworkTest, AnErrorCarriesTheKernelsOwnWords) {
+  const auto made = network().make(setup(tun_, 100'000));
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().text(), "v4-up0: change link on ifindex " + std::to_string(tun_) +
+                                     ": netlink: mtu greater than device maximum: Invalid argument");
+}
+
+// --- guard
+
+TEST_F(NetworkTest, GuardIsABlackhole) {
+  const std::string before = snapshot();
+  const plan::GuardSpec guard{v6};
+  EXPECT_EQ(network().verify(guard).error().what, "no blackhole route for 2001:db8::c1a7");
+  ASSERT_TRUE(ok(network().make(guard)));
+  ASSERT_TRUE(ok(network().make(guard)));
+  EXPECT_TRUE(ok(network().verify(guard)));
+  EXPECT_EQ(run("ip -6 route show type blackhole"),
+            "blackhole 2001:db8::c1a7 dev lo proto 46 metric 1024 pref medium\n");
+  ASSERT_TRUE(ok(network().remove(guard)));
+  ASSERT_TRUE(ok(network().remove(guard)));
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(NetworkTest, GuardMovesToAnotherAddress) {
+  const plan::GuardSpec other{*Ipv6Address::parse("2001:db8::c1a8")};
+  ASSERT_TRUE(ok(network().make(plan::GuardSpec{v6})));
+  ASSERT_TRUE(ok(network().change(plan::GuardSpec{v6}, other)));
+  EXPECT_FALSE(network().verify(plan::GuardSpec{v6}));
+  EXPECT_TRUE(ok(network().verify(other)));
+}
+
+TEST_F(NetworkTest, AGuardOfOthersIsLeftAlone) {
+  run("ip -6 route add blackhole 2001:db8::c1a7 proto static");
+  const std::string before = snapshot();
+  const auto made = network().make(plan::GuardSpec{v6});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().text(), "add blackhole route 2001:db8::c1a7/128: netlink: File exists");
+  EXPECT_TRUE(ok(network().remove(plan::GuardSpec{v6})));
+  EXPECT_EQ(snapshot(), before);
+}
+
+// --- default route
+
+TEST_F(NetworkTest, DefaultRouteComesAndGoes) {
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  const std::string before = snapshot();
+  const plan::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
+  EXPECT_EQ(network().verify(route).error().what, "no default route of metric 2048");
+  ASSERT_TRUE(ok(network().make(route)));
+  ASSERT_TRUE(ok(network().make(route)));
+  EXPECT_TRUE(ok(network().verify(route)));
+  EXPECT_EQ(run("ip route show default"), "default dev v4-up0 proto 46 scope link src 192.0.0.4 metric 2048 \n");
+  ASSERT_TRUE(ok(network().remove(route)));
+  ASSERT_TRUE(ok(network().remove(route)));
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(NetworkTest, ADefaultRouteOfOthersIsLeftAlone) {
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  run("ip address add 10.0.0.1/24 dev up0 && ip route add default via 10.0.0.2 metric 2048");
+  const std::string before = snapshot();
+  const plan::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
+  const auto made = network().make(route);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, EEXIST);
+  EXPECT_EQ(network().change(route, route).error().code, EEXIST);
+  EXPECT_TRUE(ok(network().remove(route)));
+  EXPECT_EQ(snapshot(), before);
+  auto other = route;
+  other.metric = 2049;
+  EXPECT_TRUE(ok(network().make(other)));
+  EXPECT_TRUE(ok(network().remove(other)));
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(NetworkTest, DefaultRouteChangesItsSourceInPlace) {
+  auto other = setup(tun_);
+  other.v4 = *Ipv4Address::parse("192.0.0.5");
+  const plan::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
+  const plan::RouteSpec after{.tun = tun_, .v4 = other.v4, .metric = 2048};
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  ASSERT_TRUE(ok(network().make(before)));
+  ASSERT_TRUE(ok(network().make(other)));
+  ASSERT_TRUE(ok(network().change(before, after)));
+  EXPECT_EQ(run("ip route show default"), "default dev v4-up0 proto 46 scope link src 192.0.0.5 metric 2048 \n");
+}
+
+TEST_F(NetworkTest, DefaultRouteChangesEvenWhenTheKernelDroppedIt) {
+  auto other = setup(tun_);
+  other.v4 = *Ipv4Address::parse("192.0.0.5");
+  const plan::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
+  const plan::RouteSpec after{.tun = tun_, .v4 = other.v4, .metric = 2048};
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  ASSERT_TRUE(ok(network().make(before)));
+  // Takes the routes with that preferred source away.
+  ASSERT_TRUE(ok(network().change(setup(tun_), other)));
+  EXPECT_FALSE(network().verify(before));
+  ASSERT_TRUE(ok(network().change(before, after)));
+  EXPECT_TRUE(ok(network().verify(after)));
+}
+
+TEST_F(NetworkTest, DefaultRouteChangesItsMetric) {
+  const plan::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
+  const plan::RouteSpec after{.tun = tun_, .v4 = v4, .metric = 100};
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  ASSERT_TRUE(ok(network().make(before)));
+  ASSERT_TRUE(ok(network().change(before, after)));
+  EXPECT_FALSE(network().verify(before));
+  EXPECT_TRUE(ok(network().verify(after)));
+}
+
+}  // namespace
+}  // namespace clat::system

@@ -1,0 +1,160 @@
+#include "supervisor/system/tun.hpp"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+
+#include "namespace_fixture.hpp"
+
+namespace clat::system {
+namespace {
+
+using test::ok;
+using test::run;
+using TunTest = test::NamespaceTest;
+
+TEST_F(TunTest, IsRawIpWithAVnetHeaderNonBlockingAndPersistent) {
+  const auto made = network().make("up0", tun);
+  ASSERT_TRUE(ok(made));
+  EXPECT_EQ(*made, ifindex("v4-up0"));
+
+  const int fd = network().tun_fd("up0");
+  ifreq request{};
+  ASSERT_EQ(::ioctl(fd, TUNGETIFF, &request), 0);
+  EXPECT_EQ(static_cast<unsigned short>(request.ifr_flags), IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_PERSIST);
+  int header = 0;
+  ASSERT_EQ(::ioctl(fd, TUNGETVNETHDRSZ, &header), 0);
+  EXPECT_EQ(header, 10);
+  EXPECT_NE(::fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+
+  const std::string link = run("ip -d link show v4-up0");
+  EXPECT_NE(link.find("alias clatvisor CLAT of up0"), std::string::npos) << link;
+  EXPECT_NE(link.find("tun type tun pi off vnet_hdr on persist on"), std::string::npos) << link;
+}
+
+TEST_F(TunTest, MakingItTwiceIsOnce) {
+  const auto first = network().make("up0", tun);
+  const int fd = network().tun_fd("up0");
+  const auto second = network().make("up0", tun);
+  ASSERT_TRUE(ok(first) && ok(second));
+  EXPECT_EQ(*first, *second);
+  EXPECT_EQ(network().tun_fd("up0"), fd);
+}
+
+TEST_F(TunTest, ADeviceOfOthersIsRefusedAndLeft) {
+  for (const char* create : {"ip tuntap add v4-up0 mode tun", "ip tuntap add v4-up0 mode tap",
+                             "ip link add v4-up0 type bridge && ip link set v4-up0 alias 'clatvisor CLAT of up0'",
+                             "ip tuntap add v4-up0 mode tun && ip link set v4-up0 alias 'clatvisor CLAT of up1'"}) {
+    run(create);
+    const std::string before = snapshot();
+    for (const auto& spec : {tun, adopted}) {
+      const auto made = network().make("up0", spec);
+      ASSERT_FALSE(made) << create;
+      EXPECT_EQ(made.error(), (Error{"v4-up0 exists and is not ours", EEXIST})) << create;
+      EXPECT_TRUE(ok(network().remove("up0", spec)));
+    }
+    EXPECT_EQ(network().tun_fd("up0"), -1);
+    EXPECT_EQ(snapshot(), before) << create;
+    run("ip link delete v4-up0");
+  }
+}
+
+TEST_F(TunTest, ASuccessorAdoptsIt) {
+  const auto first = network().make("up0", tun);
+  ASSERT_TRUE(ok(first));
+  ASSERT_TRUE(ok(network().make(setup(*first))));
+  const std::string before = run("ip address show v4-up0");
+  die();
+  start();
+  const auto second = network().make("up0", adopted);
+  ASSERT_TRUE(ok(second));
+  EXPECT_EQ(*first, *second);
+  EXPECT_EQ(run("ip address show v4-up0"), before);
+}
+
+TEST_F(TunTest, WithoutARecordWhatWasLeftIsNotAdopted) {
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  die();
+  start();
+  const auto made = network().make("up0", tun);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error(), (Error{"v4-up0 was left by an earlier clatvisor, without a record", EEXIST}));
+}
+
+TEST_F(TunTest, AdoptingWaitsForTheOldHolder) {
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  auto child = network().duplicate_tun("up0");
+  ASSERT_TRUE(ok(child));
+  die();
+  start();
+  const auto early = network().make("up0", adopted);
+  ASSERT_FALSE(early);
+  EXPECT_EQ(early.error(), (Error{"v4-up0 is still held by another process", EBUSY}));
+  child->reset();
+  EXPECT_TRUE(ok(network().make("up0", adopted)));
+}
+
+TEST_F(TunTest, AdoptingWhatIsGoneCreatesIt) {
+  const auto made = network().make("up0", adopted);
+  ASSERT_TRUE(ok(made));
+  EXPECT_EQ(*made, ifindex("v4-up0"));
+}
+
+TEST_F(TunTest, ADeviceDeletedUnderUsIsNoticedAndMadeAnew) {
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  EXPECT_TRUE(ok(network().verify("up0", tun)));
+  run("ip link delete v4-up0");
+  EXPECT_EQ(network().verify("up0", tun).error(), (Error{"v4-up0 is gone", ENODEV}));
+  const auto again = network().make("up0", tun);
+  ASSERT_TRUE(ok(again));
+  EXPECT_EQ(*again, ifindex("v4-up0"));
+  EXPECT_TRUE(ok(network().verify("up0", tun)));
+}
+
+TEST_F(TunTest, ARenamedDeviceIsNoticedAndRemoved) {
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  run("ip link set v4-up0 name other");
+  EXPECT_EQ(network().verify("up0", tun).error().what, "v4-up0 is now called other");
+  ASSERT_TRUE(ok(network().remove("up0", tun)));
+  EXPECT_EQ(ifindex("other"), 0);
+}
+
+TEST_F(TunTest, RemovingNeedsNobodysConsent) {
+  const std::string before = snapshot();
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  const auto child = network().duplicate_tun("up0");
+  ASSERT_TRUE(ok(network().remove("up0", tun)));
+  EXPECT_EQ(network().tun_fd("up0"), -1);
+  EXPECT_EQ(snapshot(), before);
+  EXPECT_TRUE(ok(network().remove("up0", tun)));
+}
+
+TEST_F(TunTest, ASuccessorRemovesWhatItNeverOpened) {
+  const std::string before = snapshot();
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  die();
+  start();
+  ASSERT_TRUE(ok(network().remove("up0", adopted)));
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(TunTest, OpenedButNotKeptItGoesWithItsDescriptor) {
+  {
+    const auto opened = open_tun("t0", TunOpening::create);
+    ASSERT_TRUE(ok(opened));
+    EXPECT_EQ(opened->ifindex, ifindex("t0"));
+  }
+  EXPECT_EQ(ifindex("t0"), 0);
+}
+
+TEST_F(TunTest, WhatCannotBeANameIsRefused) {
+  EXPECT_EQ(open_tun("tun%d/", TunOpening::create).error().code, EINVAL);
+  EXPECT_EQ(open_tun("sixteen--letters", TunOpening::create).error().code, EINVAL);
+}
+
+}  // namespace
+}  // namespace clat::system
