@@ -1,0 +1,73 @@
+// Two private network namespaces: the router with its uplink and tun, and the network behind the uplink. Neither has a
+// name, so nothing is left behind by a test that dies.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bpf/attachment.hpp"
+#include "bpf/fast_path.hpp"
+#include "bpf/owned_fd.hpp"
+
+namespace clat::test {
+
+// Runs a shell command in the present namespace; throws with its words when it fails.
+void shell(const std::string& command);
+std::string output_of(const std::string& command);
+
+// A bpffs of its own in a temporary folder.
+class BpfFolder {
+ public:
+  BpfFolder();
+  ~BpfFolder();
+  BpfFolder(const BpfFolder&) = delete;
+  BpfFolder& operator=(const BpfFolder&) = delete;
+
+  [[nodiscard]] const std::string& mount_point() const { return path_; }
+  [[nodiscard]] std::string bpf_dir() const { return path_ + "/clatvisor"; }
+
+ private:
+  std::string path_;
+};
+
+inline constexpr char kUplink[] = "up0";
+inline constexpr char kTun[] = "v4-up0";
+inline constexpr char kPeerLink[] = "peer0";
+inline constexpr char kUplinkMac[] = "02:00:00:00:00:01";
+inline constexpr char kPeerMac[] = "02:00:00:00:00:02";
+inline constexpr std::uint32_t kMtu = 1500;
+
+class Lab {
+ public:
+  Lab();
+  ~Lab();
+  Lab(const Lab&) = delete;
+  Lab& operator=(const Lab&) = delete;
+
+  // The thread of the test is in the router's namespace; this runs something in the other one.
+  void on_peer(const std::function<void()>& work) const;
+  [[nodiscard]] int peer_namespace() const { return peer_.get(); }
+
+  [[nodiscard]] int uplink() const { return uplink_; }
+  [[nodiscard]] int tun() const { return tun_; }
+  [[nodiscard]] int tun_fd() const { return tun_fd_.get(); }
+  // Addresses of the table's scene with the neutral address, MTU 1500.
+  [[nodiscard]] bpf::Attachment attachment() const;
+
+ private:
+  bpf::OwnedFd home_, router_, peer_;
+  bpf::OwnedFd tun_fd_;
+  int uplink_ = 0, tun_ = 0;
+};
+
+// A tun with vnet headers and every offload in the present namespace, up, without IPv6 addresses.
+bpf::OwnedFd make_tun(const std::string& name);
+int ifindex_of(const std::string& name);
+
+// The value of a counter by its name; throws when there is none.
+std::uint64_t counter(const bpf::Counters& counters, const std::string& name);
+// Name and growth of those that differ.
+std::vector<std::pair<std::string, std::uint64_t>> growth(const bpf::Counters& before, const bpf::Counters& after);
+
+}  // namespace clat::test
