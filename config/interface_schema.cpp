@@ -115,7 +115,7 @@ Draft read_interface(const Entry& entry, std::uint32_t position, Reader& reader)
 
 // Two interfaces that hold the same value of something that only one can have.
 template <class Value, class PlaceOf, class Refuse>
-void refuse_twins(const std::vector<Draft>& drafts, Value value, PlaceOf place_of, Refuse refuse) {
+void refuse_twins(const std::vector<Draft>& drafts, Value value, PlaceOf place_of, const Refuse& refuse) {
   std::unordered_map<std::string, const Draft*> holders;
   for (const Draft& draft : drafts) {
     const std::optional<std::string> text = value(draft.values);

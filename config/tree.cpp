@@ -38,13 +38,13 @@ Place back_to_text(std::string_view text, Place place) {
 
 std::string explain(const yaml_parser_t& parser, std::string_view text, Place place) {
   const std::string_view problem = parser.problem == nullptr ? "unknown reason" : parser.problem;
-  const std::string reason = "not valid YAML: " + std::string(problem);
+  std::string reason = "not valid YAML: " + std::string(problem);
   const auto line = line_of(text, place.line);
   if (problem == "found character that cannot start any token" && line.find('\t') != std::string_view::npos) {
     return "not valid YAML: a tab cannot indent; use spaces";
   }
   if (problem == "mapping values are not allowed in this context") {
-    return reason + " (a text holding ': ' or ending in ':' needs quotes)";
+    reason += " (a text holding ': ' or ending in ':' needs quotes)";
   }
   return reason;
 }
