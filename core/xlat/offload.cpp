@@ -22,7 +22,7 @@ bool read_checksum(const Frame& frame, std::size_t header, std::size_t size, std
     offload.checksum = ChecksumState::partial;
     return vnet.checksum_offset == checksum_field(protocol);
   }
-  // A tunnel's inner packet. Words of the outer sum must not straddle its beginning, and moved() must find room.
+  // A tunnel's inner packet. Words of the outer sum must not straddle its beginning, and move_offload() must find room.
   offload.checksum = ChecksumState::inner;
   return (start - header) % 2 == 0 && start <= 0xff00;
 }
@@ -60,7 +60,7 @@ bool read_offload(const Frame& frame, std::size_t header, std::size_t size, std:
   return vnet.gso_type == VnetHeader::kGsoNone || read_segments(frame, header, size, protocol, gso_tcp, offload);
 }
 
-VnetHeader moved(VnetHeader vnet, std::size_t before, std::size_t after, std::uint8_t gso_tcp_after) {
+void move_offload(VnetHeader& vnet, std::size_t before, std::size_t after, std::uint8_t gso_tcp_after) {
   // Offsets lie behind the IP header, so they cannot fall below 0; 65535 holds what 64 KiB plus 20 would pass.
   const auto move = [&](std::uint16_t offset) {
     const std::size_t from_l4 = offset > before ? offset - before : 0;
@@ -73,7 +73,6 @@ VnetHeader moved(VnetHeader vnet, std::size_t before, std::size_t after, std::ui
       type == VnetHeader::kGsoTcp4 || type == VnetHeader::kGsoTcp6) {
     vnet.gso_type = static_cast<std::uint8_t>(gso_tcp_after | ecn);
   }
-  return vnet;
 }
 
 }  // namespace clat::xlat

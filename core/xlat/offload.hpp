@@ -27,6 +27,6 @@ bool read_offload(const Frame& frame, std::size_t header, std::size_t size, std:
                   Offload& offload);
 
 // Moves the vnet header's offsets from an IP header of `before` bytes to one of `after`.
-VnetHeader moved(VnetHeader vnet, std::size_t before, std::size_t after, std::uint8_t gso_tcp_after);
+void move_offload(VnetHeader& vnet, std::size_t before, std::size_t after, std::uint8_t gso_tcp_after);
 
 }  // namespace clat::xlat

@@ -71,7 +71,9 @@ Verdict Translator::to_ipv6(Frame& frame) {
   store_halves(out + 8, v6_);
   store_halves(out + 24, mapping_.embed(peer));
   rewrite_transport(Direction::to_ipv6, transport, {before, v6_sum_ + sum16(out + 24)});
-  frame = {out, kIpv6Header + transport.size, moved(frame.vnet, header, kIpv6Header, VnetHeader::kGsoTcp6)};
+  frame.data = out;
+  frame.size = kIpv6Header + transport.size;
+  move_offload(frame.vnet, header, kIpv6Header, VnetHeader::kGsoTcp6);
   return Verdict::translated;
 }
 
@@ -117,7 +119,9 @@ Verdict Translator::to_ipv4(Frame& frame) {
   store_be32(out + 12, peer);
   store_be32(out + 16, v4_);
   rewrite_transport(Direction::to_ipv4, transport, {before, v4_sum_ + big_endian(peer)});
-  frame = {out, kIpv4Header + size, moved(frame.vnet, kIpv6Header, kIpv4Header, VnetHeader::kGsoTcp4)};
+  frame.data = out;
+  frame.size = kIpv4Header + size;
+  move_offload(frame.vnet, kIpv6Header, kIpv4Header, VnetHeader::kGsoTcp4);
   return Verdict::translated;
 }
 
