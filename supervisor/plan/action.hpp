@@ -100,13 +100,21 @@ struct PartAction {
   std::string reason;
   bool operator==(const PartAction&) const = default;
 };
-// Ask children and maps for their counters; the answer is one HealthCollected.
+// Take away everything that the record of an earlier supervisor names; the answer is Purged.
+struct Purge {
+  RecordSpec record;
+  std::string reason;
+  bool operator==(const Purge&) const = default;
+};
+// Ask children and maps for their counters; the answer is one HealthCollected, when all have answered, or at once
+// with what is known when `overdue`.
 struct CollectHealth {
+  bool overdue = false;
   bool operator==(const CollectHealth&) const = default;
 };
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
-using Action = std::variant<PartAction, CollectHealth, Exit>;
+using Action = std::variant<PartAction, Purge, CollectHealth, Exit>;
 
 }  // namespace clat::plan

@@ -71,7 +71,7 @@ struct TrafficControlChanged {
 };
 
 // The one result of each PartAction. `ifindex` answers make tun; `pid` make child; `detail` is for the log: how the
-// fast path is attached ("tcx", "clsact"), or what verify found.
+// fast path is attached ("tcx", "clsact"); for announce, what keeps the routed leg from working, if anything does.
 struct Made {
   int ifindex = 0;
   int pid = 0;
@@ -82,6 +82,11 @@ struct Done {
   Verb verb = Verb::make;
   Part part = Part::record;
   Result<Made> result;  // verify: an error says that, and why, it is not there any more
+};
+
+struct Purged {
+  std::string uplink;
+  Result<> result;
 };
 
 struct ChildReady {
@@ -111,6 +116,7 @@ struct Tick {};  // the timer that was armed at Plan::wake_at
 
 using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
                            LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv4Seen, Ipv4Gone, KernelDumped,
-                           TrafficControlChanged, Done, ChildReady, ChildExited, ChildOutput, HealthCollected, Tick>;
+                           TrafficControlChanged, Done, Purged, ChildReady, ChildExited, ChildOutput, HealthCollected,
+                           Tick>;
 
 }  // namespace clat::plan

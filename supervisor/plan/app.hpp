@@ -1,0 +1,54 @@
+// The one door: every event goes through App::handle, and only from here do actions reach the edge.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "supervisor/plan/plan.hpp"
+
+namespace clat::plan {
+
+class Edge {
+ public:
+  virtual ~Edge() = default;
+  // Does it. The result is returned, or comes later as an event of its own; Exit has none.
+  virtual std::optional<Event> execute(const Action& action) = 0;
+};
+
+class App {
+ public:
+  using Clock = std::function<TimePoint()>;
+  using NoteSink = std::function<void(const Note&)>;
+
+  App(Edge& edge, Clock clock, NoteSink log, std::uint64_t seed)
+      : edge_(edge), clock_(std::move(clock)), log_(std::move(log)) {
+    world_.random.state = seed;
+  }
+
+  // Applies, plans, executes, and goes on with the results until nothing is left to do now. Events that the edge
+  // raises meanwhile are taken in turn.
+  void handle(std::vector<Event> events);
+  void handle(Event event) { handle(std::vector<Event>{std::move(event)}); }
+
+  // When to hand in a Tick if nothing else happens before.
+  [[nodiscard]] std::optional<TimePoint> wake_at() const { return wake_at_; }
+  [[nodiscard]] bool done() const { return done_; }
+  [[nodiscard]] const World& world() const { return world_; }
+
+ private:
+  void drain();
+  void execute(const std::vector<Action>& actions);
+
+  Edge& edge_;
+  Clock clock_;
+  NoteSink log_;
+  World world_;
+  std::deque<Event> queue_;
+  std::optional<TimePoint> wake_at_;
+  bool busy_ = false;
+  bool done_ = false;
+};
+
+}  // namespace clat::plan

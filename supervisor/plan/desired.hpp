@@ -1,0 +1,29 @@
+// What one CLAT should consist of right now.
+#pragma once
+
+#include <array>
+#include <expected>
+#include <optional>
+#include <string>
+
+#include "supervisor/plan/world.hpp"
+
+namespace clat::plan {
+
+using Desired = std::array<std::optional<Spec>, kParts>;
+
+// The uplink as the CLAT needs it, or what is missing.
+struct Uplink {
+  const config::Interface* wanted = nullptr;
+  const Link* link = nullptr;
+  std::vector<Ipv6Address> subnets;  // usable addresses, the best first
+};
+std::expected<Uplink, Obstacle> usable_uplink(const World& world, const std::string& name);
+
+// Empty when nothing can or should exist. Needs the addresses to be chosen.
+Desired desired(const World& world, const std::string& name, const Clat& clat);
+
+// Whether the kernel's own stack forwards the CLAT address (routed) or the programs do (fast).
+Leg leg_of(const config::Interface& wanted, const Clat& clat);
+
+}  // namespace clat::plan

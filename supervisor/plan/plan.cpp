@@ -1,0 +1,269 @@
+#include "supervisor/plan/plan.hpp"
+
+#include <algorithm>
+#include <array>
+#include <ranges>
+
+#include "supervisor/plan/desired.hpp"
+
+namespace clat::plan {
+
+namespace {
+
+constexpr std::array kInOrder = {Part::record,    Part::tun,      Part::setup, Part::guard,
+                                 Part::fast_path, Part::announce, Part::child, Part::route};
+static_assert(kInOrder.size() == kParts);
+
+constexpr std::size_t index(Part part) { return static_cast<std::size_t>(part); }
+
+// Which parts a part stands on: it is made after them and taken down before them.
+// - guard before fast path before announce: attach before announce, withdraw before detach, the blackhole in first and
+//   out last.
+// - The route does not stand on the announcement: changing legs must not take the default route away.
+bool stands_on(Part part, Part base) {
+  switch (part) {
+    case Part::record: return false;
+    case Part::tun:
+    case Part::guard: return base == Part::record;
+    case Part::setup: return base == Part::tun;
+    case Part::fast_path: return base == Part::setup || base == Part::guard;
+    case Part::announce: return base == Part::setup || base == Part::guard || base == Part::fast_path;
+    case Part::child:
+    case Part::route: return base == Part::setup;
+  }
+  return false;
+}
+
+bool changes_in_place(const Spec& have, const Spec& wanted) {
+  switch (part_of(have)) {
+    case Part::record: return true;
+    case Part::setup: return std::get<SetupSpec>(have).tun == std::get<SetupSpec>(wanted).tun;
+    case Part::fast_path: {
+      const auto& a = std::get<FastPathSpec>(have);
+      const auto& b = std::get<FastPathSpec>(wanted);
+      return a.uplink_ifindex == b.uplink_ifindex && a.tun_ifindex == b.tun_ifindex && a.layer == b.layer;
+    }
+    case Part::tun:
+    case Part::guard:
+    case Part::announce:
+    case Part::child:
+    case Part::route: return false;
+  }
+  return false;
+}
+
+class ClatPlanner {
+ public:
+  ClatPlanner(const World& world, const std::string& uplink, const Clat& clat, TimePoint now)
+      : world_(world), uplink_(uplink), clat_(clat), now_(now), desired_(plan::desired(world, uplink, clat)) {
+    for (const Part part : kInOrder) must_go_[index(part)] = judge(part);
+  }
+
+  std::optional<Action> next() {
+    for (const auto& piece : clat_.pieces) {
+      if (piece.in_flight) return std::nullopt;
+    }
+    if (auto action = child_overstays()) return action;
+    if (clat_.failure && !later(clat_.failure->retry_at) && !world_.stopping) return std::nullopt;
+    if (auto action = release_guard()) return action;
+    if (auto action = take_down()) return action;
+    if (auto action = build()) return action;
+    if (clat_.verify && piece(Part::fast_path).have) {
+      return act(Verb::verify, *piece(Part::fast_path).have, "audit");
+    }
+    return std::nullopt;
+  }
+
+  void wake(TimePoint at) {
+    if (!wake_at_ || at < *wake_at_) wake_at_ = at;
+  }
+  [[nodiscard]] std::optional<TimePoint> wake_at() const { return wake_at_; }
+
+ private:
+  [[nodiscard]] const Piece& piece(Part part) const { return clat_.piece(part); }
+  [[nodiscard]] const std::optional<Spec>& want(Part part) const { return desired_[index(part)]; }
+  [[nodiscard]] bool must_go(Part part) const { return must_go_[index(part)]; }
+
+  // Whether `at` has come; if not, the loop wakes up for it.
+  bool later(TimePoint at) {
+    if (at <= now_) return true;
+    wake(at);
+    return false;
+  }
+
+  [[nodiscard]] bool judge(Part part) const {
+    const auto& have = piece(part).have;
+    if (!have) return false;
+    if (!want(part)) return true;
+    if (*have != *want(part) && !changes_in_place(*have, *want(part))) return true;
+    return std::ranges::any_of(kInOrder, [&](Part base) { return stands_on(part, base) && must_go(base); });
+  }
+
+  Action act(Verb verb, Spec spec, std::string reason) const {
+    return PartAction{uplink_, verb, std::move(spec), std::nullopt, std::move(reason)};
+  }
+
+  [[nodiscard]] std::string why_gone(Part part) const {
+    if (world_.stopping) return "stopping";
+    if (world_.wanted(uplink_) == nullptr) return "no longer configured";
+    if (clat_.obstacle) return clat_.obstacle->why;
+    const auto uplink = usable_uplink(world_, uplink_);
+    if (!uplink) return uplink.error().why;
+    if (!want(part)) return part == Part::announce || part == Part::route ? "no carrier" : "not wanted any more";
+    return "its settings changed";
+  }
+
+  std::optional<Action> child_overstays() {
+    const auto& child = clat_.child;
+    if (!piece(Part::child).have || !child.kill_at || child.killed) return std::nullopt;
+    if (!later(*child.kill_at)) return std::nullopt;
+    return act(Verb::kill, *piece(Part::child).have, "it did not stop within stop-timeout");
+  }
+
+  std::optional<Action> take_down() {
+    for (const Part part : kInOrder | std::views::reverse) {
+      if (!must_go(part)) continue;
+      const bool carries = std::ranges::any_of(
+          kInOrder, [&](Part other) { return stands_on(other, part) && piece(other).have.has_value(); });
+      if (carries) continue;
+      if (part == Part::child && clat_.child.kill_at) continue;  // asked already
+      if (part == Part::guard && guard_lingers()) continue;
+      if (part == Part::record && !clat_.retired.empty()) continue;
+      return act(Verb::remove, *piece(part).have, why_gone(part));
+    }
+    return std::nullopt;
+  }
+
+  // The blackhole of an address that nobody carries any more stays a while. An address that merely changes to the
+  // routed leg needs it out of the way at once.
+  bool guard_lingers() {
+    if (world_.stopping || want(Part::announce)) return false;
+    return !clat_.guard_release_at || !later(*clat_.guard_release_at);
+  }
+
+  std::optional<Action> release_guard() {
+    for (const auto& retired : clat_.retired) {
+      if (world_.stopping || later(retired.release_at)) {
+        return act(Verb::remove, retired.guard, "its grace period is over");
+      }
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] bool has_its_base(Part part) const {
+    return std::ranges::all_of(kInOrder, [&](Part base) {
+      if (!stands_on(part, base) || (base == Part::fast_path && falls_back())) return true;
+      return !must_go(base) && piece(base).have.has_value() == want(base).has_value();
+    });
+  }
+
+  // The fast path is wanted and was refused: the routed leg does without, while it is tried again.
+  [[nodiscard]] bool falls_back() const {
+    const auto& announce = want(Part::announce);
+    return announce && std::get<AnnounceSpec>(*announce).leg == Leg::routed;
+  }
+
+  // What `make` waits for beyond the parts it stands on.
+  bool may_make(Part part) {
+    switch (part) {
+      case Part::fast_path: return !clat_.fast_path_error || later(clat_.fast_path_retry_at);
+      case Part::child: return !clat_.child.not_before || later(*clat_.child.not_before);
+      // IPv4 that leads nowhere yet would take the place of a default route that works.
+      case Part::route: return clat_.was_ready && piece(Part::announce).have == want(Part::announce);
+      case Part::guard:
+      case Part::record:
+      case Part::tun:
+      case Part::setup:
+      case Part::announce: return true;
+    }
+    return true;
+  }
+
+  // A tun MTU may grow only after the fast path knows of it; when it falls, the tun goes first (the order of parts).
+  [[nodiscard]] bool waits_for_fast_path(const Spec& wanted) const {
+    const auto& fast = piece(Part::fast_path).have;
+    if (!std::holds_alternative<SetupSpec>(wanted) || !fast || fast == want(Part::fast_path)) return false;
+    return std::get<SetupSpec>(wanted).mtu > std::get<SetupSpec>(*piece(Part::setup).have).mtu;
+  }
+
+  std::optional<Action> build() {
+    for (const Part part : kInOrder) {
+      const auto& have = piece(part).have;
+      const auto& wanted = want(part);
+      if (!wanted || have == wanted || must_go(part)) continue;
+      if (!have) {
+        if (has_its_base(part) && may_make(part)) return act(Verb::make, *wanted, why_made(part));
+      } else if (!waits_for_fast_path(*wanted)) {
+        return PartAction{uplink_, Verb::change, *wanted, have, "its settings changed"};
+      }
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::string why_made(Part part) const {
+    if (part == Part::child && clat_.child.restarts > 0) return "it exited";
+    if (part == Part::fast_path && clat_.fast_path_was_lost) return "it was lost";
+    if (part == Part::fast_path && clat_.fast_path_error) return "trying again";
+    return clat_.adopt ? "taking over from an earlier supervisor" : "the uplink is usable";
+  }
+
+  const World& world_;
+  const std::string& uplink_;
+  const Clat& clat_;
+  TimePoint now_;
+  Desired desired_;
+  std::array<bool, kParts> must_go_{};
+  std::optional<TimePoint> wake_at_;
+};
+
+}  // namespace
+
+Plan plan(const World& world, TimePoint now) {
+  Plan result;
+  const auto wake = [&result](TimePoint at) {
+    if (!result.wake_at || at < *result.wake_at) result.wake_at = at;
+  };
+  if (!world.config || !world.kernel_known) {
+    if (world.stopping) result.actions.emplace_back(Exit{});
+    return result;
+  }
+  if (world.handover) {
+    result.actions.emplace_back(Exit{});
+    return result;
+  }
+
+  for (const auto& [uplink, record] : world.leftovers) {
+    if (world.purging.contains(uplink)) continue;
+    if (world.wanted(uplink) == nullptr) {
+      result.actions.emplace_back(Purge{record, world.stopping ? "stopping" : "no longer configured"});
+    } else if (world.clats.contains(uplink) && !world.clats.at(uplink).addresses && usable_uplink(world, uplink)) {
+      result.actions.emplace_back(Purge{record, "made with other settings"});
+    }
+  }
+
+  for (const auto& [uplink, clat] : world.clats) {
+    ClatPlanner planner(world, uplink, clat, now);
+    if (auto action = planner.next()) result.actions.push_back(std::move(*action));
+    if (const auto at = planner.wake_at()) wake(*at);
+  }
+
+  if (world.stopping) {
+    const bool done = world.leftovers.empty() &&
+                      std::ranges::all_of(world.clats, [](const auto& each) { return each.second.empty(); });
+    if (done) result.actions.emplace_back(Exit{});
+    return result;
+  }
+
+  if (world.health_deadline) {
+    if (*world.health_deadline <= now) result.actions.emplace_back(CollectHealth{.overdue = true});
+    else wake(*world.health_deadline);
+  } else if (world.health_due <= now) {
+    result.actions.emplace_back(CollectHealth{});
+  } else {
+    wake(world.health_due);
+  }
+  wake(world.audit_due);
+  return result;
+}
+
+}  // namespace clat::plan

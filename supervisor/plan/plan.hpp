@@ -1,0 +1,35 @@
+// The brain: pure functions over the World.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "supervisor/plan/action.hpp"
+#include "supervisor/plan/event.hpp"
+#include "supervisor/plan/note.hpp"
+#include "supervisor/plan/world.hpp"
+
+namespace clat::plan {
+
+// What happened becomes what is. The notes are what the log should say about it.
+std::vector<Note> apply(World& world, const Event& event, TimePoint now);
+
+struct Plan {
+  // In the order of execution; at most one per interface, so that each is planned knowing how the one before went.
+  std::vector<Action> actions;
+  std::optional<TimePoint> wake_at;  // without an event before, look again then
+};
+
+// What is missing between what is wanted and what is. Issues nothing that is in flight.
+Plan plan(const World& world, TimePoint now);
+
+// Records that `action` is about to be executed.
+void begin(World& world, const Action& action, TimePoint now);
+
+// The state of an interface, for health lines and dumps.
+State state_of(const World& world, const std::string& uplink, const Clat& clat);
+
+// The lines of a state dump (SIGUSR1), the netd-style Trackers table among them.
+std::vector<std::string> dump(const World& world, TimePoint now);
+
+}  // namespace clat::plan

@@ -1,0 +1,195 @@
+#include "supervisor/plan/settle.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/net/clat_address.hpp"
+#include "supervisor/log/catalogue.hpp"
+#include "supervisor/plan/desired.hpp"
+
+namespace clat::plan {
+
+namespace {
+
+bool holds(const std::vector<Ipv4Address>& addresses, const Ipv4Address& v4) {
+  return std::ranges::find(addresses, v4) != addresses.end();
+}
+
+// Free of every other CLAT of ours, of what the config fixes for another, and of the host. An address on the tun of
+// this very CLAT is its own.
+bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Address& v4) {
+  for (const auto& [other, clat] : world.clats) {
+    if (other != uplink && clat.addresses && clat.addresses->v4 == v4 && (!clat.empty() || world.wanted(other))) {
+      return false;
+    }
+  }
+  for (const auto& [other, record] : world.leftovers) {
+    if (other != uplink && record.v4 == v4) return false;
+  }
+  for (const auto& other : world.config->interfaces) {
+    if (other.name != uplink && other.ipv4_address == v4) return false;
+  }
+  const auto own_tun = config::tun_name(uplink);
+  return std::ranges::none_of(world.kernel.ipv4, [&](const auto& each) {
+    const auto link = world.kernel.links.find(each.first);
+    const bool own = link != world.kernel.links.end() && link->second.name == own_tun;
+    return !own && !world.buried_tuns.contains(each.first) && holds(each.second, v4);
+  });
+}
+
+// Whether addresses that were chosen before still fit config, uplink and host.
+bool still_fit(const World& world, const std::string& name, const Uplink& uplink, const Addresses& addresses) {
+  const auto& wanted = *uplink.wanted;
+  const bool v4_fits = wanted.ipv4_address
+                           ? *wanted.ipv4_address == addresses.v4
+                           : world.config->ipv4_pool.contains(addresses.v4) && ipv4_is_free(world, name, addresses.v4);
+  if (!v4_fits) return false;
+  if (wanted.ipv6_address) return *wanted.ipv6_address == addresses.v6;
+  return checksum_delta(addresses.v6, addresses.v4, wanted.nat64_prefix) == 0 &&
+         std::ranges::any_of(uplink.subnets,
+                             [&](const auto& subnet) { return subnet.same_first_bits(addresses.v6, 64); });
+}
+
+std::expected<Addresses, Obstacle> choose(World& world, const std::string& name, const Uplink& uplink) {
+  const auto& wanted = *uplink.wanted;
+  const auto free = [&](const Ipv4Address& v4) { return ipv4_is_free(world, name, v4); };
+  const auto v4 = wanted.ipv4_address ? wanted.ipv4_address : world.config->ipv4_pool.first_free(free);
+  if (!v4) return std::unexpected(Obstacle{true, "no free IPv4 address in " + world.config->ipv4_pool.text(), 0});
+  if (wanted.ipv4_address && !free(*v4)) {
+    return std::unexpected(Obstacle{true, v4->text() + " is in use on this host", EADDRINUSE});
+  }
+  if (wanted.ipv6_address) return Addresses{*v4, *wanted.ipv6_address};
+  return Addresses{*v4, make_clat_ipv6(uplink.subnets.front(), *v4, wanted.nat64_prefix, world.random.next())};
+}
+
+// The tun's name is taken by a device that is not ours.
+bool name_is_taken(const World& world, const std::string& uplink, const Clat& clat) {
+  const auto* link = world.link(config::tun_name(uplink));
+  return link != nullptr && !clat.adopt && link->ifindex != clat.tun;
+}
+
+void move_to(const std::string& name, Clat& clat, const Addresses& addresses, TimePoint now,
+             std::vector<Note>& notes) {
+  auto& guard = clat.piece(Part::guard);
+  if (guard.have && std::get<GuardSpec>(*guard.have).v6 != addresses.v6) {
+    const auto& old = std::get<GuardSpec>(*guard.have);
+    notes.push_back({Severity::info, events::kAddressRetired, name, {{"v6", old.v6.text()}}});
+    clat.retired.push_back({old, now + kGuardGrace});
+    guard.have.reset();
+  }
+  std::erase_if(clat.retired, [&](const RetiredGuard& retired) {
+    if (retired.guard.v6 != addresses.v6 || guard.have) return false;
+    guard.have = retired.guard;
+    return true;
+  });
+  clat.addresses = addresses;
+  clat.was_ready = false;
+}
+
+std::optional<Obstacle> find_addresses(World& world, const std::string& name, Clat& clat, TimePoint now,
+                                       std::vector<Note>& notes) {
+  const auto uplink = usable_uplink(world, name);
+  if (!uplink) return uplink.error();
+  const auto leftover = world.leftovers.find(name);
+  if (leftover != world.leftovers.end()) {
+    const auto& record = leftover->second;
+    const Addresses recorded{record.v4, record.v6};
+    if (record.prefix != uplink->wanted->nat64_prefix || !still_fit(world, name, *uplink, recorded)) {
+      return Obstacle{false, "what an earlier supervisor left is being cleared away", 0};
+    }
+    move_to(name, clat, recorded, now, notes);
+    clat.adopt = true;
+    world.leftovers.erase(leftover);
+  }
+  if (name_is_taken(world, name, clat)) {
+    return Obstacle{true, config::tun_name(name) + " exists and is not ours", EBUSY};
+  }
+  if (clat.addresses && still_fit(world, name, *uplink, *clat.addresses)) return std::nullopt;
+  const auto chosen = choose(world, name, *uplink);
+  if (!chosen) return chosen.error();
+  move_to(name, clat, *chosen, now, notes);
+  notes.push_back({Severity::info,
+                   events::kAddressChosen,
+                   name,
+                   {{"v4", chosen->v4.text()}, {"v6", chosen->v6.text()}, {"prefix", uplink->wanted->nat64_prefix.text()}}});
+  return std::nullopt;
+}
+
+void tell_obstacle(const std::string& name, const Obstacle& obstacle, std::vector<Note>& notes) {
+  Note note{obstacle.failed ? Severity::error : Severity::info,
+            obstacle.failed ? events::kClatFailed : events::kClatWaiting,
+            name,
+            {{"reason", Error{obstacle.why, obstacle.code}.text()}}};
+  if (obstacle.code == EBUSY) note.fields.emplace_back("errno", "EBUSY");
+  note.fields.emplace_back("next", obstacle.failed ? "until it goes away" : "starts by itself when that changes");
+  notes.push_back(std::move(note));
+}
+
+bool carries_ipv4(const Desired& wanted, const Clat& clat) {
+  const auto stands = [&](Part part) { return clat.piece(part).have.has_value(); };
+  const bool route = stands(Part::route) || !wanted[static_cast<std::size_t>(Part::route)];
+  return stands(Part::setup) && stands(Part::announce) && clat.was_ready && route;
+}
+
+std::string why_down(const World& world, const std::string& name, const Clat& clat) {
+  if (world.stopping) return "stopping";
+  if (world.wanted(name) == nullptr) return "no longer configured";
+  if (clat.obstacle) return clat.obstacle->why;
+  const auto* link = world.link(name);
+  if (link != nullptr && !link->carrier) return "no carrier";
+  return "its settings changed";
+}
+
+void tell_up_or_down(const World& world, const std::string& name, Clat& clat, TimePoint now, std::vector<Note>& notes) {
+  const auto wanted = desired(world, name, clat);
+  const bool up = carries_ipv4(wanted, clat);
+  if (up == clat.up) return;
+  clat.up = up;
+  clat.up_since = up ? std::optional(now) : std::nullopt;
+  if (!up) {
+    notes.push_back({Severity::warn, events::kClatDown, name, {{"reason", why_down(world, name, clat)}}});
+    return;
+  }
+  const auto& setup = std::get<SetupSpec>(*clat.piece(Part::setup).have);
+  const auto& announce = std::get<AnnounceSpec>(*clat.piece(Part::announce).have);
+  notes.push_back({Severity::info,
+                   events::kClatUp,
+                   name,
+                   {{"tun", setup.tun_name},
+                    {"v4", clat.addresses->v4.text()},
+                    {"v6", clat.addresses->v6.text()},
+                    {"prefix", std::get<RecordSpec>(*clat.piece(Part::record).have).prefix.text()},
+                    {"mtu", std::to_string(setup.mtu)},
+                    {"path", announce.leg == Leg::fast ? clat.fast_path_kind : "routed"}}});
+}
+
+// The blackhole of an address without use is released after a while; with use again, it stays.
+void time_guard(const World& world, const std::string& name, Clat& clat, TimePoint now) {
+  const auto wanted = desired(world, name, clat);
+  const bool idle = clat.piece(Part::guard).have && !wanted[static_cast<std::size_t>(Part::guard)];
+  if (!idle) clat.guard_release_at.reset();
+  else if (!clat.guard_release_at) clat.guard_release_at = now + kGuardGrace;
+}
+
+}  // namespace
+
+void settle(World& world, TimePoint now, std::vector<Note>& notes) {
+  if (!world.config || !world.kernel_known) return;
+  if (!world.stopping) {
+    for (const auto& wanted : world.config->interfaces) world.clats.try_emplace(wanted.name);
+  }
+  for (auto& [name, clat] : world.clats) {
+    if (world.wanted(name) == nullptr) {
+      clat.obstacle.reset();
+    } else {
+      auto obstacle = find_addresses(world, name, clat, now, notes);
+      if (obstacle && obstacle != clat.obstacle) tell_obstacle(name, *obstacle, notes);
+      clat.obstacle = std::move(obstacle);
+    }
+    time_guard(world, name, clat, now);
+    tell_up_or_down(world, name, clat, now, notes);
+  }
+  std::erase_if(world.clats, [&](const auto& each) { return each.second.empty() && world.wanted(each.first) == nullptr; });
+}
+
+}  // namespace clat::plan

@@ -1,0 +1,160 @@
+#include "supervisor/plan/tell.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "supervisor/log/catalogue.hpp"
+#include "supervisor/plan/plan.hpp"
+
+namespace clat::plan {
+
+namespace {
+
+std::string join(const std::vector<std::string>& words) {
+  std::string all;
+  for (const auto& word : words) all += (all.empty() ? "" : ",") + word;
+  return all;
+}
+
+const config::Interface* find(const config::Config& config, const std::string& name) {
+  const auto found = std::ranges::find(config.interfaces, name, &config::Interface::name);
+  return found == config.interfaces.end() ? nullptr : &*found;
+}
+
+std::string indexed(int ifindex, const std::string& name) { return std::to_string(ifindex) + "[" + name + "]"; }
+
+}  // namespace
+
+std::string_view name(Part part) {
+  switch (part) {
+    case Part::record: return "record";
+    case Part::tun: return "tun";
+    case Part::setup: return "setup";
+    case Part::guard: return "guard";
+    case Part::fast_path: return "fast-path";
+    case Part::announce: return "announce";
+    case Part::child: return "child";
+    case Part::route: return "route";
+  }
+  return "?";
+}
+
+std::string_view name(Verb verb) {
+  switch (verb) {
+    case Verb::make: return "make";
+    case Verb::change: return "change";
+    case Verb::remove: return "remove";
+    case Verb::kill: return "kill";
+    case Verb::verify: return "verify";
+  }
+  return "?";
+}
+
+std::string_view name(State state) {
+  switch (state) {
+    case State::waiting: return "waiting";
+    case State::starting: return "starting";
+    case State::up: return "up";
+    case State::backoff: return "backoff";
+    case State::failed: return "failed";
+    case State::stopping: return "stopping";
+  }
+  return "?";
+}
+
+std::string signal_name(int signal) {
+  const char* abbreviation = sigabbrev_np(signal);
+  return abbreviation != nullptr ? std::string("SIG") + abbreviation : std::to_string(signal);
+}
+
+std::string milliseconds_text(std::chrono::steady_clock::duration time) {
+  return std::to_string(std::chrono::duration_cast<milliseconds>(time).count()) + "ms";
+}
+
+Note tell_config(const config::Config* before, const config::Config& now, const std::string& file) {
+  Note note{Severity::info, events::kConfigLoaded, "", {{"file", file}}};
+  note.fields.emplace_back("interfaces", std::to_string(now.interfaces.size()));
+  if (before == nullptr) return note;
+  std::vector<std::string> added;
+  std::vector<std::string> changed;
+  std::vector<std::string> removed;
+  for (const auto& each : now.interfaces) {
+    const auto* old = find(*before, each.name);
+    if (old == nullptr) added.push_back(each.name);
+    else if (*old != each) changed.push_back(each.name);
+  }
+  for (const auto& each : before->interfaces) {
+    if (find(now, each.name) == nullptr) removed.push_back(each.name);
+  }
+  note.fields.emplace_back("added", join(added));
+  note.fields.emplace_back("changed", join(changed));
+  note.fields.emplace_back("removed", join(removed));
+  return note;
+}
+
+Note tell_health(const World& world, const std::string& name, const Clat& clat, TimePoint now,
+                 const Counters& counters) {
+  Note note{Severity::info, events::kHealth, name, {}};
+  const auto say = [&note](std::string key, std::string value) {
+    note.fields.emplace_back(std::move(key), std::move(value));
+  };
+  say("state", std::string(plan::name(state_of(world, name, clat))));
+  if (clat.obstacle) say("reason", clat.obstacle->why);
+  else if (clat.failure) say("reason", clat.failure->error.text());
+  say("pid", std::to_string(clat.child.pid));
+  say("uptime", milliseconds_text(clat.up_since ? now - *clat.up_since : std::chrono::steady_clock::duration{}));
+  say("restarts", std::to_string(clat.child.restarts));
+  say("fast_path", clat.fast_path_kind.empty() ? "none" : clat.fast_path_kind);
+  for (const auto& [key, value] : counters) say(key, std::to_string(value));
+  return note;
+}
+
+State state_of(const World& world, const std::string& uplink, const Clat& clat) {
+  if (world.wanted(uplink) == nullptr) return State::stopping;
+  if (clat.obstacle) return clat.obstacle->failed ? State::failed : State::waiting;
+  if (clat.failure) return State::failed;
+  if (clat.child.not_before && clat.child.pid == 0) return State::backoff;
+  return clat.up ? State::up : State::starting;
+}
+
+std::vector<std::string> dump(const World& world, TimePoint now) {
+  std::vector<std::string> lines;
+  lines.push_back("Trackers: iif[iface] nat64Prefix v6Addr -> v4Addr v4iif[v4iface] [netId]");
+  for (const auto& [name, clat] : world.clats) {
+    const auto* wanted = world.wanted(name);
+    const auto* link = world.link(name);
+    if (wanted == nullptr || !clat.addresses || clat.tun == 0) continue;
+    lines.push_back("  " + indexed(link == nullptr ? 0 : link->ifindex, name) + " " + wanted->nat64_prefix.text() + " " +
+                    clat.addresses->v6.text() + " -> " + clat.addresses->v4.text() + " " +
+                    indexed(clat.tun, config::tun_name(name)) + " [" + std::to_string(wanted->net_id) + "]");
+  }
+  for (const auto& [name, clat] : world.clats) {
+    std::string line = name + ": state=" + std::string(plan::name(state_of(world, name, clat)));
+    line += " pid=" + std::to_string(clat.child.pid) + " restarts=" + std::to_string(clat.child.restarts);
+    line += " fast_path=" + (clat.fast_path_kind.empty() ? std::string("none") : clat.fast_path_kind);
+    if (clat.child.not_before) line += " next_start_in=" + milliseconds_text(*clat.child.not_before - now);
+    if (clat.obstacle) line += " waiting_for=" + clat.obstacle->why;
+    if (clat.failure) line += " failure=" + clat.failure->error.text();
+    for (std::size_t i = 0; i < kParts; ++i) {
+      if (clat.pieces[i].have) line += " +" + std::string(plan::name(static_cast<Part>(i)));
+    }
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+bool Clat::empty() const {
+  return retired.empty() &&
+         std::ranges::none_of(pieces, [](const Piece& each) { return each.have || each.in_flight; });
+}
+
+const config::Interface* World::wanted(const std::string& uplink) const {
+  return config == nullptr || stopping ? nullptr : find(*config, uplink);
+}
+
+const Link* World::link(const std::string& name) const {
+  const auto found = std::ranges::find_if(kernel.links, [&](const auto& each) { return each.second.name == name; });
+  return found == kernel.links.end() ? nullptr : &found->second;
+}
+
+}  // namespace clat::plan

@@ -1,0 +1,286 @@
+#include "tests/unit/plan/fake_edge.hpp"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+namespace clat::plan::test {
+
+namespace {
+
+std::size_t index(Part part) { return static_cast<std::size_t>(part); }
+
+}  // namespace
+
+int FakeEdge::pid(const std::string& uplink) const {
+  const auto found = pids_.find(uplink);
+  return found == pids_.end() ? 0 : found->second;
+}
+
+const Spec* FakeEdge::spec(const std::string& uplink, Part part) const {
+  const auto found = made_.find(uplink);
+  return found == made_.end() || !found->second[index(part)] ? nullptr : &*found->second[index(part)];
+}
+
+bool FakeEdge::has(const std::string& uplink, Part part) const {
+  const auto found = made_.find(uplink);
+  return found != made_.end() && found->second[index(part)].has_value();
+}
+
+bool FakeEdge::is_empty() const {
+  for (const auto& [uplink, parts] : made_) {
+    for (const auto& part : parts) {
+      if (part) return false;
+    }
+  }
+  for (const auto& [uplink, guards] : guards_) {
+    if (!guards.empty()) return false;
+  }
+  return true;
+}
+
+std::vector<std::string> FakeEdge::log_of(const std::string& uplink) const {
+  std::vector<std::string> log;
+  for (const auto& each : executed) {
+    if (each.uplink == uplink) log.push_back(std::string(name(each.verb)) + " " + std::string(name(each.part)));
+  }
+  return log;
+}
+
+std::optional<Event> FakeEdge::execute(const Action& action) {
+  if (const auto* purge = std::get_if<Purge>(&action)) {
+    purged.push_back(*purge);
+    return Purged{purge->record.uplink, {}};
+  }
+  if (const auto* health = std::get_if<CollectHealth>(&action)) {
+    if (health->overdue) return HealthCollected{};
+    ++health_requests;
+    return HealthCollected{};
+  }
+  const auto& part = std::get<PartAction>(action);
+  EXPECT_FALSE(part.reason.empty());
+  executed.push_back({part.uplink, part.verb, part_of(part.spec)});
+  check_order(part);
+  Result<Made> result;
+  switch (part.verb) {
+    case Verb::make: result = make(part); break;
+    case Verb::change: result = change(part); break;
+    case Verb::remove: result = remove(part); break;
+    case Verb::kill:
+      pending.push_back(ChildExited{part.uplink, pids_[part.uplink], 0, SIGKILL});
+      made_[part.uplink][index(Part::child)].reset();
+      break;
+    case Verb::verify:
+      if (!has(part.uplink, Part::fast_path)) result = failure("the link is gone");
+      break;
+  }
+  return Done{part.uplink, part.verb, part_of(part.spec), result};
+}
+
+// The rules of the data path, told independently of the planner's own table.
+void FakeEdge::check_order(const PartAction& action) const {
+  const auto& uplink = action.uplink;
+  const Part part = part_of(action.spec);
+  if (action.verb == Verb::make) {
+    EXPECT_TRUE(part == Part::record || has(uplink, Part::record)) << "made before its record: " << name(part);
+    EXPECT_TRUE(part != Part::setup || has(uplink, Part::tun));
+    if (part == Part::child || part == Part::route || part == Part::fast_path) {
+      EXPECT_TRUE(has(uplink, Part::setup)) << name(part);
+    }
+    if (part == Part::announce && std::get<AnnounceSpec>(action.spec).leg == Leg::fast) {
+      EXPECT_TRUE(stolen_.contains(uplink) || has(uplink, Part::fast_path)) << "announced before it was attached";
+      EXPECT_TRUE(has(uplink, Part::guard)) << "announced without its blackhole";
+    }
+    if (const auto* announce = std::get_if<AnnounceSpec>(&action.spec); announce && announce->leg == Leg::routed) {
+      EXPECT_FALSE(guards_.contains(uplink) && guards_.at(uplink).contains(announce->v6))
+          << "a blackhole and a route for one address";
+    }
+    EXPECT_TRUE(part != Part::route || has(uplink, Part::announce)) << "a default route that leads nowhere";
+    // An old address may keep its blackhole beside the new one's; setup and route are made again when flushed.
+    if (const auto* guard = std::get_if<GuardSpec>(&action.spec)) {
+      EXPECT_FALSE(guards_.contains(uplink) && guards_.at(uplink).contains(guard->v6)) << "made twice: guard";
+    } else if (part != Part::setup && part != Part::route) {
+      EXPECT_FALSE(has(uplink, part)) << "made twice: " << name(part);
+    }
+  }
+  if (action.verb == Verb::remove) {
+    if (part == Part::fast_path || part == Part::guard) {
+      const auto* announce = spec(uplink, Part::announce);
+      const auto* guard = std::get_if<GuardSpec>(&action.spec);
+      const bool other = guard != nullptr && announce != nullptr && std::get<AnnounceSpec>(*announce).v6 != guard->v6;
+      if (announce != nullptr && !other) ADD_FAILURE() << "detached before it was withdrawn: " << name(part);
+    }
+    if (part == Part::tun) {
+      for (const Part other : {Part::setup, Part::fast_path, Part::child, Part::route}) {
+        EXPECT_FALSE(has(uplink, other)) << "tun removed under " << name(other);
+      }
+    }
+    if (part == Part::record) {
+      for (std::size_t i = 1; i < kParts; ++i) EXPECT_FALSE(has(uplink, static_cast<Part>(i)));
+    }
+  }
+}
+
+Result<Made> FakeEdge::make(const PartAction& action) {
+  const Part part = part_of(action.spec);
+  const auto failing_now = failing.find({action.uplink, part});
+  if (failing_now != failing.end()) return std::unexpected(failing_now->second);
+  made_[action.uplink][index(part)] = action.spec;
+  Made result;
+  if (part == Part::guard) guards_[action.uplink].insert(std::get<GuardSpec>(action.spec).v6);
+  if (part == Part::fast_path) {
+    result.detail = "tcx";
+    stolen_.erase(action.uplink);
+  }
+  if (part == Part::tun) {
+    result.ifindex = next_ifindex_++;
+    tuns_[result.ifindex] = action.uplink;
+    Link link{result.ifindex, std::get<TunSpec>(action.spec).name, false, false, 1500, LinkLayer::raw_ip, {}};
+    pending.push_back(LinkSeen{link});
+    link.up = link.carrier = true;
+    pending.push_back(LinkSeen{link});
+  }
+  if (part == Part::child) {
+    result.pid = pids_[action.uplink] = next_pid_++;
+    if (children_get_ready) pending.push_back(ChildReady{action.uplink, result.pid, 0});
+  }
+  return result;
+}
+
+Result<Made> FakeEdge::change(const PartAction& action) {
+  const bool stolen = part_of(action.spec) == Part::fast_path && stolen_.contains(action.uplink);
+  EXPECT_TRUE(stolen || has(action.uplink, part_of(action.spec))) << "changed though absent";
+  EXPECT_TRUE(action.before.has_value());
+  if (stolen) return Made{};  // its map entries are replaced; the audit finds the rest
+  made_[action.uplink][index(part_of(action.spec))] = action.spec;
+  return Made{};
+}
+
+Result<Made> FakeEdge::remove(const PartAction& action) {
+  const Part part = part_of(action.spec);
+  auto& slot = made_[action.uplink][index(part)];
+  if (part == Part::child) {
+    if (obedient_children) {
+      pending.push_back(ChildExited{action.uplink, pids_[action.uplink], 0, SIGTERM});
+      slot.reset();
+    }
+    return Made{};
+  }
+  if (part == Part::guard) {
+    guards_[action.uplink].erase(std::get<GuardSpec>(action.spec).v6);
+    if (slot == action.spec) slot.reset();
+    return Made{};
+  }
+  if (part == Part::fast_path) stolen_.erase(action.uplink);
+  slot.reset();
+  return Made{};
+}
+
+void FakeEdge::steal_fast_path(const std::string& uplink) {
+  if (!has(uplink, Part::fast_path)) return;
+  made_[uplink][index(Part::fast_path)].reset();
+  stolen_.insert(uplink);
+}
+
+void FakeEdge::forget_child(const std::string& uplink) { made_[uplink][index(Part::child)].reset(); }
+
+void FakeEdge::lose_tun(int ifindex) {
+  const auto tun = tuns_.find(ifindex);
+  if (tun != tuns_.end()) made_[tun->second][index(Part::tun)].reset();
+}
+
+Bench::Bench(std::uint64_t seed)
+    : app(
+          edge, [this] { return now; }, [this](const Note& note) { notes.push_back(note); }, seed) {
+  app.handle(KernelDumped{});
+}
+
+void Bench::load(const config::Config& config) {
+  handle(ConfigLoaded{std::make_shared<const config::Config>(config), "test.yaml"});
+}
+
+void Bench::link(const std::string& name, int ifindex, bool up, bool carrier, std::uint32_t mtu) {
+  handle(LinkSeen{Link{ifindex, name, up, carrier, mtu, LinkLayer::ethernet, {{2, 0, 0, 0, 0, 1}}}});
+}
+
+void Bench::unlink(int ifindex) {
+  edge.lose_tun(ifindex);
+  handle(LinkGone{ifindex});
+}
+
+void Bench::address(int ifindex, const std::string& v6, bool usable) {
+  handle(Ipv6Seen{ifindex, {*Ipv6Address::parse(v6), 64, usable, false, false}});
+}
+
+void Bench::no_address(int ifindex, const std::string& v6) { handle(Ipv6Gone{ifindex, *Ipv6Address::parse(v6)}); }
+
+void Bench::kill_child(const std::string& uplink, int signal) {
+  const int pid = edge.pid(uplink);
+  edge.forget_child(uplink);
+  handle(ChildExited{uplink, pid, 0, signal});
+}
+
+void Bench::handle(Event event) {
+  app.handle(std::move(event));
+  settle();
+}
+
+void Bench::settle() {
+  while (!edge.pending.empty()) {
+    auto answers = std::exchange(edge.pending, {});
+    for (auto& answer : answers) app.handle(std::move(answer));
+  }
+}
+
+void Bench::advance(std::chrono::milliseconds time) {
+  const auto end = now + time;
+  while (app.wake_at() && *app.wake_at() <= end) {
+    now = std::max(now, *app.wake_at());
+    handle(Tick{});
+    ASSERT_TRUE(!app.wake_at() || *app.wake_at() > now) << "the timer would spin";
+  }
+  now = end;
+}
+
+std::vector<std::string> Bench::events_of(const std::string& uplink) const {
+  std::vector<std::string> names;
+  for (const auto& note : notes) {
+    if (note.iface == uplink && note.severity != Severity::debug && note.event != "health") {
+      names.emplace_back(note.event);
+    }
+  }
+  return names;
+}
+
+const Note* Bench::last(std::string_view event, const std::string& iface) const {
+  const Note* found = nullptr;
+  for (const auto& note : notes) {
+    if (note.event == event && (iface.empty() || note.iface == iface)) found = &note;
+  }
+  return found;
+}
+
+config::Config config_of(std::size_t uplinks) {
+  config::Config config;
+  config.clatd.path = "/clatd";
+  config.clatd.restart.jitter = 0;
+  for (std::size_t i = 0; i < uplinks; ++i) {
+    config.interfaces.push_back({.name = "up" + std::to_string(i),
+                                 .nat64_prefix = *Nat64Prefix::parse("2001:db8:64:" + std::to_string(i) + "::/96"),
+                                 .ipv4_address = {},
+                                 .ipv6_address = {},
+                                 .mtu = {},
+                                 .route_metric = 2048 + static_cast<std::uint32_t>(i),
+                                 .lowest_ipv6_mtu = {}});
+  }
+  return config;
+}
+
+std::string field(const Note& note, std::string_view key) {
+  for (const auto& [name, value] : note.fields) {
+    if (name == key) return value;
+  }
+  return "";
+}
+
+}  // namespace clat::plan::test

@@ -1,0 +1,105 @@
+// The two legs, and the way from one to the other.
+#include <gtest/gtest.h>
+
+#include "tests/unit/plan/fake_edge.hpp"
+
+namespace clat::plan::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Words = std::vector<std::string>;
+
+class TwoLegs : public testing::Test {
+ protected:
+  void bring_up() {
+    bench.load(config);
+    bench.link("up0", 2);
+    bench.address(2, "2001:db8::1");
+  }
+  Clat clat() { return bench.app.world().clats.at("up0"); }
+  std::optional<Leg> leg() {
+    const auto* announce = bench.edge.spec("up0", Part::announce);
+    return announce == nullptr ? std::nullopt : std::optional(std::get<AnnounceSpec>(*announce).leg);
+  }
+
+  config::Config config = config_of(1);
+  Bench bench;
+};
+
+TEST_F(TwoLegs, OffMeansRoutedWithoutBlackhole) {
+  config.interfaces[0].fast_path = config::FastPathMode::off;
+  bring_up();
+  EXPECT_TRUE(clat().up);
+  EXPECT_EQ(leg(), Leg::routed);
+  EXPECT_EQ(bench.edge.log_of("up0"),
+            (Words{"make record", "make tun", "make setup", "make announce", "make child", "make route"}));
+  EXPECT_EQ(field(*bench.last("clat.up"), "path"), "routed");
+}
+
+TEST_F(TwoLegs, AutomaticFallsBackSaysSoOnceAndComesBack) {
+  bench.edge.failing[{"up0", Part::fast_path}] = Error{"bpf", EPERM};
+  bring_up();
+  EXPECT_TRUE(clat().up);
+  EXPECT_EQ(leg(), Leg::routed);
+  EXPECT_FALSE(bench.edge.has("up0", Part::guard));
+  bench.advance(60s);
+  EXPECT_EQ(std::ranges::count(bench.notes, "fastpath.unavailable", &Note::event), 1);
+  EXPECT_TRUE(bench.edge.has("up0", Part::route));
+  bench.edge.failing.clear();
+  bench.advance(300s);
+  EXPECT_EQ(leg(), Leg::fast);
+  EXPECT_TRUE(bench.edge.has("up0", Part::guard));
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(TwoLegs, RequiredRefusesToRunWithout) {
+  config.interfaces[0].fast_path = config::FastPathMode::required;
+  bench.edge.failing[{"up0", Part::fast_path}] = Error{"bpf", EPERM};
+  bring_up();
+  bench.advance(10s);
+  EXPECT_FALSE(clat().up);
+  EXPECT_FALSE(bench.edge.has("up0", Part::announce));
+  EXPECT_EQ(state_of(bench.app.world(), "up0", clat()), State::failed);
+  EXPECT_EQ(std::ranges::count(bench.notes, "clat.failed", &Note::event), 1);
+}
+
+TEST_F(TwoLegs, LostProgramsAreAttachedAgainAfterTheAudit) {
+  bring_up();
+  bench.edge.steal_fast_path("up0");
+  bench.advance(5s);
+  EXPECT_TRUE(bench.edge.has("up0", Part::fast_path));
+  EXPECT_NE(bench.last("fastpath.lost"), nullptr);
+  EXPECT_EQ(std::ranges::count(bench.notes, "fastpath.restored", &Note::event), 1);
+  EXPECT_EQ(bench.last("clat.down"), nullptr);
+}
+
+TEST_F(TwoLegs, ATrafficControlHintIsFollowedAtOnce) {
+  bring_up();
+  bench.edge.steal_fast_path("up0");
+  bench.handle(TrafficControlChanged{2});
+  EXPECT_TRUE(bench.edge.has("up0", Part::fast_path));
+  bench.edge.steal_fast_path("up0");
+  bench.handle(TrafficControlChanged{clat().tun});
+  EXPECT_TRUE(bench.edge.has("up0", Part::fast_path));
+}
+
+TEST_F(TwoLegs, HintsAboutOtherLinksAskNothing) {
+  bring_up();
+  const auto before = bench.edge.executed.size();
+  bench.handle(TrafficControlChanged{77});
+  EXPECT_EQ(bench.edge.executed.size(), before);
+}
+
+TEST_F(TwoLegs, SwitchedOffByReloadItMovesToTheRoutedLegAndKeepsItsChild) {
+  bring_up();
+  const int pid = bench.edge.pid("up0");
+  config.interfaces[0].fast_path = config::FastPathMode::off;
+  bench.load(config);
+  EXPECT_EQ(leg(), Leg::routed);
+  EXPECT_FALSE(bench.edge.has("up0", Part::fast_path));
+  EXPECT_EQ(bench.edge.pid("up0"), pid);
+  EXPECT_TRUE(clat().up);
+}
+
+}  // namespace
+}  // namespace clat::plan::test

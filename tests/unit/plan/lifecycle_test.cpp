@@ -1,0 +1,304 @@
+// One CLAT from link to IPv4 and back, told as events in and actions out.
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "core/net/clat_address.hpp"
+#include "tests/unit/plan/fake_edge.hpp"
+
+namespace clat::plan::test {
+namespace {
+
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
+using Words = std::vector<std::string>;
+
+class Lifecycle : public testing::Test {
+ protected:
+  void bring_up() {
+    bench.load(config_of(1));
+    bench.link("up0", 2);
+    bench.address(2, "2001:db8::1");
+  }
+  Clat clat(const std::string& name = "up0") { return bench.app.world().clats.at(name); }
+
+  Bench bench;
+};
+
+TEST_F(Lifecycle, IsMadeInOrderAndComesUpOnce) {
+  bring_up();
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"make record", "make tun", "make setup", "make guard", "make fast-path",
+                                             "make announce", "make child", "make route"}));
+  EXPECT_EQ(bench.events_of("up0"), (Words{"clat.waiting", "link.up", "clat.waiting", "address.chosen",
+                                           "fastpath.attached", "clat.spawned", "clat.ready", "clat.up"}));
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(Lifecycle, NothingIsMadeBeforeTheKernelWasRead) {
+  FakeEdge edge;
+  App app(edge, [] { return TimePoint{}; }, [](const Note&) {}, 1);
+  app.handle(ConfigLoaded{std::make_shared<const config::Config>(config_of(1)), "x"});
+  app.handle(LinkSeen{Link{2, "up0", true, true, 1500, LinkLayer::ethernet, {}}});
+  app.handle(Ipv6Seen{2, {*Ipv6Address::parse("2001:db8::1"), 64, true, false, false}});
+  EXPECT_TRUE(edge.executed.empty());
+}
+
+TEST_F(Lifecycle, AddressesAreNeutralAndInTheUplinksSubnet) {
+  bring_up();
+  const auto addresses = *clat().addresses;
+  EXPECT_EQ(addresses.v4.text(), "192.0.0.4");
+  EXPECT_TRUE(addresses.v6.same_first_bits(*Ipv6Address::parse("2001:db8::"), 64));
+  EXPECT_EQ(checksum_delta(addresses.v6, addresses.v4, *Nat64Prefix::parse("2001:db8:64::/96")), 0);
+}
+
+TEST_F(Lifecycle, WithoutAChildThatReadsThereIsNoDefaultRoute) {
+  bench.edge.children_get_ready = false;
+  bring_up();
+  EXPECT_TRUE(bench.edge.has("up0", Part::child));
+  EXPECT_FALSE(bench.edge.has("up0", Part::route));
+  bench.handle(ChildReady{"up0", bench.edge.pid("up0"), 3});
+  EXPECT_TRUE(bench.edge.has("up0", Part::route));
+  EXPECT_EQ(field(*bench.last("clat.ready"), "drained"), "3");
+}
+
+TEST_F(Lifecycle, AChildsDeathMovesNothingButItsReturn) {
+  bring_up();
+  const auto before = bench.edge.executed.size();
+  bench.kill_child("up0");
+  EXPECT_EQ(bench.edge.executed.size(), before) << "only the clock may bring it back";
+  EXPECT_TRUE(clat().up);
+  bench.advance(99ms);
+  EXPECT_EQ(bench.edge.executed.size(), before);
+  bench.advance(1ms);
+  EXPECT_EQ(bench.edge.executed.size(), before + 1);
+  EXPECT_EQ(bench.edge.executed.back(), (Executed{"up0", Verb::make, Part::child}));
+  EXPECT_EQ(bench.last("clat.down"), nullptr);
+}
+
+TEST_F(Lifecycle, RepeatedDeathsDoubleTheDelayUntilAStableRun) {
+  bring_up();
+  std::vector<std::string> delays;
+  for (int i = 0; i < 5; ++i) {
+    bench.kill_child("up0");
+    delays.push_back(field(*bench.last("clat.backoff"), "delay"));
+    bench.advance(30s);
+  }
+  EXPECT_EQ(delays, (Words{"100ms", "200ms", "400ms", "800ms", "1600ms"}));
+  EXPECT_NE(bench.last("clat.flapping"), nullptr);
+  bench.advance(60s);
+  bench.kill_child("up0");
+  EXPECT_EQ(field(*bench.last("clat.backoff"), "delay"), "100ms");
+  EXPECT_EQ(field(*bench.last("clat.exited"), "signal"), "SIGKILL");
+}
+
+TEST_F(Lifecycle, AFailedSpawnBacksOffToo) {
+  bench.edge.failing[{"up0", Part::child}] = Error{"uv_spawn", EAGAIN};
+  bring_up();
+  EXPECT_EQ(field(*bench.last("clat.backoff"), "delay"), "100ms");
+  EXPECT_TRUE(bench.edge.has("up0", Part::fast_path));
+  bench.edge.failing.clear();
+  bench.advance(100ms);
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(Lifecycle, CarrierLossTakesTheRouteAndTheAnnouncementOnly) {
+  bring_up();
+  const int pid = bench.edge.pid("up0");
+  bench.link("up0", 2, true, false);
+  EXPECT_FALSE(bench.edge.has("up0", Part::route));
+  EXPECT_FALSE(bench.edge.has("up0", Part::announce));
+  EXPECT_TRUE(bench.edge.has("up0", Part::fast_path));
+  EXPECT_EQ(field(*bench.last("clat.down"), "reason"), "no carrier");
+  bench.link("up0", 2);
+  EXPECT_TRUE(clat().up);
+  EXPECT_EQ(bench.edge.pid("up0"), pid);
+}
+
+TEST_F(Lifecycle, AddressRemovedTakesEverythingAndItsReturnBringsTheSameOne) {
+  bring_up();
+  const auto v6 = clat().addresses->v6;
+  bench.no_address(2, "2001:db8::1");
+  bench.advance(kGuardGrace);
+  EXPECT_TRUE(bench.edge.is_empty());
+  EXPECT_EQ(field(*bench.last("clat.down"), "reason"), "no global IPv6 address");
+  bench.address(2, "2001:db8::7");
+  EXPECT_TRUE(clat().up);
+  EXPECT_EQ(clat().addresses->v6, v6);
+}
+
+TEST_F(Lifecycle, ATentativeAddressIsNotEnough) {
+  bench.load(config_of(1));
+  bench.link("up0", 2);
+  bench.address(2, "2001:db8::1", false);
+  EXPECT_TRUE(bench.edge.executed.empty());
+  bench.address(2, "2001:db8::1", true);
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(Lifecycle, RenumberingMovesToANewAddressAndKeepsTheOldBlackholeForAWhile) {
+  bring_up();
+  const auto old = clat().addresses->v6;
+  bench.address(2, "2001:db8:0:2::1");
+  EXPECT_EQ(clat().addresses->v6, old) << "a second prefix is no reason to move";
+  bench.no_address(2, "2001:db8::1");
+  const auto fresh = clat().addresses->v6;
+  EXPECT_TRUE(fresh.same_first_bits(*Ipv6Address::parse("2001:db8:0:2::"), 64));
+  EXPECT_TRUE(clat().up);
+  ASSERT_EQ(clat().retired.size(), 1U);
+  EXPECT_EQ(clat().retired[0].guard.v6, old);
+  bench.advance(kGuardGrace);
+  EXPECT_TRUE(clat().retired.empty());
+  EXPECT_TRUE(bench.edge.has("up0", Part::guard));
+}
+
+TEST_F(Lifecycle, ARecreatedLinkIsServedUnderItsNewIndex) {
+  bring_up();
+  bench.unlink(2);
+  EXPECT_FALSE(bench.edge.has("up0", Part::tun));
+  EXPECT_NE(bench.last("link.gone"), nullptr);
+  bench.link("up0", 9);
+  bench.address(9, "2001:db8::1");
+  EXPECT_TRUE(clat().up);
+  EXPECT_EQ(std::get<FastPathSpec>(*bench.edge.spec("up0", Part::fast_path)).uplink_ifindex, 9);
+}
+
+TEST_F(Lifecycle, ALostTunIsMadeAgain) {
+  bring_up();
+  const int old = clat().tun;
+  bench.unlink(old);
+  EXPECT_TRUE(clat().up);
+  EXPECT_NE(clat().tun, old);
+  EXPECT_EQ(std::get<ChildSpec>(*bench.edge.spec("up0", Part::child)).tun, clat().tun);
+}
+
+TEST_F(Lifecycle, ATunSetDownByAForeignHandIsSetUpAgain) {
+  bring_up();
+  const auto before = bench.edge.executed.size();
+  bench.handle(LinkSeen{Link{clat().tun, "v4-up0", false, false, 1500, LinkLayer::raw_ip, {}}});
+  ASSERT_EQ(bench.edge.executed.size(), before + 2);
+  EXPECT_EQ(bench.edge.executed[before], (Executed{"up0", Verb::make, Part::setup}));
+  EXPECT_EQ(bench.edge.executed[before + 1], (Executed{"up0", Verb::make, Part::route}));
+}
+
+TEST_F(Lifecycle, AForeignTunIsLeftAloneUntilItGoes) {
+  bench.link("v4-up0", 7);
+  bring_up();
+  EXPECT_TRUE(bench.edge.executed.empty());
+  const auto* failed = bench.last("clat.failed");
+  ASSERT_NE(failed, nullptr);
+  EXPECT_EQ(field(*failed, "errno"), "EBUSY");
+  EXPECT_NE(field(*failed, "reason").find("v4-up0"), std::string::npos);
+  EXPECT_EQ(state_of(bench.app.world(), "up0", clat()), State::failed);
+  bench.unlink(7);
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(Lifecycle, LateNewsOfATunThatWasTakenDownIsNoForeignTun) {
+  bring_up();
+  const int tun = clat().tun;
+  bench.no_address(2, "2001:db8::1");
+  bench.handle(LinkSeen{Link{tun, "v4-up0", true, true, 1472, LinkLayer::raw_ip, {}}});
+  bench.handle(Ipv4Seen{tun, {{192, 0, 0, 4}}});
+  bench.address(2, "2001:db8::1");
+  EXPECT_TRUE(clat().up);
+  EXPECT_EQ(bench.last("clat.failed"), nullptr);
+  EXPECT_EQ(clat().addresses->v4.text(), "192.0.0.4");
+}
+
+TEST_F(Lifecycle, MtuFallsTunFirstAndRisesFastPathFirst) {
+  bring_up();
+  bench.edge.executed.clear();
+  bench.link("up0", 2, true, true, 1400);
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change setup", "change fast-path"}));
+  EXPECT_EQ(std::get<SetupSpec>(*bench.edge.spec("up0", Part::setup)).mtu, 1372U);
+  bench.edge.executed.clear();
+  bench.link("up0", 2, true, true, 1500);
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change fast-path", "change setup"}));
+}
+
+TEST_F(Lifecycle, StopTakesEverythingDownAndExits) {
+  bring_up();
+  bench.handle(StopRequested{SIGTERM});
+  EXPECT_TRUE(bench.edge.is_empty());
+  EXPECT_TRUE(bench.app.done());
+  EXPECT_EQ(field(*bench.last("supervisor.stopping"), "signal"), "SIGTERM");
+}
+
+TEST_F(Lifecycle, AStubbornChildIsKilledAfterTheStopTimeout) {
+  bench.edge.obedient_children = false;
+  bring_up();
+  bench.handle(StopRequested{SIGTERM});
+  EXPECT_FALSE(bench.app.done());
+  EXPECT_TRUE(bench.edge.has("up0", Part::tun)) << "it still holds the tun";
+  bench.advance(5s);
+  EXPECT_TRUE(bench.app.done());
+  EXPECT_TRUE(bench.edge.is_empty());
+}
+
+TEST_F(Lifecycle, HandoverLeavesAllInPlace) {
+  bring_up();
+  const auto before = bench.edge.executed.size();
+  bench.handle(HandoverRequested{});
+  EXPECT_TRUE(bench.app.done());
+  EXPECT_EQ(bench.edge.executed.size(), before);
+}
+
+TEST_F(Lifecycle, AFailingPartHoldsBackItsInterfaceOnly) {
+  bench.edge.failing[{"up0", Part::setup}] = Error{"set mtu", ENOBUFS};
+  bench.load(config_of(2));
+  for (int i = 0; i < 2; ++i) {
+    bench.link("up" + std::to_string(i), 2 + i);
+    bench.address(2 + i, "2001:db8:" + std::to_string(i) + "::1");
+  }
+  EXPECT_FALSE(clat("up0").up);
+  EXPECT_TRUE(clat("up1").up);
+  EXPECT_EQ(field(*bench.last("clat.failed", "up0"), "retry_in"), "100ms");
+  bench.edge.failing.clear();
+  bench.advance(100ms);
+  EXPECT_TRUE(clat("up0").up);
+}
+
+TEST_F(Lifecycle, EachInterfaceGetsAnIpv4AddressOfItsOwnAndTheHostsAreLeftAlone) {
+  bench.handle(Ipv4Seen{1, {{192, 0, 0, 5}}});
+  bench.load(config_of(8));
+  for (int i = 0; i < 8; ++i) {
+    bench.link("up" + std::to_string(i), 2 + i);
+    bench.address(2 + i, "2001:db8:" + std::to_string(i) + "::1");
+  }
+  std::set<std::string> taken;
+  for (int i = 0; i < 7; ++i) taken.insert(clat("up" + std::to_string(i)).addresses->v4.text());
+  EXPECT_EQ(taken.size(), 7U);
+  EXPECT_FALSE(taken.contains("192.0.0.5"));
+  EXPECT_EQ(field(*bench.last("clat.failed", "up7"), "reason"), "no free IPv4 address in 192.0.0.0/29");
+}
+
+TEST_F(Lifecycle, HealthIsAskedForEachIntervalAndSaidOncePerInterface) {
+  bring_up();
+  bench.advance(180s);
+  EXPECT_EQ(bench.edge.health_requests, 3U);
+  EXPECT_EQ(field(*bench.last("health", "up0"), "state"), "up");
+}
+
+TEST_F(Lifecycle, ResyncAfterAnOverrunFindsWhatWasMissed) {
+  bring_up();
+  Kernel kernel = bench.app.world().kernel;
+  kernel.links.erase(2);
+  kernel.ipv6.erase(2);
+  bench.handle(KernelDumped{kernel, true});
+  EXPECT_NE(bench.last("netlink.resynced"), nullptr);
+  EXPECT_NE(bench.last("link.gone"), nullptr);
+  EXPECT_FALSE(bench.edge.has("up0", Part::tun));
+}
+
+TEST_F(Lifecycle, DumpShowsTheTrackersTable) {
+  bring_up();
+  bench.notes.clear();
+  bench.handle(DumpRequested{});
+  ASSERT_GE(bench.notes.size(), 3U);
+  EXPECT_EQ(field(bench.notes[0], "line"), "Trackers: iif[iface] nat64Prefix v6Addr -> v4Addr v4iif[v4iface] [netId]");
+  EXPECT_EQ(field(bench.notes[1], "line"), "  2[up0] 2001:db8:64::/96 " + clat().addresses->v6.text() +
+                                               " -> 192.0.0.4 " + std::to_string(clat().tun) + "[v4-up0] [0]");
+}
+
+}  // namespace
+}  // namespace clat::plan::test
