@@ -1,7 +1,9 @@
 #include "supervisor/loop/child.hpp"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <uv.h>
 
@@ -61,6 +63,8 @@ Result<std::unique_ptr<Child>> Child::spawn(Loop& loop, const Owner& owner, cons
 }
 
 Result<> Child::start(Loop& loop, const Launch& launch) {
+  // Ours are close-on-exec; what whoever started us left open should be as well. Before Linux 5.11 it stays.
+  ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   LowFds low;
   const auto null = low.open();
   if (!null) return std::unexpected(null.error());
