@@ -189,7 +189,7 @@ Result<Nat64Prefix> nat64_prefix(std::string_view text) {
     return failure(in_quotes(text) + " is not an IPv6 prefix like 64:ff9b::/96");
   }
   auto prefix = Nat64Prefix::parse(text);
-  if (!prefix) return std::unexpected(prefix.error().in(in_quotes(text)));
+  if (!prefix && !prefix.error().what.starts_with(text)) return std::unexpected(prefix.error().in(in_quotes(text)));
   return prefix;
 }
 

@@ -47,7 +47,7 @@ TEST(RejectedValue, Nat64Prefix) {
       {"nat64-prefix: 64:ff9b::/129", "nat64-prefix: '64:ff9b::/129': the prefix length is not a number from 0 to 128"},
       {"nat64-prefix: 64:ff9b::/x", "nat64-prefix: '64:ff9b::/x': the prefix length is not a number from 0 to 128"},
       {"nat64-prefix: 64:ff9b::1/96",
-       "nat64-prefix: '64:ff9b::1/96': 64:ff9b::1/96 has bits set behind the prefix; did you mean 64:ff9b::/96?"},
+       "nat64-prefix: 64:ff9b::1/96 has bits set behind the prefix; did you mean 64:ff9b::/96?"},
       {"nat64-prefix: '64:ff9b::'", "nat64-prefix: '64:ff9b::': a NAT64 prefix needs a length, like 64:ff9b::/96"},
       {"nat64-prefix: 192.0.0.0/29",
        "nat64-prefix: '192.0.0.0/29' is IPv4; an IPv6 prefix belongs here, like 64:ff9b::/96"},
