@@ -12,7 +12,7 @@ namespace clat::bpf {
 
 namespace {
 
-constexpr std::size_t kLines = 4;
+constexpr std::size_t kLines = 6;
 constexpr std::size_t kLineLength = 200;
 
 struct Log {

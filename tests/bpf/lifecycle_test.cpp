@@ -1,1 +1,439 @@
+// Attach, verify, update, adopt, detach, purge: what is in the kernel after each, with TCX and with clsact.
+#include <bpf/bpf.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/if_ether.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "tests/bpf/lab.hpp"
+#include "tests/bpf/packet_io.hpp"
+#include "tests/bpf/programs.hpp"
+
+namespace clat::test {
+namespace {
+
+constexpr int kPatience = 5000;  // ms
+
+class LifecycleTest : public testing::TestWithParam<bool> {
+ protected:
+  [[nodiscard]] bool tcx() const { return GetParam(); }
+  bpf::FastPath open() {
+    auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+    if (!opened) throw std::runtime_error(opened.error().text());
+    return std::move(*opened);
+  }
+  bpf::FastPath attached() {
+    auto fast_path = open();
+    if (auto done = fast_path.attach(lab_.attachment()); !done) throw std::runtime_error(done.error().text());
+    return fast_path;
+  }
+  [[nodiscard]] std::string pin(const char* hook) const {
+    return folder_.bpf_dir() + "/v1/link-" + std::to_string(lab_.uplink()) + "-" + hook;
+  }
+  // Programs of ours on the three hooks: tun ingress, tun egress, uplink ingress.
+  [[nodiscard]] std::vector<std::size_t> on_hooks() const {
+    if (tcx()) {
+      return {our_tcx_programs(lab_.tun(), true), our_tcx_programs(lab_.tun(), false),
+              our_tcx_programs(lab_.uplink(), true)};
+    }
+    return {our_filters(kTun, "ingress"), our_filters(kTun, "egress"), our_filters(kUplink, "ingress")};
+  }
+  // Takes one program off its hook, as somebody else might.
+  void take_off(const char* hook, const char* interface, const char* direction) const {
+    if (tcx()) {
+      const bpf::OwnedFd link(bpf_obj_get(pin(hook).c_str()));
+      ASSERT_EQ(bpf_link_detach(link.get()), 0);
+    } else {
+      shell(std::string("tc filter del dev ") + interface + " " + direction);
+    }
+  }
+  [[nodiscard]] bool has_clsact(const char* interface) const {
+    return output_of(std::string("tc qdisc show dev ") + interface).find("clsact") != std::string::npos;
+  }
+  // Whether a UDP packet of the CLAT leaves the uplink translated.
+  bool translates() {
+    if (!peer_) {
+      shell(std::string("ip -6 neigh replace fe80::2 lladdr ") + kPeerMac + " nud permanent dev " + kUplink);
+      shell(std::string("ip -6 route replace default via fe80::2 dev ") + kUplink);
+      lab_.on_peer([this] { peer_.emplace(kPeerLink, ETH_P_IPV6, ETH_HLEN); });
+    }
+    const Wire tun(kTun, ETH_P_IP, 0);
+    while (peer_->receive()) {
+    }
+    const auto sent = packet(Ip4{.source = "192.0.0.4", .destination = "192.0.2.33"}, udp(counting(20)));
+    EXPECT_EQ(tun.send({{}, sent}), 0);
+    const auto wanted = address6("64:ff9b::c000:221");
+    for (;;) {
+      // What is not translated is in the tun's queue by now, and nothing is on its way.
+      if (auto punted = read_tun(lab_.tun_fd())) {
+        if (punted->bytes == sent) return false;
+        continue;
+      }
+      const auto packet = peer_->receive(kPatience);
+      if (!packet) return false;
+      if (std::equal(wanted.begin(), wanted.end(), packet->bytes.begin() + 24)) return true;
+    }
+  }
+  // Native IPv6 from the peer, as far as the stack.
+  void native_packet() {
+    const Wire stack(kUplink, ETH_P_IPV6, ETH_HLEN);
+    const auto sent = packet(Ip6{.source = "2001:db8:ffff::2", .destination = "2001:db8:ffff::1"}, udp(counting(20)));
+    lab_.on_peer([&] {
+      const Wire wire(kPeerLink, ETH_P_IPV6, ETH_HLEN);
+      ASSERT_EQ(wire.send({{}, ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) + sent}), 0);
+    });
+    for (auto packet = stack.receive(kPatience);; packet = stack.receive(kPatience)) {
+      ASSERT_TRUE(packet) << "native IPv6 did not pass";
+      if (packet->bytes == sent) return;
+    }
+  }
+
+  BpfFolder folder_;
+  Lab lab_;
+
+ private:
+  std::optional<Wire> peer_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, LifecycleTest, testing::Bool(),
+                         [](const auto& kind) { return std::string(kind.param ? "Tcx" : "Clsact"); });
+
+const std::vector<std::size_t> kAll{1, 1, 1};
+const std::vector<std::size_t> kNone{0, 0, 0};
+
+TEST_P(LifecycleTest, AttachesEachProgramOnce) {
+  auto fast_path = open();
+  EXPECT_EQ(on_hooks(), kNone);
+  for (int i = 0; i < 3; ++i) {
+    const auto kind = fast_path.attach(lab_.attachment());
+    ASSERT_TRUE(kind) << kind.error().text();
+    EXPECT_EQ(*kind, tcx() ? bpf::AttachKind::tcx : bpf::AttachKind::clsact);
+    EXPECT_EQ(on_hooks(), kAll);
+    EXPECT_TRUE(fast_path.verify(lab_.attachment()).has_value());
+    EXPECT_TRUE(translates());
+  }
+}
+
+TEST_P(LifecycleTest, DetachLeavesNothing) {
+  const auto files = open_files();
+  {
+    auto fast_path = attached();
+    for (int i = 0; i < 2; ++i) {
+      const auto gone = fast_path.detach(lab_.attachment());
+      EXPECT_TRUE(gone) << gone.error().text();
+      EXPECT_EQ(on_hooks(), kNone);
+      EXPECT_FALSE(fast_path.verify(lab_.attachment()).has_value());
+      EXPECT_FALSE(fast_path.counters(lab_.attachment()).has_value());
+    }
+    EXPECT_FALSE(translates());
+    EXPECT_FALSE(has_clsact(kUplink));
+    EXPECT_FALSE(has_clsact(kTun));
+    EXPECT_TRUE(objects_of(folder_.bpf_dir()).links.empty());
+  }
+  const auto objects = objects_of(folder_.bpf_dir());
+  EXPECT_EQ(objects.maps.size(), 2U);
+  const auto purged = bpf::FastPath::purge(folder_.bpf_dir());
+  EXPECT_TRUE(purged) << purged.error().text();
+  EXPECT_FALSE(std::filesystem::exists(folder_.bpf_dir()));
+  EXPECT_TRUE(have_gone(objects));
+  EXPECT_LE(open_files(), files + 1);  // the peer's packet socket
+}
+
+TEST_P(LifecycleTest, UpdateChangesWhatIsAttached) {
+  auto fast_path = attached();
+  auto changed = lab_.attachment();
+  changed.uplink_mtu = 60;  // 40 + 8 + 20 do not fit
+  ASSERT_TRUE(fast_path.update(changed).has_value());
+  EXPECT_FALSE(translates());
+  ASSERT_TRUE(fast_path.update(lab_.attachment()).has_value());
+  EXPECT_TRUE(translates());
+  EXPECT_EQ(on_hooks(), kAll);
+}
+
+TEST_P(LifecycleTest, UpdateOfWhatIsNotAttachedFails) {
+  auto fast_path = open();
+  EXPECT_FALSE(fast_path.update(lab_.attachment()).has_value());
+  EXPECT_FALSE(fast_path.verify(lab_.attachment()).has_value());
+}
+
+TEST_P(LifecycleTest, OutlivesItsProcessAndIsAdopted) {
+  {
+    attached();
+  }
+  EXPECT_EQ(on_hooks(), kAll);
+  EXPECT_TRUE(translates());
+  const auto link = tcx() ? link_id_of_pin(pin("tun-egress")) : 0;
+  {
+    auto successor = open();
+    EXPECT_TRUE(translates());
+    const auto kind = successor.attach(lab_.attachment());
+    ASSERT_TRUE(kind) << kind.error().text();
+    EXPECT_EQ(on_hooks(), kAll);
+    EXPECT_TRUE(successor.verify(lab_.attachment()).has_value());
+    EXPECT_EQ(tcx() ? link_id_of_pin(pin("tun-egress")) : 0, link);
+    const auto counters = successor.counters(lab_.attachment());
+    ASSERT_TRUE(counters);
+    EXPECT_EQ(counter(*counters, "fast_to_ipv6_udp_packets"), 2U);
+    ASSERT_TRUE(successor.detach(lab_.attachment()).has_value());
+    EXPECT_EQ(on_hooks(), kNone);
+    EXPECT_FALSE(has_clsact(kUplink));
+  }
+}
+
+TEST_P(LifecycleTest, VerifyNamesTheProgramThatIsGoneAndAttachRestoresIt) {
+  auto fast_path = attached();
+  const struct {
+    const char *hook, *interface, *direction;
+  } cases[] = {
+      {"tun-ingress", kTun, "ingress"}, {"tun-egress", kTun, "egress"}, {"uplink-ingress", kUplink, "ingress"}};
+  for (const auto& [hook, interface, direction] : cases) {
+    take_off(hook, interface, direction);
+    const auto verified = fast_path.verify(lab_.attachment());
+    ASSERT_FALSE(verified);
+    EXPECT_TRUE(verified.error().text().starts_with(std::string(hook) + ": ")) << verified.error().text();
+    ASSERT_TRUE(fast_path.attach(lab_.attachment()).has_value());
+    EXPECT_TRUE(fast_path.verify(lab_.attachment()).has_value());
+    EXPECT_EQ(on_hooks(), kAll);
+  }
+}
+
+TEST_P(LifecycleTest, VerifyNoticesAnUnpinnedLinkOrARemovedQdisc) {
+  auto fast_path = attached();
+  if (tcx()) {
+    ASSERT_EQ(unlink(pin("uplink-ingress").c_str()), 0);
+    ASSERT_TRUE(eventually([this] { return our_tcx_programs(lab_.uplink(), true) == 0; }));
+  } else {
+    shell(std::string("tc qdisc del dev ") + kUplink + " clsact");
+  }
+  EXPECT_FALSE(fast_path.verify(lab_.attachment()).has_value());
+  ASSERT_TRUE(fast_path.attach(lab_.attachment()).has_value());
+  EXPECT_EQ(on_hooks(), kAll);
+}
+
+TEST_P(LifecycleTest, InterfaceDeletedWhileAttached) {
+  auto fast_path = attached();
+  shell(std::string("ip link del ") + kUplink);
+  EXPECT_FALSE(fast_path.verify(lab_.attachment()).has_value());
+  EXPECT_FALSE(fast_path.attach(lab_.attachment()).has_value());
+  const auto gone = fast_path.detach(lab_.attachment());
+  EXPECT_TRUE(gone) << gone.error().text();
+  EXPECT_TRUE(objects_of(folder_.bpf_dir()).links.empty());
+  if (tcx()) {
+    EXPECT_EQ(our_tcx_programs(lab_.tun(), true), 0U);
+  } else {
+    EXPECT_EQ(our_filters(kTun, "ingress"), 0U);
+    EXPECT_FALSE(has_clsact(kTun));
+  }
+}
+
+TEST_P(LifecycleTest, AllOrNothing) {
+  auto fast_path = open();
+  auto wrong = lab_.attachment();
+  wrong.uplink_ifindex = 12345;  // the uplink comes last
+  testing::internal::CaptureStderr();
+  const auto kind = fast_path.attach(wrong);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  ASSERT_FALSE(kind);
+  EXPECT_TRUE(kind.error().text().starts_with("attach to up0: uplink-ingress: ")) << kind.error().text();
+  EXPECT_EQ(on_hooks(), kNone);
+  EXPECT_FALSE(has_clsact(kTun));
+  EXPECT_TRUE(objects_of(folder_.bpf_dir()).links.empty());
+  EXPECT_FALSE(fast_path.counters(wrong).has_value());
+}
+
+TEST_P(LifecycleTest, RefusesOtherLinkLayers) {
+  auto fast_path = open();
+  auto other = lab_.attachment();
+  other.layer = LinkLayer::other;
+  const auto kind = fast_path.attach(other);
+  ASSERT_FALSE(kind);
+  EXPECT_NE(kind.error().text().find("neither Ethernet nor raw IP"), std::string::npos) << kind.error().text();
+  EXPECT_EQ(on_hooks(), kNone);
+}
+
+TEST_P(LifecycleTest, ForeignProgramsKeepWorking) {
+  ForeignProgram tcx_first, filter_first, filter_second;
+  tcx_first.attach_tcx(lab_.uplink());
+  filter_first.attach_clsact(lab_.uplink());
+  auto fast_path = attached();
+  filter_second.attach_clsact(lab_.uplink());
+  const auto all_saw = [&](std::uint64_t packets) {
+    native_packet();
+    EXPECT_GE(tcx_first.seen(), packets);
+    EXPECT_GE(filter_first.seen(), packets);
+    EXPECT_GE(filter_second.seen(), packets);
+  };
+  all_saw(1);
+  ASSERT_TRUE(fast_path.attach(lab_.attachment()).has_value());
+  all_saw(2);
+  ASSERT_TRUE(fast_path.detach(lab_.attachment()).has_value());
+  all_saw(3);
+  EXPECT_TRUE(has_clsact(kUplink));
+  EXPECT_FALSE(has_clsact(kTun));
+}
+
+// Traffic shapers use it in the place of clsact.
+TEST_P(LifecycleTest, AnIngressQdiscOfSomebodyElseStays) {
+  shell(std::string("tc qdisc add dev ") + kUplink + " ingress");
+  auto fast_path = attached();
+  EXPECT_EQ(on_hooks(), kAll);
+  ASSERT_TRUE(fast_path.detach(lab_.attachment()).has_value());
+  EXPECT_EQ(on_hooks(), kNone);
+  EXPECT_NE(output_of(std::string("tc qdisc show dev ") + kUplink).find("qdisc ingress"), std::string::npos);
+}
+
+TEST_P(LifecycleTest, AQdiscThatWasEmptyAndNotOursStays) {
+  shell(std::string("tc qdisc add dev ") + kUplink + " clsact");
+  auto fast_path = attached();
+  ASSERT_TRUE(fast_path.detach(lab_.attachment()).has_value());
+  EXPECT_TRUE(has_clsact(kUplink));
+}
+
+TEST_P(LifecycleTest, TakesOverFromAnotherAbiVersion) {
+  {
+    attached();
+  }
+  const auto other = folder_.bpf_dir() + "/v0";
+  ASSERT_EQ(rename((folder_.bpf_dir() + "/v1").c_str(), other.c_str()), 0);
+  const auto old =
+      tcx() ? link_id_of_pin(other + "/" + std::filesystem::path(pin("uplink-ingress")).filename().string()) : 0;
+  auto successor = open();
+  EXPECT_EQ(on_hooks(), kAll);
+  ASSERT_TRUE(successor.attach(lab_.attachment()).has_value());
+  EXPECT_EQ(tcx() ? link_id_of_pin(pin("uplink-ingress")) : 0, old) << "links are updated, not made anew";
+  EXPECT_EQ(on_hooks(), kAll);
+  EXPECT_TRUE(successor.verify(lab_.attachment()).has_value());
+  EXPECT_TRUE(translates());
+  EXPECT_FALSE(std::filesystem::exists(other));
+}
+
+TEST_P(LifecycleTest, DetachesWhatAnotherAbiVersionAttached) {
+  {
+    attached();
+  }
+  const auto other = folder_.bpf_dir() + "/v7";
+  ASSERT_EQ(rename((folder_.bpf_dir() + "/v1").c_str(), other.c_str()), 0);
+  auto successor = open();
+  ASSERT_TRUE(successor.detach(lab_.attachment()).has_value());
+  EXPECT_EQ(on_hooks(), kNone);
+  EXPECT_FALSE(std::filesystem::exists(other));
+}
+
+TEST_P(LifecycleTest, ChangesFromOneKindToTheOther) {
+  {
+    attached();
+  }
+  auto opened = bpf::FastPath::open(folder_.bpf_dir(), !tcx());
+  ASSERT_TRUE(opened);
+  ASSERT_TRUE(opened->attach(lab_.attachment()).has_value());
+  EXPECT_EQ(on_hooks(), kNone) << "of the first kind";
+  EXPECT_TRUE(translates());
+  ASSERT_TRUE(opened->detach(lab_.attachment()).has_value());
+  EXPECT_TRUE(objects_of(folder_.bpf_dir()).links.empty());
+  EXPECT_EQ(our_filters(kUplink, "ingress"), 0U);
+}
+
+TEST_P(LifecycleTest, PurgeTakesEverythingAway) {
+  {
+    attached();
+  }
+  const auto objects = objects_of(folder_.bpf_dir());
+  EXPECT_EQ(objects.programs.size(), 3U);
+  EXPECT_EQ(objects.links.size(), tcx() ? 3U : 0U);
+  for (int i = 0; i < 2; ++i) {
+    const auto purged = bpf::FastPath::purge(folder_.bpf_dir());
+    EXPECT_TRUE(purged) << purged.error().text();
+    EXPECT_EQ(on_hooks(), kNone);
+    EXPECT_FALSE(has_clsact(kUplink));
+    EXPECT_FALSE(std::filesystem::exists(folder_.bpf_dir()));
+    EXPECT_TRUE(have_gone(objects));
+  }
+}
+
+TEST_P(LifecycleTest, UplinksShareProgramsAndMaps) {
+  auto fast_path = open();
+  const auto alone = objects_of(folder_.bpf_dir());
+  std::vector<bpf::Attachment> attachments;
+  std::vector<bpf::OwnedFd> tuns;
+  for (int i = 0; i < 20; ++i) {
+    const auto name = "w" + std::to_string(i);
+    shell("ip link add " + name + " type veth peer name p" + std::to_string(i));
+    tuns.push_back(make_tun("t" + std::to_string(i)));
+    auto one = lab_.attachment();
+    one.uplink = name;
+    one.uplink_ifindex = ifindex_of(name);
+    one.tun_ifindex = ifindex_of("t" + std::to_string(i));
+    ASSERT_TRUE(fast_path.attach(one).has_value());
+    attachments.push_back(one);
+  }
+  EXPECT_TRUE(objects_of(folder_.bpf_dir()).programs == alone.programs);
+  EXPECT_TRUE(objects_of(folder_.bpf_dir()).maps == alone.maps);
+  for (const auto& one : attachments) EXPECT_TRUE(fast_path.verify(one).has_value());
+  ASSERT_TRUE(fast_path.detach(attachments[3]).has_value());
+  for (const auto& one : attachments) EXPECT_EQ(fast_path.verify(one).has_value(), &one != &attachments[3]);
+  for (const auto& one : attachments) EXPECT_TRUE(fast_path.detach(one).has_value());
+  EXPECT_TRUE(objects_of(folder_.bpf_dir()).links.empty());
+}
+
+TEST(FolderTest, MustBeInABpffs) {
+  const auto files = open_files();
+  for (const auto* folder : {"/tmp/bpft-no-such/clatvisor", "/dev/shm/clatvisor", "relative", ""}) {
+    const auto opened = bpf::FastPath::open(folder);
+    ASSERT_FALSE(opened) << folder;
+    EXPECT_TRUE(opened.error().text().find("bpffs") != std::string::npos ||
+                opened.error().text().find("absolute") != std::string::npos)
+        << opened.error().text();
+  }
+  EXPECT_FALSE(std::filesystem::exists("/tmp/bpft-no-such"));
+  EXPECT_EQ(open_files(), files);
+}
+
+TEST(FolderTest, PurgeOfWhatIsNotThere) {
+  EXPECT_TRUE(bpf::FastPath::purge("/tmp/bpft-no-such/clatvisor").has_value());
+  EXPECT_FALSE(bpf::FastPath::purge("/tmp").has_value());
+}
+
+TEST(FolderTest, MapsThatDoNotFitAreAnErrorThatSaysSo) {
+  BpfFolder folder;
+  std::filesystem::create_directories(folder.bpf_dir() + "/v1");
+  const bpf::OwnedFd map(bpf_map_create(BPF_MAP_TYPE_HASH, "strange", 4, 8, 1, nullptr));
+  ASSERT_EQ(bpf_obj_pin(map.get(), (folder.bpf_dir() + "/v1/counters").c_str()), 0);
+  const auto files = open_files();
+  testing::internal::CaptureStderr();
+  const auto opened = bpf::FastPath::open(folder.bpf_dir());
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().text().find("mismatch"), std::string::npos) << opened.error().text();
+  EXPECT_FALSE(std::filesystem::exists(folder.bpf_dir() + "/v1/interfaces"));
+  EXPECT_EQ(open_files(), files);
+}
+
+// In a mount namespace of its own, where nothing is mounted at the default place.
+TEST(FolderTest, MountsTheDefaultBpffs) {
+  const auto child = fork();
+  if (child == 0) {
+    if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(2);
+    if (mount("none", "/sys", "tmpfs", 0, nullptr) != 0) _exit(3);
+    std::filesystem::create_directories("/sys/fs/bpf");
+    if (!bpf::FastPath::open("/sys/fs/bpf/clatvisor")) _exit(4);
+    struct statfs facts{};
+    if (statfs("/sys/fs/bpf", &facts) != 0 || static_cast<std::uint32_t>(facts.f_type) != BPF_FS_MAGIC) _exit(5);
+    _exit(bpf::FastPath::purge("/sys/fs/bpf/clatvisor") ? 0 : 6);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace clat::test

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,23 +17,38 @@ constexpr int kPass = -1;
 constexpr int kRedirect = 7;  // TC_ACT_REDIRECT
 constexpr int kDrop = 2;      // TC_ACT_SHOT
 
-// Ids of everything there is: what a test leaves behind shows up.
+// The kernel's objects behind one bpf-dir: its pinned maps, the programs that use them, the links that run those.
 struct BpfObjects {
-  std::set<std::uint32_t> programs, maps, links;
-  bool operator==(const BpfObjects&) const = default;
+  std::set<std::uint32_t> maps, programs, links;
 };
-// Only objects of the fast path, by name; links by their program.
-BpfObjects our_objects();
+BpfObjects objects_of(const std::string& bpf_dir);
+// Whether they are gone. The kernel frees them a little after the last reference; this waits, up to some seconds.
+bool have_gone(const BpfObjects& objects);
+// Waits until `condition` holds, for what the kernel does by and by without telling; false after some seconds.
+bool eventually(const std::function<bool()>& condition);
 std::size_t open_files();
 
-// Ids of the programs on a TCX hook or filter chain of an interface, in order.
-std::vector<std::uint32_t> tcx_programs(int ifindex, bool ingress);
+// How many of our programs are on a TCX hook of an interface.
+std::size_t our_tcx_programs(int ifindex, bool ingress);
 // Lines of `tc filter show` that name one of our programs.
 unsigned our_filters(const std::string& interface, const std::string& direction);
 
 // The program of a pinned link.
 bpf::OwnedFd program_of_pin(const std::string& pin);
 std::uint32_t link_id_of_pin(const std::string& pin);
+
+// Somebody else's program: counts the packets it sees and lets them go on.
+class ForeignProgram {
+ public:
+  ForeignProgram();
+  void attach_tcx(int ifindex);  // ingress; until this object dies
+  void attach_clsact(int ifindex);
+  [[nodiscard]] std::uint64_t seen() const;
+  [[nodiscard]] std::uint32_t id() const;
+
+ private:
+  bpf::OwnedFd map_, program_, link_;
+};
 
 struct Run {
   int verdict = 0;
