@@ -54,6 +54,12 @@ Fault drop_capabilities() {
   return check(static_cast<int>(syscall(SYS_capset, &header, none.data())), "capset");
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;  // the sanitizers' runtime opens pipes and maps memory of its own
+#else
+constexpr bool kSanitized = false;
+#endif
+
 Fault set_limit(__rlimit_resource resource, rlim_t value, const char* what) {
   const rlimit limit{value, value};
   return check(setrlimit(resource, &limit), what);
@@ -62,7 +68,9 @@ Fault set_limit(__rlimit_resource resource, rlim_t value, const char* what) {
 Fault set_limits(const Arguments& arguments) {
   // No new descriptors; poll() refuses more entries than this limit.
   const int highest = std::max(arguments.tun_fd, arguments.control_fd.value_or(0));
-  if (auto fault = set_limit(RLIMIT_NOFILE, static_cast<rlim_t>(highest) + 1, "RLIMIT_NOFILE")) return fault;
+  if (!kSanitized) {
+    if (auto fault = set_limit(RLIMIT_NOFILE, static_cast<rlim_t>(highest) + 1, "RLIMIT_NOFILE")) return fault;
+  }
   if (auto fault = set_limit(RLIMIT_NPROC, 0, "RLIMIT_NPROC")) return fault;
   return set_limit(RLIMIT_CORE, 0, "RLIMIT_CORE");
 }
@@ -150,12 +158,6 @@ Fault filter_system_calls(const Arguments& arguments) {
   filter.allow(SYS_exit_group);
   return filter.install();
 }
-
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kSanitized = true;  // the sanitizers' runtime makes system calls of its own
-#else
-constexpr bool kSanitized = false;
-#endif
 
 }  // namespace
 
