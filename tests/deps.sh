@@ -9,8 +9,9 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
-# g++ brings binutils (nm, size); libbpf-dev libelf and zlib; bpftool makes the skeletons of clang's BPF objects.
-build='g++ make cmake pkgconf clang-19 bpftool libbpf-dev linux-libc-dev
+# g++ brings binutils, libbpf-dev brings libelf and zlib. clang compiles the BPF objects, llvm-strip (llvm-19) takes
+# out their DWARF, bpftool makes skeletons of them.
+build='g++ make cmake pkgconf clang-19 llvm-19 bpftool libbpf-dev linux-libc-dev
        libuv1-dev libspdlog-dev libyaml-dev libmnl-dev libseccomp-dev'
 # tayga is the NAT64; iperf3 the load of tests/bench; curl the download of try.sh.
 tests='libgtest-dev python3 iproute2 nftables iputils-ping strace util-linux tayga iperf3 curl'
