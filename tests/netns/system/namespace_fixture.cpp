@@ -1,13 +1,15 @@
 #include "namespace_fixture.hpp"
 
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 
 #include <array>
 #include <cstdlib>
 #include <filesystem>
-#include <memory>
+
+#include "supervisor/system/netlink_monitor.hpp"
 
 namespace clat::system::test {
 
@@ -25,13 +27,29 @@ std::string run(const std::string& command) {
   return output;
 }
 
+namespace {
+
+// The kernel settles the state of a link a little after its carrier is there, and tells.
+void await_both_up(NetlinkMonitor& monitor) {
+  pollfd waiting{.fd = monitor.fd(), .events = POLLIN, .revents = 0};
+  while (run("ip -br link show up").find("LOWERLAYERDOWN") != std::string::npos) {
+    ASSERT_EQ(::poll(&waiting, 1, 10'000), 1) << "up0 and peer0 do not come up";
+    ASSERT_TRUE(ok(monitor.read([](const plan::Event&) {})));
+  }
+}
+
+}  // namespace
+
 void NamespaceTest::SetUp() {
   ASSERT_EQ(::unshare(CLONE_NEWNET), 0) << "these tests need root";
+  auto monitor = NetlinkMonitor::open();
+  ASSERT_TRUE(ok(monitor));
   // Static addresses only, so that a snapshot does not depend on the moment.
   run("ip link set lo up && ip link add up0 type veth peer name peer0 && ip link set up0 addrgenmode none &&"
       "ip link set peer0 addrgenmode none && ip link set up0 up && ip link set peer0 up &&"
       "ip address add " +
       std::string(kGlobal) + "/64 dev up0 nodad");
+  await_both_up(*monitor);
   std::string pattern = (std::filesystem::temp_directory_path() / "clatvisor-netns-XXXXXX").string();
   ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
   state_path_ = pattern;
@@ -61,7 +79,7 @@ int NamespaceTest::ifindex(const std::string& name) { return static_cast<int>(::
 
 std::string NamespaceTest::snapshot() {
   return run(
-      "ip -d address; ip route show table all; ip -6 route show table all; ip -6 neighbour show proxy;"
+      "ip -d link; ip address; ip route show table all; ip -6 route show table all; ip -6 neighbour show proxy;"
       "ip -6 maddress | grep -v '^[0-9]'; cat /proc/sys/net/ipv6/conf/all/proxy_ndp "
       "/proc/sys/net/ipv6/conf/all/forwarding"
       " /proc/sys/net/ipv6/neigh/up0/proxy_delay /proc/sys/net/ipv4/conf/up0/rp_filter");

@@ -67,13 +67,13 @@ TEST_F(TunTest, ASuccessorAdoptsIt) {
   const auto first = network().make("up0", tun);
   ASSERT_TRUE(ok(first));
   ASSERT_TRUE(ok(network().make(setup(*first))));
-  const std::string before = run("ip address show v4-up0");
+  const std::string before = run("ip -o address show v4-up0");
   die();
   start();
   const auto second = network().make("up0", adopted);
   ASSERT_TRUE(ok(second));
   EXPECT_EQ(*first, *second);
-  EXPECT_EQ(run("ip address show v4-up0"), before);
+  EXPECT_EQ(run("ip -o address show v4-up0"), before);
 }
 
 TEST_F(TunTest, WithoutARecordWhatWasLeftIsNotAdopted) {
