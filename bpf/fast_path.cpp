@@ -283,6 +283,13 @@ Result<> FastPath::detach(const Attachment& attached) {
   return {};
 }
 
+Result<> FastPath::forget(int uplink_ifindex) {
+  const auto uplink = impl_->entry(uplink_ifindex);
+  const int tun_ifindex = uplink ? static_cast<int>(uplink->peer_ifindex) : 0;
+  return detach(Attachment{"interface " + std::to_string(uplink_ifindex), uplink_ifindex, tun_ifindex,
+                           LinkLayer::ethernet, {}, {}, {}, *Nat64Prefix::parse("64:ff9b::/96"), 0, 0, 0});
+}
+
 Result<> FastPath::verify(const Attachment& attached) {
   for (const auto& hook : impl_->hooks(attached)) {
     auto there = impl_->tcx ? verify_link(hook, link_pin(impl_->folder, attached.uplink_ifindex, hook.name))

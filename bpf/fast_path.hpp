@@ -35,6 +35,8 @@ class FastPath {
   Result<> update(const Attachment& wanted);
   // Gone afterwards, also when it was gone, or the interface was gone, before.
   Result<> detach(const Attachment& attached);
+  // What an earlier process attached to this uplink, known by the interface index alone.
+  Result<> forget(int uplink_ifindex);
   // The error says which program is not attached any more.
   Result<> verify(const Attachment& attached);
   Result<Counters> counters(const Attachment& attached);

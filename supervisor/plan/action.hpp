@@ -25,6 +25,7 @@ enum class Leg : std::uint8_t { fast, routed };
 // It is written before, and removed after, everything it names.
 struct RecordSpec {
   std::string uplink;
+  int uplink_ifindex = 0;
   std::string tun;
   Ipv4Address v4;
   Ipv6Address v6;
@@ -97,6 +98,7 @@ struct PartAction {
   Verb verb = Verb::make;
   Spec spec;
   std::optional<Spec> before;  // with change
+  int pid = 0;                 // of the child that is removed or killed
   std::string reason;
   bool operator==(const PartAction&) const = default;
 };
@@ -112,9 +114,13 @@ struct CollectHealth {
   bool overdue = false;
   bool operator==(const CollectHealth&) const = default;
 };
+// Look at what nobody notifies about; the answer is one Audited.
+struct Audit {
+  bool operator==(const Audit&) const = default;
+};
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
-using Action = std::variant<PartAction, Purge, CollectHealth, Exit>;
+using Action = std::variant<PartAction, Purge, CollectHealth, Audit, Exit>;
 
 }  // namespace clat::plan

@@ -1,6 +1,5 @@
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <cerrno>
 
 #include "supervisor/log/catalogue.hpp"
 #include "supervisor/plan/desired.hpp"
@@ -142,8 +141,10 @@ class Applier {
   void operator()(const Ipv6Seen& event) {
     auto& addresses = world_.kernel.ipv6[event.ifindex];
     const auto known = std::ranges::find(addresses, event.address.address, &Ipv6OnLink::address);
-    if (known == addresses.end()) addresses.push_back(event.address);
-    else *known = event.address;
+    if (known == addresses.end())
+      addresses.push_back(event.address);
+    else
+      *known = event.address;
   }
 
   void operator()(const Ipv6Gone& event) {
@@ -170,18 +171,7 @@ class Applier {
 
   void operator()(const KernelDumped& event) {
     if (event.overrun) notes_.push_back({Severity::warn, events::kNetlinkResynced, "", {}});
-    const Kernel before = std::exchange(world_.kernel, event.kernel);
-    world_.kernel_known = true;
-    world_.buried_tuns.clear();
-    for (const auto& [name, clat] : world_.clats) tell_link(name, find(before, name), world_.link(name), notes_);
-    if (!event.overrun && world_.config) {
-      for (const auto& wanted : world_.config->interfaces) {
-        if (!world_.clats.contains(wanted.name)) tell_link(wanted.name, nullptr, world_.link(wanted.name), notes_);
-      }
-    }
-    for (auto& [name, clat] : world_.clats) {
-      if (clat.tun != 0 && !world_.kernel.links.contains(clat.tun)) lose_tun(clat);
-    }
+    take_dump(event.kernel);
     verify_all(world_);
   }
 
@@ -211,13 +201,17 @@ class Applier {
     switch (event.verb) {
       case Verb::make:
       case Verb::change:
-        if (event.result) made(event.uplink, clat, target, *event.result);
-        else not_made(event.uplink, clat, event.part, event.verb, event.result.error());
+        if (event.result)
+          made(event.uplink, clat, target, *event.result);
+        else
+          not_made(event.uplink, clat, event.part, event.verb, event.result.error());
         return;
       case Verb::remove:
         if (!event.result) tell_failed_action(event);
-        if (event.result || world_.stopping) removed(clat, target);
-        else fail(clat, event.part, event.result.error());
+        if (event.result || world_.stopping)
+          removed(clat, target);
+        else
+          fail(clat, event.part, event.result.error());
         return;
       case Verb::kill: clat.child.killed = true; return;
       case Verb::verify:
@@ -284,18 +278,34 @@ class Applier {
     world_.health_deadline.reset();
     for (const auto& [name, clat] : world_.clats) {
       const auto counters = event.by_uplink.find(name);
-      notes_.push_back(tell_health(world_, name, clat, now_, counters == event.by_uplink.end() ? Counters{} : counters->second));
+      notes_.push_back(
+          tell_health(world_, name, clat, now_, counters == event.by_uplink.end() ? Counters{} : counters->second));
     }
   }
 
-  void operator()(const Tick&) {
-    if (!world_.config || world_.audit_due > now_) return;
-    world_.audit_due = now_ + world_.config->audit_interval;
+  void operator()(const Audited& event) {
+    if (event.kernel) take_dump(*event.kernel);
     verify_all(world_);
   }
 
+  void operator()(const Tick&) {}  // time itself is the news: plan() looks at the clock
+
  private:
   [[nodiscard]] bool configured(const std::string& name) const { return world_.wanted(name) != nullptr; }
+
+  void take_dump(const Kernel& kernel) {
+    const Kernel before = std::exchange(world_.kernel, kernel);
+    world_.kernel_known = true;
+    world_.buried_tuns.clear();
+    if (world_.config && !world_.stopping) {
+      for (const auto& wanted : world_.config->interfaces) {
+        tell_link(wanted.name, find(before, wanted.name), world_.link(wanted.name), notes_);
+      }
+    }
+    for (auto& [name, clat] : world_.clats) {
+      if (clat.tun != 0 && !world_.kernel.links.contains(clat.tun)) lose_tun(clat);
+    }
+  }
 
   static const Link* find(const Kernel& kernel, const std::string& name) {
     const auto found = std::ranges::find_if(kernel.links, [&](const auto& each) { return each.second.name == name; });
@@ -361,12 +371,6 @@ class Applier {
                            {"v6", clat.addresses->v6.text()}}});
       }
     }
-    if (part == Part::announce && !result.detail.empty()) {
-      notes_.push_back({Severity::warn,
-                        events::kForwardingOff,
-                        uplink,
-                        {{"reason", result.detail}, {"next", "sysctl -w net.ipv6.conf.all.forwarding=1"}}});
-    }
     if (part == Part::child) child_started(uplink, clat, result.pid);
     if (part == Part::fast_path && first) fast_path_attached(uplink, clat, result.detail);
   }
@@ -398,10 +402,8 @@ class Applier {
     clat.piece(Part::fast_path).have.reset();
     clat.fast_path_kind.clear();
     clat.fast_path_was_lost = true;
-    notes_.push_back({Severity::warn,
-                      events::kFastpathLost,
-                      uplink,
-                      {{"reason", error.text()}, {"next", "it is attached again"}}});
+    notes_.push_back(
+        {Severity::warn, events::kFastpathLost, uplink, {{"reason", error.text()}, {"next", "it is attached again"}}});
   }
 
   void not_made(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error) {
@@ -417,6 +419,18 @@ class Applier {
                         uplink,
                         {{"action", "make"}, {"part", "child"}, {"reason", error.text()}}});
       back_off(uplink, clat);
+      return;
+    }
+    if (part == Part::announce && error.code == EPERM && wanted != nullptr && leg_of(*wanted, clat) == Leg::routed) {
+      const bool told = clat.failure && clat.failure->part == part;
+      const auto delay = fail(clat, part, error);
+      if (!told)
+        notes_.push_back({Severity::error,
+                          events::kForwardingOff,
+                          uplink,
+                          {{"reason", error.text()},
+                           {"next", "sysctl -w net.ipv6.conf.all.forwarding=1; it is tried again"},
+                           {"retry_in", milliseconds_text(delay)}}});
       return;
     }
     const bool told = clat.failure && clat.failure->part == part && clat.failure->error == error;
@@ -447,9 +461,7 @@ class Applier {
     auto& piece = clat.piece(part);
     if (clat.failure && clat.failure->part == part) clat.failure.reset();
     switch (part) {
-      case Part::child:
-        clat.child.kill_at = now_ + world_.config->clatd.stop_timeout;
-        return;
+      case Part::child: clat.child.kill_at = now_ + world_.config->clatd.stop_timeout; return;
       case Part::tun:
         world_.buried_tuns.insert(clat.tun);
         world_.kernel.links.erase(clat.tun);
@@ -494,10 +506,13 @@ void begin(World& world, const Action& action, TimePoint now) {
     if (part->verb == Verb::verify) clat.verify = false;
   } else if (const auto* purge = std::get_if<Purge>(&action)) {
     world.purging.insert(purge->record.uplink);
+  } else if (std::holds_alternative<Audit>(action)) {
+    world.audit_due = now + world.config->audit_interval;
   } else if (const auto* health = std::get_if<CollectHealth>(&action); health != nullptr && !health->overdue) {
     constexpr milliseconds kPatience{250};
     world.health_deadline = now + kPatience;
-    world.health_due = std::max(world.health_due, now - world.config->log.health_interval) + world.config->log.health_interval;
+    world.health_due =
+        std::max(world.health_due, now - world.config->log.health_interval) + world.config->log.health_interval;
   }
 }
 

@@ -60,7 +60,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat) {
   const auto leg = leg_of(wanted, clat);
   const auto want = [&all](Spec spec) { all[spec.index()] = std::move(spec); };
 
-  want(RecordSpec{name, config::tun_name(name), v4, v6, wanted.nat64_prefix});
+  want(RecordSpec{name, link.ifindex, config::tun_name(name), v4, v6, wanted.nat64_prefix});
   want(TunSpec{config::tun_name(name), clat.adopt});
   if (clat.tun == 0) return all;
   want(SetupSpec{clat.tun, config::tun_name(name), name, v4, tun_mtu(mtu)});

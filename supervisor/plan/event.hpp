@@ -71,7 +71,7 @@ struct TrafficControlChanged {
 };
 
 // The one result of each PartAction. `ifindex` answers make tun; `pid` make child; `detail` is for the log: how the
-// fast path is attached ("tcx", "clsact"); for announce, what keeps the routed leg from working, if anything does.
+// fast path is attached ("tcx", "clsact").
 struct Made {
   int ifindex = 0;
   int pid = 0;
@@ -87,6 +87,11 @@ struct Done {
 struct Purged {
   std::string uplink;
   Result<> result;
+};
+
+// `kernel`: a fresh dump, unless it failed.
+struct Audited {
+  std::optional<Kernel> kernel;
 };
 
 struct ChildReady {
@@ -114,9 +119,9 @@ struct HealthCollected {
 };
 struct Tick {};  // the timer that was armed at Plan::wake_at
 
-using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
-                           LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv4Seen, Ipv4Gone, KernelDumped,
-                           TrafficControlChanged, Done, Purged, ChildReady, ChildExited, ChildOutput, HealthCollected,
-                           Tick>;
+using Event =
+    std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested, LinkSeen,
+                 LinkGone, Ipv6Seen, Ipv6Gone, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged, Done, Purged,
+                 Audited, ChildReady, ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::plan

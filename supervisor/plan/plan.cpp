@@ -100,7 +100,7 @@ class ClatPlanner {
   }
 
   Action act(Verb verb, Spec spec, std::string reason) const {
-    return PartAction{uplink_, verb, std::move(spec), std::nullopt, std::move(reason)};
+    return PartAction{uplink_, verb, std::move(spec), std::nullopt, clat_.child.pid, std::move(reason)};
   }
 
   [[nodiscard]] std::string why_gone(Part part) const {
@@ -194,7 +194,7 @@ class ClatPlanner {
       if (!have) {
         if (has_its_base(part) && may_make(part)) return act(Verb::make, *wanted, why_made(part));
       } else if (!waits_for_fast_path(*wanted)) {
-        return PartAction{uplink_, Verb::change, *wanted, have, "its settings changed"};
+        return PartAction{uplink_, Verb::change, *wanted, have, 0, "its settings changed"};
       }
     }
     return std::nullopt;
@@ -255,14 +255,19 @@ Plan plan(const World& world, TimePoint now) {
   }
 
   if (world.health_deadline) {
-    if (*world.health_deadline <= now) result.actions.emplace_back(CollectHealth{.overdue = true});
-    else wake(*world.health_deadline);
+    if (*world.health_deadline <= now)
+      result.actions.emplace_back(CollectHealth{.overdue = true});
+    else
+      wake(*world.health_deadline);
   } else if (world.health_due <= now) {
     result.actions.emplace_back(CollectHealth{});
   } else {
     wake(world.health_due);
   }
-  wake(world.audit_due);
+  if (world.audit_due <= now)
+    result.actions.emplace_back(Audit{});
+  else
+    wake(world.audit_due);
   return result;
 }
 

@@ -68,8 +68,7 @@ bool name_is_taken(const World& world, const std::string& uplink, const Clat& cl
   return link != nullptr && !clat.adopt && link->ifindex != clat.tun;
 }
 
-void move_to(const std::string& name, Clat& clat, const Addresses& addresses, TimePoint now,
-             std::vector<Note>& notes) {
+void move_to(const std::string& name, Clat& clat, const Addresses& addresses, TimePoint now, std::vector<Note>& notes) {
   auto& guard = clat.piece(Part::guard);
   if (guard.have && std::get<GuardSpec>(*guard.have).v6 != addresses.v6) {
     const auto& old = std::get<GuardSpec>(*guard.have);
@@ -108,10 +107,11 @@ std::optional<Obstacle> find_addresses(World& world, const std::string& name, Cl
   const auto chosen = choose(world, name, *uplink);
   if (!chosen) return chosen.error();
   move_to(name, clat, *chosen, now, notes);
-  notes.push_back({Severity::info,
-                   events::kAddressChosen,
-                   name,
-                   {{"v4", chosen->v4.text()}, {"v6", chosen->v6.text()}, {"prefix", uplink->wanted->nat64_prefix.text()}}});
+  notes.push_back(
+      {Severity::info,
+       events::kAddressChosen,
+       name,
+       {{"v4", chosen->v4.text()}, {"v6", chosen->v6.text()}, {"prefix", uplink->wanted->nat64_prefix.text()}}});
   return std::nullopt;
 }
 
@@ -167,8 +167,10 @@ void tell_up_or_down(const World& world, const std::string& name, Clat& clat, Ti
 void time_guard(const World& world, const std::string& name, Clat& clat, TimePoint now) {
   const auto wanted = desired(world, name, clat);
   const bool idle = clat.piece(Part::guard).have && !wanted[static_cast<std::size_t>(Part::guard)];
-  if (!idle) clat.guard_release_at.reset();
-  else if (!clat.guard_release_at) clat.guard_release_at = now + kGuardGrace;
+  if (!idle)
+    clat.guard_release_at.reset();
+  else if (!clat.guard_release_at)
+    clat.guard_release_at = now + kGuardGrace;
 }
 
 }  // namespace
@@ -189,7 +191,8 @@ void settle(World& world, TimePoint now, std::vector<Note>& notes) {
     time_guard(world, name, clat, now);
     tell_up_or_down(world, name, clat, now, notes);
   }
-  std::erase_if(world.clats, [&](const auto& each) { return each.second.empty() && world.wanted(each.first) == nullptr; });
+  std::erase_if(world.clats,
+                [&](const auto& each) { return each.second.empty() && world.wanted(each.first) == nullptr; });
 }
 
 }  // namespace clat::plan

@@ -80,8 +80,10 @@ Note tell_config(const config::Config* before, const config::Config& now, const 
   std::vector<std::string> removed;
   for (const auto& each : now.interfaces) {
     const auto* old = find(*before, each.name);
-    if (old == nullptr) added.push_back(each.name);
-    else if (*old != each) changed.push_back(each.name);
+    if (old == nullptr)
+      added.push_back(each.name);
+    else if (*old != each)
+      changed.push_back(each.name);
   }
   for (const auto& each : before->interfaces) {
     if (find(now, each.name) == nullptr) removed.push_back(each.name);
@@ -99,8 +101,10 @@ Note tell_health(const World& world, const std::string& name, const Clat& clat, 
     note.fields.emplace_back(std::move(key), std::move(value));
   };
   say("state", std::string(plan::name(state_of(world, name, clat))));
-  if (clat.obstacle) say("reason", clat.obstacle->why);
-  else if (clat.failure) say("reason", clat.failure->error.text());
+  if (clat.obstacle)
+    say("reason", clat.obstacle->why);
+  else if (clat.failure)
+    say("reason", clat.failure->error.text());
   say("pid", std::to_string(clat.child.pid));
   say("uptime", milliseconds_text(clat.up_since ? now - *clat.up_since : std::chrono::steady_clock::duration{}));
   say("restarts", std::to_string(clat.child.restarts));
@@ -124,8 +128,8 @@ std::vector<std::string> dump(const World& world, TimePoint now) {
     const auto* wanted = world.wanted(name);
     const auto* link = world.link(name);
     if (wanted == nullptr || !clat.addresses || clat.tun == 0) continue;
-    lines.push_back("  " + indexed(link == nullptr ? 0 : link->ifindex, name) + " " + wanted->nat64_prefix.text() + " " +
-                    clat.addresses->v6.text() + " -> " + clat.addresses->v4.text() + " " +
+    lines.push_back("  " + indexed(link == nullptr ? 0 : link->ifindex, name) + " " + wanted->nat64_prefix.text() +
+                    " " + clat.addresses->v6.text() + " -> " + clat.addresses->v4.text() + " " +
                     indexed(clat.tun, config::tun_name(name)) + " [" + std::to_string(wanted->net_id) + "]");
   }
   for (const auto& [name, clat] : world.clats) {
@@ -144,8 +148,7 @@ std::vector<std::string> dump(const World& world, TimePoint now) {
 }
 
 bool Clat::empty() const {
-  return retired.empty() &&
-         std::ranges::none_of(pieces, [](const Piece& each) { return each.have || each.in_flight; });
+  return retired.empty() && std::ranges::none_of(pieces, [](const Piece& each) { return each.have || each.in_flight; });
 }
 
 const config::Interface* World::wanted(const std::string& uplink) const {

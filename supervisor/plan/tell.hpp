@@ -9,7 +9,7 @@
 
 namespace clat::plan {
 
-std::string signal_name(int signal);                                     // "SIGTERM"
+std::string signal_name(int signal);                                      // "SIGTERM"
 std::string milliseconds_text(std::chrono::steady_clock::duration time);  // "1500ms"
 
 Note tell_config(const config::Config* before, const config::Config& now, const std::string& file);

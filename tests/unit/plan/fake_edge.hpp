@@ -26,7 +26,7 @@ class FakeEdge : public Edge {
 
   // Whether anything of this uplink exists.
   [[nodiscard]] bool has(const std::string& uplink, Part part) const;
-  [[nodiscard]] bool is_empty() const;  // nothing at all
+  [[nodiscard]] bool is_empty() const;                                             // nothing at all
   [[nodiscard]] std::vector<std::string> log_of(const std::string& uplink) const;  // "make tun", …
 
   std::vector<Executed> executed;
@@ -74,7 +74,7 @@ class Bench {
   void no_address(int ifindex, const std::string& v6);
   void kill_child(const std::string& uplink, int signal = 9);
   void handle(Event event);
-  void settle();  // hands in what the kernel would answer, until it is silent
+  void settle();                                 // hands in what the kernel would answer, until it is silent
   void advance(std::chrono::milliseconds time);  // ticks at every wake_at on the way
 
   [[nodiscard]] std::vector<std::string> events_of(const std::string& uplink) const;  // names of notes

@@ -81,11 +81,12 @@ TEST_F(Reload, ChangingTheRouteMetricReplacesTheRouteOnly) {
 
 TEST(Adoption, TakesOverWhatFits) {
   const auto config = config_of(1);
-  const auto v6 = make_clat_ipv6(*Ipv6Address::parse("2001:db8::"), {{192, 0, 0, 6}}, config.interfaces[0].nat64_prefix, 5);
+  const auto v6 =
+      make_clat_ipv6(*Ipv6Address::parse("2001:db8::"), {{192, 0, 0, 6}}, config.interfaces[0].nat64_prefix, 5);
   Bench bench;
   bench.link("v4-up0", 50);
   bench.handle(Ipv4Seen{50, {{192, 0, 0, 6}}});
-  bench.handle(RecordsFound{{RecordSpec{"up0", "v4-up0", {{192, 0, 0, 6}}, v6, config.interfaces[0].nat64_prefix}}});
+  bench.handle(RecordsFound{{RecordSpec{"up0", 2, "v4-up0", {{192, 0, 0, 6}}, v6, config.interfaces[0].nat64_prefix}}});
   bench.load(config);
   bench.link("up0", 2);
   bench.address(2, "2001:db8::1");
@@ -100,9 +101,17 @@ TEST(Adoption, TakesOverWhatFits) {
 TEST(Adoption, ClearsAwayWhatDoesNot) {
   const auto config = config_of(1);
   Bench bench;
-  bench.handle(RecordsFound{{RecordSpec{"up0", "v4-up0", {{192, 0, 0, 6}}, *Ipv6Address::parse("2001:db8:9::1"),
+  bench.handle(RecordsFound{{RecordSpec{"up0",
+                                        2,
+                                        "v4-up0",
+                                        {{192, 0, 0, 6}},
+                                        *Ipv6Address::parse("2001:db8:9::1"),
                                         config.interfaces[0].nat64_prefix},
-                             RecordSpec{"old0", "v4-old0", {{192, 0, 0, 7}}, *Ipv6Address::parse("2001:db8:8::1"),
+                             RecordSpec{"old0",
+                                        3,
+                                        "v4-old0",
+                                        {{192, 0, 0, 7}},
+                                        *Ipv6Address::parse("2001:db8:8::1"),
                                         config.interfaces[0].nat64_prefix}}});
   bench.load(config);
   ASSERT_EQ(bench.edge.purged.size(), 1U);
@@ -118,8 +127,8 @@ TEST(Adoption, ClearsAwayWhatDoesNot) {
 TEST(Adoption, StopClearsAwayWhatWasNeverTakenOver) {
   const auto config = config_of(1);
   Bench bench;
-  bench.handle(RecordsFound{{RecordSpec{"up0", "v4-up0", {{192, 0, 0, 6}}, *Ipv6Address::parse("2001:db8:9::1"),
-                                        config.interfaces[0].nat64_prefix}}});
+  bench.handle(RecordsFound{{RecordSpec{
+      "up0", 2, "v4-up0", {{192, 0, 0, 6}}, *Ipv6Address::parse("2001:db8:9::1"), config.interfaces[0].nat64_prefix}}});
   bench.load(config);
   bench.handle(StopRequested{15});
   EXPECT_EQ(bench.edge.purged.size(), 1U);

@@ -1,0 +1,61 @@
+// The one place where Actions become deeds: devices, routes, programs, processes.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "bpf/fast_path.hpp"
+#include "supervisor/loop/children.hpp"
+#include "supervisor/plan/app.hpp"
+#include "supervisor/slow_path_totals.hpp"
+#include "supervisor/system/netlink_monitor.hpp"
+#include "supervisor/system/network.hpp"
+#include "supervisor/system/state_dir.hpp"
+
+namespace clat {
+
+class KernelEdge : public plan::Edge {
+ public:
+  // `post` takes events that come later than the action that caused them. All references outlive the edge.
+  KernelEdge(system::StateDir& state, system::Network& network, system::NetlinkMonitor& monitor, std::string bpf_dir,
+             std::function<void(plan::Event)> post);
+
+  void use(loop::Children& children) { children_ = &children; }
+  std::optional<plan::Event> execute(const plan::Action& action) override;
+  // A child's counters came, or will not come any more.
+  void answered(const std::string& uplink);
+
+ private:
+  std::optional<plan::Event> act(const plan::PartAction& action);
+  std::optional<plan::Event> act(const plan::Purge& action);
+  std::optional<plan::Event> act(const plan::CollectHealth& action);
+  std::optional<plan::Event> act(const plan::Audit& action);
+
+  Result<plan::Made> do_part(const plan::PartAction& action, const plan::RecordSpec& record);
+  Result<plan::Made> do_part(const plan::PartAction& action, const plan::TunSpec& tun);
+  Result<plan::Made> do_part(const plan::PartAction& action, const plan::FastPathSpec& fast_path);
+  Result<plan::Made> do_part(const plan::PartAction& action, const plan::ChildSpec& child);
+  // Setup, guard, announce and route: each an object in the kernel that Network makes, changes and removes.
+  template <class Spec>
+  Result<plan::Made> do_part(const plan::PartAction& action, const Spec& spec);
+
+  Result<bpf::FastPath*> fast_path();
+  plan::HealthCollected health();
+
+  system::StateDir& state_;
+  system::Network& network_;
+  system::NetlinkMonitor& monitor_;
+  std::string bpf_dir_;
+  std::function<void(plan::Event)> post_;
+  loop::Children* children_ = nullptr;
+
+  std::optional<bpf::FastPath> fast_path_;  // loaded when first wanted
+  std::map<std::string, bpf::Attachment> attached_;
+  std::map<std::string, SlowPathTotals> slow_path_;
+  std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for
+};
+
+}  // namespace clat

@@ -1,0 +1,179 @@
+#include "supervisor/supervisor.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+
+#include "bpf/fast_path.hpp"
+#include "supervisor/log/catalogue.hpp"
+#include "supervisor/system/random.hpp"
+
+namespace clat {
+
+namespace {
+
+// Settings that decide where a running supervisor keeps its things cannot move under it.
+std::string immovable_change(const config::Config& before, const config::Config& now) {
+  if (before.state_dir != now.state_dir) return "state-dir";
+  if (before.bpf_dir != now.bpf_dir) return "bpf-dir";
+  if (before.control_socket != now.control_socket) return "control-socket";
+  return "";
+}
+
+}  // namespace
+
+Supervisor::Supervisor(std::string file, config::Config config, config::Surroundings surroundings,
+                       system::StateDir state, log::Log log)
+    : file_(std::move(file)),
+      config_(std::make_shared<const config::Config>(std::move(config))),
+      surroundings_(std::move(surroundings)),
+      state_(std::move(state)),
+      log_(std::move(log)) {}
+
+Result<std::unique_ptr<Supervisor>> Supervisor::create(std::string file, config::Config config,
+                                                       config::Surroundings surroundings, system::StateDir state,
+                                                       log::Log log) {
+  std::unique_ptr<Supervisor> supervisor(new Supervisor(std::move(file), std::move(config), std::move(surroundings),
+                                                        std::move(state), std::move(log)));
+  if (auto opened = supervisor->open(); !opened) return std::unexpected(std::move(opened).error());
+  return supervisor;
+}
+
+Result<> Supervisor::open() {
+  auto network = system::Network::open(state_);
+  if (!network) return std::unexpected(std::move(network).error());
+  network_.emplace(std::move(*network));
+
+  auto monitor = system::NetlinkMonitor::open();
+  if (!monitor) return std::unexpected(std::move(monitor).error());
+  monitor_.emplace(std::move(*monitor));
+
+  const auto sink = [this](plan::Event event) { deliver({std::move(event)}); };
+  auto event_loop = loop::Loop::create(sink);
+  if (!event_loop) return std::unexpected(std::move(event_loop).error());
+  loop_ = std::move(*event_loop);
+
+  edge_.emplace(state_, *network_, *monitor_, config_->bpf_dir, sink);
+  children_.emplace(*loop_, sink, [this](const std::string& uplink) { edge_->answered(uplink); });
+  edge_->use(*children_);
+  const auto seed = system::random_number();
+  if (!seed) return std::unexpected(seed.error());
+  app_.emplace(*edge_, &std::chrono::steady_clock::now, [this](const plan::Note& note) { log_.write(note); }, *seed);
+
+  if (loop::StrangerReaper::needed()) {
+    auto reaper = loop::StrangerReaper::create(*loop_, [this](int pid) { return children_->owns(pid); });
+    if (!reaper) return std::unexpected(std::move(reaper).error());
+    reaper_.emplace(std::move(*reaper));
+  }
+  auto signals = loop::Signals::create(*loop_, [this](int number) { on_signal(number); });
+  if (!signals) return std::unexpected(std::move(signals).error());
+  signals_.emplace(std::move(*signals));
+  auto watch = loop_->watch(monitor_->fd(), [this](loop::Wake wake) { on_netlink(wake); });
+  if (!watch) return std::unexpected(std::move(watch).error());
+  netlink_ = std::move(*watch);
+  return {};
+}
+
+Result<> Supervisor::run() {
+  say(plan::Severity::info, events::kSupervisorStarted,
+      {{"version", CLATVISOR_VERSION}, {"pid", std::to_string(getpid())}, {"config", file_}});
+  if (auto started = start(); !started) return started;
+  if (!app_->done()) loop_->run();
+
+  // What is handed over keeps its programs; else nothing of ours stays.
+  if (!app_->world().handover) {
+    edge_.reset();
+    if (auto purged = bpf::FastPath::purge(config_->bpf_dir); !purged) {
+      say(plan::Severity::error, events::kActionFailed, {{"action", "purge"}, {"reason", purged.error().text()}});
+    }
+  }
+  say(plan::Severity::info, events::kSupervisorStopped, {});
+  log_.flush();
+  return {};
+}
+
+Result<> Supervisor::start() {
+  std::vector<plan::Event> first;
+  auto found = state_.records();
+  if (!found) return std::unexpected(std::move(found).error());
+  for (const auto& ignored : found->ignored) {
+    say(plan::Severity::warn, events::kRecordIgnored, {{"reason", ignored.text()}});
+  }
+  first.emplace_back(plan::RecordsFound{std::move(found->records)});
+  first.emplace_back(plan::ConfigLoaded{config_, file_});
+  auto kernel = monitor_->dump();
+  if (!kernel) return std::unexpected(std::move(kernel).error().in("read links and addresses"));
+  first.emplace_back(plan::KernelDumped{std::move(*kernel)});
+  deliver(std::move(first));
+  return {};
+}
+
+void Supervisor::deliver(std::vector<plan::Event> events) {
+  app_->handle(std::move(events));
+  if (app_->done()) {
+    loop_->stop();
+  } else if (const auto at = app_->wake_at()) {
+    loop_->arm(*at);
+  } else {
+    loop_->disarm();
+  }
+}
+
+void Supervisor::on_signal(int number) {
+  switch (number) {
+    case SIGHUP: return reload();
+    case SIGTERM:
+    case SIGINT: return deliver({plan::StopRequested{number}});
+    case SIGUSR1: return deliver({plan::DumpRequested{}});
+    case SIGUSR2: return deliver({plan::HandoverRequested{}});
+    default: return;
+  }
+}
+
+void Supervisor::on_netlink(loop::Wake) {
+  std::vector<plan::Event> events;
+  const auto drained = monitor_->read([&events](plan::Event event) { events.push_back(std::move(event)); });
+  if (drained && *drained == system::NetlinkMonitor::Drained::all) return deliver(std::move(events));
+
+  // Something was lost, so what was read is no longer the whole truth: read all of it anew.
+  say(plan::Severity::warn, events::kNetlinkOverrun,
+      {{"reason", drained ? "the receive buffer overflowed" : drained.error().text()}, {"next", "reading all anew"}});
+  auto kernel = monitor_->dump();
+  if (!kernel) {
+    say(plan::Severity::error, events::kActionFailed,
+        {{"action", "dump"}, {"reason", kernel.error().text()}, {"next", "the next audit tries again"}});
+    return deliver(std::move(events));
+  }
+  deliver({plan::KernelDumped{std::move(*kernel), true}});
+}
+
+void Supervisor::reload() {
+  if (auto reopened = log_.reopen(); !reopened) {
+    say(plan::Severity::error, events::kActionFailed,
+        {{"action", "reopen the log"}, {"reason", reopened.error().text()}, {"next", "the old file stays in use"}});
+  }
+  auto parsed = config::load(file_, surroundings_);
+  if (!parsed) {
+    const auto& first = parsed.error().front();
+    return reject(first.line, first.column, first.reason, parsed.error().size());
+  }
+  if (const auto key = immovable_change(*config_, *parsed); !key.empty()) {
+    return reject(1, 1, key + " cannot change while clatvisor runs: restart it", 1);
+  }
+  if (auto configured = log_.configure(parsed->log); !configured) {
+    return reject(1, 1, "log: " + configured.error().text(), 1);
+  }
+  config_ = std::make_shared<const config::Config>(std::move(*parsed));
+  deliver({plan::ConfigLoaded{config_, file_}});
+}
+
+void Supervisor::reject(unsigned line, unsigned column, std::string reason, std::size_t errors) {
+  deliver({plan::ConfigRejected{file_, line, column, std::move(reason), errors}});
+}
+
+void Supervisor::say(plan::Severity severity, std::string_view event,
+                     std::vector<std::pair<std::string, std::string>> fields) {
+  log_.write({severity, event, "", std::move(fields)});
+}
+
+}  // namespace clat

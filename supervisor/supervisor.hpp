@@ -1,0 +1,61 @@
+// The running program: the loop, its edges and the App, wired together.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "config/parse.hpp"
+#include "supervisor/edge.hpp"
+#include "supervisor/log/log.hpp"
+#include "supervisor/loop/children.hpp"
+#include "supervisor/loop/loop.hpp"
+#include "supervisor/loop/reaper.hpp"
+#include "supervisor/loop/signals.hpp"
+#include "supervisor/plan/app.hpp"
+
+namespace clat {
+
+class Supervisor {
+ public:
+  // Opens everything that can fail before the first packet. `config` was read from `file`.
+  static Result<std::unique_ptr<Supervisor>> create(std::string file, config::Config config,
+                                                    config::Surroundings surroundings, system::StateDir state,
+                                                    log::Log log);
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  // Until a signal ends it and everything is taken down or handed over.
+  Result<> run();
+
+ private:
+  Supervisor(std::string file, config::Config config, config::Surroundings surroundings, system::StateDir state,
+             log::Log log);
+  Result<> open();
+  Result<> start();
+  void deliver(std::vector<plan::Event> events);
+  void on_signal(int number);
+  void on_netlink(loop::Wake wake);
+  void reload();
+  void reject(unsigned line, unsigned column, std::string reason, std::size_t errors);
+  void say(plan::Severity severity, std::string_view event, std::vector<std::pair<std::string, std::string>> fields);
+
+  std::string file_;
+  std::shared_ptr<const config::Config> config_;
+  config::Surroundings surroundings_;
+
+  // In the order of making: each uses those above it.
+  system::StateDir state_;
+  log::Log log_;
+  std::optional<system::Network> network_;
+  std::optional<system::NetlinkMonitor> monitor_;
+  std::unique_ptr<loop::Loop> loop_;
+  std::optional<KernelEdge> edge_;
+  std::optional<plan::App> app_;
+  std::optional<loop::Children> children_;
+  std::optional<loop::StrangerReaper> reaper_;
+  std::optional<loop::Signals> signals_;
+  loop::Watch netlink_;
+};
+
+}  // namespace clat
