@@ -41,6 +41,11 @@ class ChildrenTest : public LoopTest {
     });
   }
 
+  ~ChildrenTest() override {
+    children_.reset();
+    while (::waitpid(-1, nullptr, 0) > 0) continue;  // whom that killed; the next test counts zombies
+  }
+
   Launch launch(Strings deed, const std::string& uplink = "up0") {
     deed.insert(deed.begin(), "clatd-" + uplink);
     return {uplink, CLAT_LOOP_CHILD, std::move(deed), tun_.get()};
