@@ -6,21 +6,13 @@ namespace clat::xlat {
 
 namespace {
 
-std::size_t checksum_field(std::uint8_t protocol) {
-  switch (protocol) {
-    case kTcp: return 16;
-    case kUdp: return 6;
-    default: return 2;
-  }
-}
-
 bool read_checksum(const Frame& frame, std::size_t header, std::size_t size, std::uint8_t protocol, Offload& offload) {
   const VnetHeader& vnet = frame.vnet;
   const std::size_t start = vnet.checksum_start;
   if (start < header || start + vnet.checksum_offset + 2U > size) return false;
   if (start == header) {
     offload.checksum = ChecksumState::partial;
-    return vnet.checksum_offset == checksum_field(protocol);
+    return checksum_field(protocol) != 0 && vnet.checksum_offset == checksum_field(protocol);
   }
   // A tunnel's inner packet. Words of the outer sum must not straddle its beginning, and move_offload() must find room.
   offload.checksum = ChecksumState::inner;

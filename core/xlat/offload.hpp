@@ -1,11 +1,10 @@
 // What virtio_net_hdr says about a packet, checked against the packet.
 #pragma once
 
+#include "core/xlat/protocol.hpp"
 #include "core/xlat/translator.hpp"
 
 namespace clat::xlat {
-
-constexpr std::uint8_t kIcmp4 = 1, kTcp = 6, kUdp = 17, kIcmp6 = 58;  // IANA protocol numbers
 
 // How the L4 checksum field reads.
 enum class ChecksumState : std::uint8_t {

@@ -21,8 +21,13 @@ void add_to_checksum(std::uint8_t* field, std::uint16_t delta, ChecksumState sta
   }
 }
 
-Verdict judge_udp(const Transport& udp) {
+Verdict judge_udp(Direction direction, const Transport& udp) {
   if (udp.size < 8) return Verdict::bad_transport;
+  if (udp.part == Part::first) {
+    // Nothing to compute it from: RFC 7915 §4.5.
+    const bool none = load<std::uint16_t>(udp.data + 6) == 0;
+    return none && direction == Direction::to_ipv6 ? Verdict::udp_zero_checksum : Verdict::translated;
+  }
   const std::size_t length = load_be16(udp.data + 4);
   // A super-packet's length field may be that of a segment, of the whole, or 0.
   if (udp.offload.segments > 1) return Verdict::translated;
@@ -30,6 +35,7 @@ Verdict judge_udp(const Transport& udp) {
 }
 
 Verdict judge_icmp(Direction direction, const Transport& icmp) {
+  if (icmp.part != Part::whole) return Verdict::icmp_fragment;
   if (icmp.size < 8) return Verdict::bad_transport;
   const std::uint8_t type = icmp.data[0];
   if (direction == Direction::to_ipv6) {
@@ -38,6 +44,15 @@ Verdict judge_icmp(Direction direction, const Transport& icmp) {
   }
   if (type == kEchoRequest6 || type == kEchoReply6) return Verdict::translated;
   return type >= 1 && type <= 4 ? Verdict::icmp_error : Verdict::icmp_type;
+}
+
+std::size_t smallest_header(std::uint8_t protocol) {
+  switch (protocol) {
+    case kTcp: return 20;
+    case kDccp: return 12;
+    case kUdpLite: return 8;
+    default: return 0;
+  }
 }
 
 // RFC 7915 §4.5 wants the checksum that IPv6 does not do without (RFC 8200 §8.1).
@@ -55,19 +70,20 @@ void compute_udp(const Transport& udp, const AddressChange& addresses) {
   store<std::uint16_t>(udp.data + 6, checksum == 0 ? 0xffff : checksum);
 }
 
+// Where 0 does not stand for a sum (RFC 768, RFC 3828).
+void add_to_nonzero_checksum(std::uint8_t* field, std::uint16_t delta, ChecksumState state) {
+  add_to_checksum(field, delta, state);
+  if (state != ChecksumState::partial && load<std::uint16_t>(field) == 0) store<std::uint16_t>(field, 0xffff);
+}
+
 void rewrite_udp(Direction direction, const Transport& udp, const AddressChange& addresses) {
   std::uint8_t* field = udp.data + 6;
-  if (udp.offload.checksum == ChecksumState::partial) {
-    add_to_checksum(field, addresses.delta(), ChecksumState::partial);
-    return;
-  }
-  if (load<std::uint16_t>(field) == 0) {
+  if (udp.offload.checksum != ChecksumState::partial && load<std::uint16_t>(field) == 0) {
     // To IPv4, 0 says the same: the sender wants no checksum (RFC 6935).
     if (direction == Direction::to_ipv6) compute_udp(udp, addresses);
     return;
   }
-  add_to_checksum(field, addresses.delta(), ChecksumState::whole);
-  if (load<std::uint16_t>(field) == 0) store<std::uint16_t>(field, 0xffff);
+  add_to_nonzero_checksum(field, addresses.delta(), udp.offload.checksum);
 }
 
 // ICMPv6 sums a pseudo-header (RFC 4443 §2.3), ICMPv4 none.
@@ -90,6 +106,11 @@ void rewrite_echo(Direction direction, const Transport& icmp, const AddressChang
 
 Verdict judge_transport(Direction direction, const Frame& frame, Transport& transport) {
   const auto header = static_cast<std::size_t>(transport.data - frame.data);
+  // Who cuts a packet finishes its checksum first.
+  const bool unfinished = (frame.vnet.flags & VnetHeader::kNeedsChecksum) != 0 || frame.vnet.gso_type != 0;
+  if (transport.part != Part::whole && unfinished) {
+    return Verdict::bad_offload;
+  }
   const auto gso_tcp = direction == Direction::to_ipv6 ? VnetHeader::kGsoTcp4 : VnetHeader::kGsoTcp6;
   if (!read_offload(frame, header, header + transport.size, transport.protocol, gso_tcp, transport.offload)) {
     return Verdict::bad_offload;
@@ -98,20 +119,30 @@ Verdict judge_transport(Direction direction, const Frame& frame, Transport& tran
     transport.inner_checksum_start = frame.vnet.checksum_start - header;
     transport.inner_checksum_field = transport.inner_checksum_start + frame.vnet.checksum_offset;
   }
-  switch (transport.protocol) {
-    case kTcp: return transport.size < 20 ? Verdict::bad_transport : Verdict::translated;
-    case kUdp: return judge_udp(transport);
-    case kIcmp4: return direction == Direction::to_ipv6 ? judge_icmp(direction, transport) : Verdict::protocol;
-    case kIcmp6: return direction == Direction::to_ipv4 ? judge_icmp(direction, transport) : Verdict::protocol;
-    default: return Verdict::protocol;
+  // ICMP of the wrong family, and in IPv6 what would be read as an extension header, change their meaning.
+  const std::uint8_t protocol = transport.protocol;
+  const bool to_ipv6 = direction == Direction::to_ipv6;
+  if (protocol == (to_ipv6 ? kIcmp6 : kIcmp4) || protocol == kIgmp || is_skipped_extension(protocol) ||
+      protocol == kFragment) {
+    return Verdict::protocol;
   }
+  if (protocol == kIcmp4 || protocol == kIcmp6) return judge_icmp(direction, transport);
+  if (transport.part == Part::later) return Verdict::translated;
+  if (protocol == kUdp) return judge_udp(direction, transport);
+  return transport.size < smallest_header(protocol) ? Verdict::bad_transport : Verdict::translated;
 }
 
 void rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses) {
+  if (transport.part == Part::later) return;
+  const auto state = transport.offload.checksum;
   switch (transport.protocol) {
-    case kTcp: add_to_checksum(transport.data + 16, addresses.delta(), transport.offload.checksum); break;
+    case kTcp: add_to_checksum(transport.data + 16, addresses.delta(), state); break;
     case kUdp: rewrite_udp(direction, transport, addresses); break;
-    default: rewrite_echo(direction, transport, addresses); break;
+    case kIcmp4:
+    case kIcmp6: rewrite_echo(direction, transport, addresses); break;
+    case kDccp: add_to_checksum(transport.data + 6, addresses.delta(), state); break;
+    case kUdpLite: add_to_nonzero_checksum(transport.data + 6, addresses.delta(), state); break;
+    default: break;  // RFC 7915 §4.1: carried as it is
   }
 }
 

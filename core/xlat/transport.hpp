@@ -1,4 +1,4 @@
-// TCP, UDP and ICMP echo under a change of IP header: checksums follow, in place (RFC 7915 §4.5, §5.5).
+// Transport protocols under a change of IP header: checksums follow, in place (RFC 7915 §4.5, §5.5).
 #pragma once
 
 #include "core/xlat/bytes.hpp"
@@ -16,8 +16,12 @@ struct AddressChange {
 
 enum class Direction : std::uint8_t { to_ipv6, to_ipv4 };
 
+// Of a datagram: all of it, or the fragment that holds its transport header, or another.
+enum class Part : std::uint8_t { whole, first, later };
+
 // What lies behind the IP header, trailing bytes left out.
 struct Transport {
+  Part part = Part::whole;
   std::uint8_t protocol = 0;  // of the packet as it came
   std::uint8_t* data = nullptr;
   std::size_t size = 0;
@@ -28,12 +32,6 @@ struct Transport {
 // Whether its headers can be read, agree with the frame's vnet header and have a counterpart. Fills in what the vnet
 // header says; changes no byte.
 Verdict judge_transport(Direction direction, const Frame& frame, Transport& transport);
-
-// The other family's number for a protocol: RFC 7915 §4.1 and §5.1 change only ICMP's.
-constexpr std::uint8_t counterpart(std::uint8_t protocol) {
-  if (protocol == kIcmp4) return kIcmp6;
-  return protocol == kIcmp6 ? kIcmp4 : protocol;
-}
 
 // After judge_transport() said `translated`.
 void rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses);

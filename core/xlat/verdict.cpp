@@ -10,6 +10,9 @@ std::string_view name(Verdict verdict) {
     case Verdict::bad_header_length: return "bad-header-length";
     case Verdict::bad_length: return "bad-length";
     case Verdict::bad_header_checksum: return "bad-header-checksum";
+    case Verdict::bad_options: return "bad-options";
+    case Verdict::bad_extension: return "bad-extension";
+    case Verdict::bad_fragment: return "bad-fragment";
     case Verdict::bad_transport: return "bad-transport";
     case Verdict::bad_offload: return "bad-offload";
     case Verdict::not_from_clat: return "not-from-clat";
@@ -19,11 +22,12 @@ std::string_view name(Verdict verdict) {
     case Verdict::private_in_wkp: return "private-in-wkp";
     case Verdict::hairpin: return "hairpin";
     case Verdict::hop_limit_exceeded: return "hop-limit-exceeded";
-    case Verdict::fragment: return "fragment";
-    case Verdict::ipv4_options: return "ipv4-options";
-    case Verdict::extension_header: return "extension-header";
-    case Verdict::icmp_error: return "icmp-error";
+    case Verdict::source_route: return "source-route";
+    case Verdict::routing_header: return "routing-header";
     case Verdict::icmp_type: return "icmp-type";
+    case Verdict::icmp_fragment: return "icmp-fragment";
+    case Verdict::icmp_error: return "icmp-error";
+    case Verdict::udp_zero_checksum: return "udp-zero-checksum";
     case Verdict::protocol: return "protocol";
   }
   return "unknown";

@@ -16,25 +16,29 @@ enum class Verdict : std::uint8_t {
   bad_header_length,    // IHL below 5 or beyond the packet
   bad_length,           // Total or Payload Length beyond the packet, a jumbogram, or a result above 64 KiB
   bad_header_checksum,  // IPv4 header checksum
-  bad_transport,        // TCP, UDP or ICMP header cut short, or a lying UDP length
+  bad_options,          // IPv4 options whose lengths do not fit
+  bad_extension,        // extension headers that are cut, too many, or hidden behind a Fragment Header
+  bad_fragment,         // ends behind byte 65535, or not on a multiple of 8 with more to come
+  bad_transport,        // transport header cut short, or a lying UDP length
   bad_offload,          // virtio_net_hdr that does not fit the packet
 
   // Its addresses are none we translate.
-  not_from_clat,       // IPv4 source is not the CLAT's
-  not_to_clat,         // IPv6 destination is not the CLAT's
-  outside_prefix,      // IPv6 source is not in the NAT64 prefix
-  bad_address,         // peer is multicast, broadcast, loopback, link-local, 0/8
-  private_in_wkp,      // private IPv4 address with the Well-Known Prefix (RFC 6052 §3.1)
-  hairpin,             // peer is the CLAT's own IPv4 address
-  hop_limit_exceeded,  // would leave with 0
+  not_from_clat,   // IPv4 source is not the CLAT's
+  not_to_clat,     // IPv6 destination is not the CLAT's
+  outside_prefix,  // IPv6 source is not in the NAT64 prefix
+  bad_address,     // peer is multicast, broadcast, loopback, link-local, 0/8
+  private_in_wkp,  // private IPv4 address with the Well-Known Prefix (RFC 6052 §3.1)
+  hairpin,         // peer is the CLAT's own IPv4 address
 
-  // RFC 7915 says drop, or it is not translated yet.
-  fragment,
-  ipv4_options,
-  extension_header,
-  icmp_error,
-  icmp_type,  // has no counterpart (RFC 7915 §4.2, §5.2)
-  protocol,
+  // RFC 7915 says drop.
+  hop_limit_exceeded,  // would leave with 0
+  source_route,        // IPv4 source route that has not ended (§4.1)
+  routing_header,      // IPv6 routing header with segments left (§5.1)
+  icmp_type,           // has no counterpart (§4.2, §5.2)
+  icmp_fragment,       // the checksum of a fragmented ICMP packet cannot follow (§1.2)
+  icmp_error,          // not translated yet
+  udp_zero_checksum,   // in the first fragment of a datagram whose rest is elsewhere (§4.5)
+  protocol,            // means nothing, or something else, in the other family
 };
 
 constexpr std::size_t kVerdictCount = static_cast<std::size_t>(Verdict::protocol) + 1;

@@ -29,11 +29,18 @@ Ip4 in4(const Scene& scene);
 
 Vector to_ipv6(const char* id, std::string description, const Scene& scene, Bytes input, Bytes expected);
 Vector to_ipv4(const char* id, std::string description, const Scene& scene, Bytes input, Bytes expected);
+// The fast path may leave it to clatd.
+Vector may_punt(Vector vector);
+
 Vector drop6(const char* id, std::string description, const Scene& scene, Bytes input, xlat::Verdict verdict);
 Vector drop4(const char* id, std::string description, const Scene& scene, Bytes input, xlat::Verdict verdict);
 
 void add_headers_to_ipv6(std::vector<Vector>& table);
 void add_headers_to_ipv4(std::vector<Vector>& table);
+void add_options(std::vector<Vector>& table);
+void add_extension_headers(std::vector<Vector>& table);
+void add_fragments(std::vector<Vector>& table);
+void add_protocols(std::vector<Vector>& table);
 void add_transport(std::vector<Vector>& table);
 void add_addresses(std::vector<Vector>& table);
 void add_offloads(std::vector<Vector>& table);

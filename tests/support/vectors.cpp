@@ -66,6 +66,11 @@ Vector to_ipv4(const char* id, std::string description, const Scene& scene, Byte
   return vector;
 }
 
+Vector may_punt(Vector vector) {
+  vector.fast_path = FastPath::either;
+  return vector;
+}
+
 Vector drop6(const char* id, std::string description, const Scene& scene, Bytes input, xlat::Verdict verdict) {
   auto vector = to_ipv6(id, std::move(description), scene, std::move(input), {});
   vector.verdict = verdict;
@@ -84,6 +89,10 @@ const std::vector<Vector>& vectors() {
     std::vector<Vector> table;
     add_headers_to_ipv6(table);
     add_headers_to_ipv4(table);
+    add_options(table);
+    add_extension_headers(table);
+    add_fragments(table);
+    add_protocols(table);
     add_transport(table);
     add_addresses(table);
     add_offloads(table);

@@ -42,22 +42,6 @@ void add_headers_to_ipv4(std::vector<Vector>& table) {
     vector.fast_path = FastPath::punts;
     table.push_back(vector);
   }
-
-  const auto chain = [&](const char* id, const char* description, std::uint8_t first, const Bytes& bytes,
-                         Verdict verdict) {
-    auto six = in6(s);
-    six.chain_first = first;
-    six.chain = bytes;
-    auto vector = drop4(id, description, s, packet(six, small), verdict);
-    vector.fast_path = FastPath::punts;
-    table.push_back(vector);
-  };
-  chain("G12", "hop-by-hop options", 0, {17, 0, 1, 4, 0, 0, 0, 0}, Verdict::extension_header);
-  chain("G12", "destination options", 60, {17, 0, 1, 4, 0, 0, 0, 0}, Verdict::extension_header);
-  chain("G12", "routing header with no segments left", 43, {17, 0, 0, 0, 0, 0, 0, 0}, Verdict::extension_header);
-  chain("H1", "first fragment", 44, fragment_header(17, 0, true, 1), Verdict::fragment);
-  chain("H1", "later fragment", 44, fragment_header(17, 64, false, 1), Verdict::fragment);
-  chain("H3", "atomic fragment", 44, fragment_header(17, 0, false, 1), Verdict::fragment);
 }
 
 }  // namespace clat::test

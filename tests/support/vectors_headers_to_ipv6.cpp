@@ -56,25 +56,6 @@ void add_headers_to_ipv6(std::vector<Vector>& table) {
   change("A13", "df 1 and result 1500", [](Ip4& four) { four.df = true; }, same, tcp(counting(1500 - 60)));
   // lowest-ipv6-mtu is the uplink's MTU by default, so up to it nothing is fragmented (checklist A14, A15).
   change("A14", "df 0 and result 1500 with lowest-ipv6-mtu above", same, same, udp(counting(1500 - 48)));
-
-  for (const bool first : {true, false}) {
-    auto four = out4(s);
-    four.mf = first;
-    four.offset = first ? 0 : 64;
-    four.id = 99;
-    auto vector =
-        drop6("B1", first ? "first fragment" : "later fragment", s,
-              packet(four, piece(four, udp(counting(72)), first ? 0 : 64, first ? 64 : 16)), Verdict::fragment);
-    vector.fast_path = FastPath::punts;
-    table.push_back(vector);
-  }
-  {
-    auto four = out4(s);
-    four.options = {1, 1, 1, 0};
-    auto vector = drop6("C1", "four bytes of options", s, packet(four, small), Verdict::ipv4_options);
-    vector.fast_path = FastPath::punts;
-    table.push_back(vector);
-  }
 }
 
 }  // namespace clat::test

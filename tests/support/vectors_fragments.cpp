@@ -1,0 +1,138 @@
+// RFC 7915 §4.1, §5.1.1: fragments one by one.
+#include "tests/support/vector_parts.hpp"
+
+namespace clat::test {
+
+using xlat::Verdict;
+
+namespace {
+
+// A piece of `whole` from byte `from` on, in both families. The transport checksum covers the whole datagram, so each
+// side's piece is cut from that side's own.
+struct Cut {
+  std::size_t from, size;
+  bool more;
+};
+constexpr std::uint16_t kId = 0xbeef;
+
+Bytes piece4(Ip4 header, const Segment& whole, const Cut& cut) {
+  header.id = kId;
+  header.mf = cut.more;
+  header.offset = static_cast<std::uint16_t>(cut.from);
+  return packet(header, piece(header, whole, cut.from, cut.size));
+}
+Bytes piece6(Ip6 header, const Segment& whole, const Cut& cut, std::uint32_t id, std::uint8_t reserved = 0) {
+  header.chain_first = 44;
+  header.chain = fragment_header(whole.protocol, static_cast<std::uint16_t>(cut.from), cut.more, id, reserved);
+  return packet(header, piece(header, whole, cut.from, cut.size));
+}
+
+Vector exact(Vector vector) {
+  vector.any_identification = false;  // a fragment keeps its own
+  return may_punt(vector);
+}
+
+void add_cuts(std::vector<Vector>& table, const Scene& s) {
+  const struct {
+    const char* name;
+    Cut cut;
+  } cuts[] = {{"first", {0, 64, true}}, {"middle", {64, 128, true}}, {"last", {192, 17, false}}};
+  for (const auto& segment : {udp(counting(201)), tcp(counting(189))}) {
+    for (const auto& [name, cut] : cuts) {
+      const auto text = std::string(name) + " fragment of protocol " + std::to_string(segment.protocol) + " " + s.name;
+      const bool first = cut.from == 0;
+      auto df = out4(s);
+      df.df = true;
+      table.push_back(may_punt(
+          to_ipv6(first ? "B3" : "B4", text, s, piece4(out4(s), segment, cut), piece6(out6(s), segment, cut, kId))));
+      table.push_back(
+          may_punt(to_ipv6("B2", text + " with df", s, piece4(df, segment, cut), piece6(out6(s), segment, cut, kId))));
+      table.push_back(exact(to_ipv4(first ? "H2" : "H1", text, s, piece6(in6(s), segment, cut, 0xabcd0000U | kId),
+                                    piece4(in4(s), segment, cut))));
+    }
+  }
+}
+
+void add_fragments_to_ipv6(std::vector<Vector>& table) {
+  const Scene& s = operators96();
+  const Cut first{0, 64, true}, last{64, 16, false};
+  {
+    auto four = out4(s);
+    four.options = Bytes(8, 1);
+    const auto segment = udp(counting(72));
+    table.push_back(may_punt(
+        to_ipv6("B5", "fragment with options", s, piece4(four, segment, first), piece6(out6(s), segment, first, kId))));
+  }
+  const auto unsummed = udp(counting(72), Sum::none);
+  table.push_back(drop6("B8", "first fragment of udp without checksum", s, piece4(out4(s), unsummed, first),
+                        Verdict::udp_zero_checksum));
+  table.push_back(may_punt(to_ipv6("B9", "last fragment of udp without checksum", s, piece4(out4(s), unsummed, last),
+                                   piece6(out6(s), unsummed, last, kId))));
+  const auto echo = icmp4(8, 0, 1, counting(72));
+  table.push_back(drop6("B10", "first fragment of icmp", s, piece4(out4(s), echo, first), Verdict::icmp_fragment));
+  table.push_back(drop6("B10", "last fragment of icmp", s, piece4(out4(s), echo, last), Verdict::icmp_fragment));
+  table.push_back(drop6("B11", "eight bytes of tcp as first fragment", s,
+                        piece4(out4(s), tcp(counting(60)), {0, 8, true}), Verdict::bad_transport));
+  table.push_back(drop6("B11", "first fragment of 60 bytes", s, piece4(out4(s), udp(counting(72)), {0, 60, true}),
+                        Verdict::bad_fragment));
+  auto far = out4(s);
+  far.offset = 65528;
+  table.push_back(
+      drop6("B11", "fragment that ends behind 65535", s, packet(far, raw(17, counting(100))), Verdict::bad_fragment));
+}
+
+void add_fragments_to_ipv4(std::vector<Vector>& table) {
+  const Scene& s = operators96();
+  const Cut first{0, 64, true}, last{64, 16, false};
+  const auto segment = udp(counting(72));
+  {
+    const auto large = tcp(counting(2000));
+    const Cut cut{0, 1400, true};
+    table.push_back(exact(to_ipv4("H1", "fragment of 1420 bytes may be fragmented", s, piece6(in6(s), large, cut, kId),
+                                  piece4(in4(s), large, cut))));
+  }
+  const auto atomic = [&](const std::string& description, const Segment& six, const Segment& four) {
+    const Cut whole{0, six.bytes.size(), false};
+    table.push_back(exact(
+        to_ipv4("H3", description, s, piece6(in6(s), six, whole, 0x12340000U | kId), piece4(in4(s), four, whole))));
+  };
+  atomic("atomic fragment of udp", segment, segment);
+  atomic("atomic fragment of 1420 bytes", tcp(counting(1380)), tcp(counting(1380)));
+  atomic("atomic fragment of an echo", icmp6(129, 0, 1, counting(9)), icmp4(0, 0, 1, counting(9)));
+  table.push_back(exact(
+      to_ipv4("H4", "reserved bits", s, piece6(in6(s), segment, first, kId, 0xff), piece4(in4(s), segment, first))));
+  {
+    auto six = in6(s);
+    six.chain_first = 0;
+    six.chain = Bytes{44, 0, 1, 4, 0, 0, 0, 0} + fragment_header(17, 0, true, kId);
+    table.push_back(exact(to_ipv4("H5", "behind hop-by-hop options", s, packet(six, piece(six, segment, 0, 64)),
+                                  piece4(in4(s), segment, first))));
+  }
+  for (const std::uint8_t next :
+       {std::uint8_t{0}, std::uint8_t{43}, std::uint8_t{44}, std::uint8_t{51}, std::uint8_t{60}}) {
+    table.push_back(drop4("H6", "extension header " + std::to_string(next) + " in a fragment", s,
+                          piece6(in6(s), raw(next, counting(64)), {0, 64, true}, kId), Verdict::bad_extension));
+  }
+  const auto esp = raw(50, counting(80));
+  table.push_back(
+      exact(to_ipv4("H6", "esp in a fragment", s, piece6(in6(s), esp, first, kId), piece4(in4(s), esp, first))));
+  const auto echo = icmp6(128, 0, 1, counting(72));
+  table.push_back(drop4("H7", "first fragment of icmpv6", s, piece6(in6(s), echo, first, kId), Verdict::icmp_fragment));
+  table.push_back(drop4("H7", "last fragment of icmpv6", s, piece6(in6(s), echo, last, kId), Verdict::icmp_fragment));
+  table.push_back(drop4("H8", "fragment of 60 bytes with more to come", s, piece6(in6(s), segment, {0, 60, true}, kId),
+                        Verdict::bad_fragment));
+  table.push_back(drop4("H8", "fragment that ends behind 65535", s,
+                        piece6(in6(s), raw(17, Bytes(65528 + 100)), {65528, 100, false}, kId), Verdict::bad_fragment));
+  table.push_back(
+      drop4("H8", "cut fragment header", s, packet(in6(s), raw(44, {17, 0, 0, 1})), Verdict::bad_extension));
+}
+
+}  // namespace
+
+void add_fragments(std::vector<Vector>& table) {
+  for (const auto* s : {&neutral(), &operators96(), &scenes()[3]}) add_cuts(table, *s);
+  add_fragments_to_ipv6(table);
+  add_fragments_to_ipv4(table);
+}
+
+}  // namespace clat::test

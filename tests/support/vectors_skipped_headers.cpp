@@ -1,0 +1,98 @@
+// RFC 7915 §4.1 and §5.1: IPv4 options and IPv6 extension headers are left out.
+#include "tests/support/vector_parts.hpp"
+
+namespace clat::test {
+
+using xlat::Verdict;
+
+void add_options(std::vector<Vector>& table) {
+  const Scene& s = operators96();
+  const auto segment = udp(counting(40));
+  const auto with = [&](const Bytes& options) {
+    auto four = out4(s);
+    four.options = options;
+    return packet(four, segment);
+  };
+  const auto skipped = [&](const char* id, const std::string& description, const Bytes& options) {
+    table.push_back(may_punt(to_ipv6(id, description, s, with(options), packet(out6(s), segment))));
+  };
+  skipped("C1", "no operation and end of list", {1, 1, 1, 0});
+  skipped("C1", "record route", {7, 7, 4, 0, 0, 0, 0, 0});
+  skipped("C1", "timestamp", {68, 8, 5, 0, 0, 0, 0, 0});
+  skipped("C1", "router alert", {148, 4, 0, 0});
+  skipped("C1", "stream id", {136, 4, 0, 1});
+  skipped("C1", "security", {130, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  skipped("C1", "forty bytes of no operation", Bytes(40, 1));
+  skipped("C2", "loose source route that has ended", {131, 7, 8, 198, 51, 100, 9, 0});
+  skipped("C2", "strict source route that has ended", {137, 7, 8, 198, 51, 100, 9, 0});
+  skipped("C5", "source route behind the end of the list", {0, 131, 7, 4, 198, 51, 100, 9});
+
+  const auto dropped = [&](const char* id, const char* description, const Bytes& options, Verdict verdict) {
+    table.push_back(drop6(id, description, s, with(options), verdict));
+  };
+  dropped("C3", "loose source route", {131, 7, 4, 198, 51, 100, 9, 0}, Verdict::source_route);
+  dropped("C3", "strict source route", {137, 7, 4, 198, 51, 100, 9, 0}, Verdict::source_route);
+  dropped("C3", "source route behind others", {1, 148, 4, 0, 0, 131, 7, 4, 198, 51, 100, 9}, Verdict::source_route);
+  dropped("C6", "option of length 0", {7, 0, 4, 0}, Verdict::bad_options);
+  dropped("C6", "option of length 1", {7, 1, 4, 0}, Verdict::bad_options);
+  dropped("C6", "option beyond the header", {7, 5, 4, 0}, Verdict::bad_options);
+  dropped("C6", "option without a length", {1, 1, 1, 7}, Verdict::bad_options);
+  dropped("C6", "source route without a pointer", {1, 1, 131, 2}, Verdict::bad_options);
+}
+
+void add_extension_headers(std::vector<Vector>& table) {
+  const Scene& s = operators96();
+  const auto with = [&](std::uint8_t first, const Bytes& chain, const Segment& segment) {
+    auto six = in6(s);
+    six.chain_first = first;
+    six.chain = chain;
+    return packet(six, segment);
+  };
+  const auto segment = udp(counting(40));
+  const auto skipped = [&](const std::string& description, std::uint8_t first, const Bytes& chain) {
+    table.push_back(may_punt(to_ipv4("G12", description, s, with(first, chain, segment), packet(in4(s), segment))));
+  };
+  const Bytes pad{1, 4, 0, 0, 0, 0};
+  skipped("hop-by-hop options", 0, Bytes{17, 0} + pad);
+  skipped("destination options", 60, Bytes{17, 0} + pad);
+  skipped("sixteen bytes of destination options", 60, Bytes{17, 1, 1, 12} + Bytes(12, 0));
+  skipped("routing header with no segments left", 43, {17, 0, 0, 0, 0, 0, 0, 0});
+  skipped("hop-by-hop, routing and destination options", 0,
+          Bytes{43, 0} + pad + Bytes{60, 0, 0, 0, 0, 0, 0, 0} + Bytes{17, 0} + pad);
+  {
+    const auto echo4 = icmp4(0, 0, 0x00010002, counting(40)), echo6 = icmp6(129, 0, 0x00010002, counting(40));
+    table.push_back(may_punt(to_ipv4("G12", "echo reply behind hop-by-hop options", s,
+                                     with(0, Bytes{58, 0} + pad, echo6), packet(in4(s), echo4))));
+  }
+  {
+    // 40 + 8 + 20 + 1220 are 1288 bytes; without the 28 of the headers 1260.
+    const auto large = tcp(counting(1220));
+    table.push_back(may_punt(to_ipv4("G13", "result 1260 behind options may be fragmented", s,
+                                     with(60, Bytes{6, 0} + pad, large), packet(in4(s), large))));
+    const auto larger = tcp(counting(1221));
+    auto four = in4(s);
+    four.df = true;
+    table.push_back(may_punt(to_ipv4("G13", "result 1261 behind options may not", s,
+                                     with(60, Bytes{6, 0} + pad, larger), packet(four, larger))));
+  }
+  const auto dropped = [&](const char* id, const std::string& description, std::uint8_t first, const Bytes& chain,
+                           Verdict verdict) {
+    table.push_back(drop4(id, description, s, with(first, chain, segment), verdict));
+  };
+  for (const std::uint8_t type : {std::uint8_t{0}, std::uint8_t{2}, std::uint8_t{4}}) {
+    dropped("G14", "routing type " + std::to_string(type) + " with a segment left", 43,
+            Bytes{17, 2, type, 1, 0, 0, 0, 0} + Bytes(16, 0x20), Verdict::routing_header);
+  }
+  Bytes chain;
+  for (int n = 0; n < 21; ++n) chain = chain + Bytes{static_cast<std::uint8_t>(n == 20 ? 17 : 60), 0} + pad;
+  dropped("G18", "twenty-one extension headers", 60, chain, Verdict::bad_extension);
+  dropped("G18", "extension header beyond the packet", 60, Bytes{17, 255} + pad, Verdict::bad_extension);
+  for (const std::size_t size : {0U, 1U, 7U}) {
+    auto six = in6(s);
+    auto vector = drop4("G18", "extension header of " + std::to_string(size) + " bytes", s,
+                        packet(six, raw(60, Bytes(size, 0))), Verdict::bad_extension);
+    table.push_back(vector);
+  }
+}
+
+}  // namespace clat::test
