@@ -42,6 +42,34 @@ void add_both(std::vector<Vector>& table, const std::string& description, const 
   table.push_back(in);
 }
 
+// A UDP tunnel whose inner packet's checksum is unfinished. The outer checksum is whole, and right for the packet as it
+// will be when the inner one has been filled in.
+void add_tunnels(std::vector<Vector>& table, const Scene& s) {
+  const Ip4 inner{.source = "10.0.0.1", .destination = "10.0.0.2"};
+  const auto payload = [&](Sum sum) { return counting(8, 0x40) + packet(inner, udp(counting(31), sum)); };
+  const auto finished = payload(Sum::right), unfinished = payload(Sum::partial);
+  const auto unfinish = [&](Bytes outer) {
+    outer.resize(outer.size() - unfinished.size());
+    return outer + unfinished;
+  };
+  const VnetHeader four{1, 0, 0, 0, 20 + 8 + 8 + 20, 6}, six{1, 0, 0, 0, 40 + 8 + 8 + 20, 6};
+  const auto out = unfinish(packet(out6(s), udp(finished)));
+  for (const bool summed : {true, false}) {
+    auto input = unfinish(packet(out4(s), udp(finished, summed ? Sum::right : Sum::none)));
+    const auto* outer =
+        summed ? "tunnel with checksum, inner one partial, out " : "tunnel without checksum, inner one partial, out ";
+    auto vector = may_punt(to_ipv6("D8", outer + s.name, s, std::move(input), out));
+    vector.vnet = four;
+    vector.expected_vnet = six;
+    table.push_back(vector);
+  }
+  auto vector = may_punt(to_ipv4("D8", "tunnel with checksum, inner one partial, in " + s.name, s,
+                                 unfinish(packet(in6(s), udp(finished))), unfinish(packet(in4(s), udp(finished)))));
+  vector.vnet = six;
+  vector.expected_vnet = four;
+  table.push_back(vector);
+}
+
 void add_misfits(std::vector<Vector>& table) {
   const Scene& s = neutral();
   const auto bad6 = [&](const char* description, const Segment& segment, const VnetHeader& vnet) {
@@ -85,6 +113,8 @@ void add_offloads(std::vector<Vector>& table) {
     add_both(table, "tcp super-packet as long as can be", *scene, tcp(counting(65535 - 40), Sum::partial),
              {1, 4, 1400, 16}, true);
   }
+  add_tunnels(table, neutral());
+  add_tunnels(table, operators96());
   add_misfits(table);
 }
 

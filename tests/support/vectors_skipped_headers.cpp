@@ -32,6 +32,7 @@ void add_options(std::vector<Vector>& table) {
   };
   dropped("C3", "loose source route", {131, 7, 4, 198, 51, 100, 9, 0}, Verdict::source_route);
   dropped("C3", "strict source route", {137, 7, 4, 198, 51, 100, 9, 0}, Verdict::source_route);
+  dropped("C3", "loose source route at its last byte", {131, 7, 7, 198, 51, 100, 9, 0}, Verdict::source_route);
   dropped("C3", "source route behind others", {1, 148, 4, 0, 0, 131, 7, 4, 198, 51, 100, 9}, Verdict::source_route);
   dropped("C6", "option of length 0", {7, 0, 4, 0}, Verdict::bad_options);
   dropped("C6", "option of length 1", {7, 1, 4, 0}, Verdict::bad_options);

@@ -41,6 +41,11 @@ void add_checksums(std::vector<Vector>& table) {
     table.push_back(to_ipv4("D3", "udp checksum of 0 is sent as ffff, in " + scene.name, scene, packet(in6(scene), in),
                             packet(in4(scene), in)));
 
+    auto unsummed = out;
+    unsummed.sum = Sum::none;
+    table.push_back(may_punt(to_ipv6("D3", "computed udp checksum of 0 is sent as ffff " + scene.name, scene,
+                                     packet(out4(scene), unsummed), packet(out6(scene), out))));
+
     for (const std::size_t size : {0U, 1U, 32U, 1400U}) {
       auto vector =
           to_ipv6("D2", "udp checksum 0 computed over " + std::to_string(size) + " bytes " + scene.name, scene,
