@@ -14,8 +14,8 @@ GOOD = "interfaces:\n  wan0:\n    nat64-prefix: 64:ff9b::/96\n"
 
 # name: (text, line, words that the message must hold)
 BAD_CONFIGS: dict[str, tuple[str, int, tuple[str, ...]]] = {
-    "empty": ("", 0, ("interfaces",)),
-    "only a comment": ("# nothing\n", 0, ("interfaces",)),
+    "empty": ("", 0, ("empty",)),
+    "only a comment": ("# nothing\n", 0, ("comments",)),
     "no interfaces": ("log:\n  level: info\n", 0, ("interfaces",)),
     "not YAML": ("interfaces: [wan0\n  : }\n", 0, ()),
     "tab as indentation": ("interfaces:\n\twan0: {}\n", 2, ()),

@@ -62,7 +62,8 @@ class Reload(LabTest):
         self.program.reload(config)
         up = self.program.wait_event("clat.up", "wan0", since=since)
         self.assertEqual(up["prefix"], SPARE0.prefix)
-        # The NAT64 is one host: it knows this prefix on every link.
+        # The NAT64 is one host: it serves this prefix on every link.
+        self.lab.router.ip(f"route replace {SPARE0.prefix} via {WAN0.gateway} dev wan0")
         self.lab.client(WAN0).tcp_echo(self.lab.server_v4)
         self.assertEqual(self.lab.client(WAN0).ping(self.lab.server_v4), 3)
         self.assert_same_child("wwan0")
@@ -74,10 +75,7 @@ class Reload(LabTest):
         self.program.reload(self.with_only("wan0", "wwan0", log={"level": "debug", "health-interval": "1s"}))
         before = counters(self.program.wait_event("health", "wan0"))
         since = self.program.mark()
-        self.program.reload(self.with_only("wan0", "wwan0", log={"level": "warn", "health-interval": "1s"}))
-        self.program.reload(
-            self.with_only("wan0", "wwan0", log={"level": "info", "health-interval": "1s"}), expect="health"
-        )
+        self.program.reload(self.with_only("wan0", "wwan0", log={"level": "info", "health-interval": "1s"}))
         after = counters(self.program.wait_event("health", "wan0", since=since))
         for key, value in before.items():
             self.assertGreaterEqual(after[key], value, key)

@@ -36,9 +36,10 @@ class LabTest(unittest.TestCase):
     uplinks: tuple[Uplink, ...] = (WAN0, WWAN0)
     nat64 = True
     lan = False
+    prefix_routes = True
 
     def setUp(self) -> None:
-        self.lab = Lab(self.uplinks, nat64=self.nat64, lan=self.lan)
+        self.lab = Lab(self.uplinks, nat64=self.nat64, lan=self.lan, prefix_routes=self.prefix_routes)
         self.addCleanup(self.lab.close)
         self.lab.serve()
 

@@ -83,13 +83,17 @@ class Lab:
 
     _count = 0
 
-    def __init__(self, uplinks: tuple[Uplink, ...] = (WAN0, WWAN0), *, nat64: bool = True, lan: bool = False) -> None:
+    def __init__(
+        self, uplinks: tuple[Uplink, ...] = (WAN0, WWAN0), *, nat64: bool = True, lan: bool = False, prefix_routes: bool = True
+    ) -> None:
+        """`prefix_routes`: the router has a route to each NAT64 prefix through its uplink, beside the default routes."""
         names.reap_dead_runs()
         Lab._count += 1
         self._prefix = f"{names.prefix()}{Lab._count}-"
         self._stack = contextlib.ExitStack()
         atexit.register(self.close)
         self.uplinks = uplinks
+        self.prefix_routes = prefix_routes
         self.scratch = names.SCRATCH_PARENT / self._prefix.rstrip("-")
         try:
             self._make_scratch()
@@ -171,6 +175,8 @@ class Lab:
             f"address add {uplink.router}/64 dev {uplink.name} nodad",
             f"route replace default via {uplink.gateway} dev {uplink.name} metric {uplink.metric}",
         )
+        if self.prefix_routes:
+            self.router.ip(f"route replace {uplink.prefix} via {uplink.gateway} dev {uplink.name}")
 
     def remove_address(self, uplink: Uplink) -> None:
         self.router.ip(f"address del {uplink.router}/64 dev {uplink.name}")
@@ -211,8 +217,9 @@ class Lab:
         self.lan.ip(
             f"link add eth0 type veth peer name lan0 netns {self.router.name}",
             f"address add {self.lan_host}/24 dev eth0",
-            "link set eth0 up",
         )
+        self.router.sysctl("net/ipv6/conf/lan0/accept_dad", 0)
+        self.lan.ip("link set eth0 up")
         self.router.ip("address add 192.168.7.1/24 dev lan0", "link set lan0 up")
         self.lan.ip("route add default via 192.168.7.1")
         self.router.sysctl("net/ipv4/ip_forward", 1)
