@@ -103,6 +103,27 @@ def ping(client: Client, host: str) -> None:
         raise AssertionError(f"{answers} of 3 answers")
 
 
+def with_third_uplink(text: str) -> str:
+    """The shipped file, edited as an operator would: one more interface at the end of its section."""
+    lines = text.splitlines(keepends=True)
+    at = lines.index("interfaces:\n") + 1
+    while lines[at].isspace() or lines[at].startswith(" "):
+        at += 1
+    lines[at:at] = [f"  {SPARE0.name}:\n", f"    nat64-prefix: {SPARE0.prefix}\n", "\n"]
+    return "".join(lines).replace("health-interval: 60s", "health-interval: 1s")
+
+
+def show_counters(held: Held, program: Clatvisor) -> None:
+    since = program.mark()
+    for name in (WAN0.name, WWAN0.name):
+        line = program.wait_event("health", name, since=since, count=2)
+        fast, slow = (
+            sum(int(value) for key, value in line.fields.items() if key.startswith(path) and key.endswith("packets"))
+            for path in ("fast_", "slow_")
+        )
+        held.say(fast > 10 * slow > 0, f"{name}: {fast} packets on the fast path, {slow} through clatd")
+
+
 def demonstrate(held: Held, lab: Lab) -> Clatvisor:
     print(PICTURE)
     print("Everything is in network namespaces; between router and NAT64 there is no IPv4.")
@@ -165,15 +186,15 @@ def demonstrate(held: Held, lab: Lab) -> Clatvisor:
     pids["wan0"] = program.wait_clatd("wan0")
 
     held.step("A third uplink is added to the file, and SIGHUP sent:")
-    text = program.config_file.read_text()
-    added = f"interfaces:\n  {SPARE0.name}:\n    nat64-prefix: {SPARE0.prefix}\n"
-    program.reload(text.replace("interfaces:\n", added, 1))
+    program.reload(with_third_uplink(program.config_file.read_text()))
     program.wait_up(SPARE0.name)
     held.attempt(f"IPv4 works over {SPARE0.name}", lab.client(SPARE0).tcp_echo, lab.server_v4)
     for name, pid in pids.items():
         held.say(program.wait_clatd(name) == pid, f"{name} kept its clatd, pid {pid}")
     held.attempt("and its traffic", lan.tcp_echo, lab.server_v4)
 
+    held.step("The health lines (the edit made them come each second) count packets by path:")
+    show_counters(held, program)
     return program
 
 
