@@ -1,6 +1,6 @@
 // clatd: one translator process, started by clatvisor for one uplink.
 #include <fcntl.h>
-#include <sys/auxv.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,12 +52,10 @@ bool make_nonblocking(int fd) {
   return flags >= 0 && ((flags & O_NONBLOCK) != 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
 }
 
-// The kernel's random bytes for this process.
 std::uint16_t random_identification() {
   std::uint16_t value = 0;
-  if (const auto address = getauxval(AT_RANDOM); address != 0) {
-    std::memcpy(&value, reinterpret_cast<const void*>(address), sizeof value);
-  }
+  // Not for secrets: a kernel that has no randomness yet gives none.
+  (void)!getrandom(&value, sizeof value, GRND_NONBLOCK);
   return value;
 }
 
@@ -82,12 +80,13 @@ int serve(const Arguments& arguments, pid_t parent) {
     complain("--control-fd: not an open file descriptor", errno);
     return kSystemError;
   }
+  const auto first_identification = random_identification();
   set_signals();
   if (const auto fault = enter_sandbox(arguments, parent)) {
     complain(fault->what, fault->code);
     return kSystemError;
   }
-  Pump pump({arguments.v4, arguments.v6, arguments.prefix, random_identification()}, arguments.tun_fd,
+  Pump pump({arguments.v4, arguments.v6, arguments.prefix, first_identification}, arguments.tun_fd,
             arguments.control_fd.value_or(-1));
   return exit_code(pump.run());
 }

@@ -95,8 +95,8 @@ constexpr std::uint32_t kArchitecture = AUDIT_ARCH_RISCV64;
 
 constexpr std::uint32_t kLoad = BPF_LD | BPF_W | BPF_ABS, kIfEqual = BPF_JMP | BPF_JEQ | BPF_K,
                         kReturn = BPF_RET | BPF_K;
-constexpr std::uint32_t offset_of_argument(unsigned n) {
-  const auto low_half = std::endian::native == std::endian::little ? 0 : 4;
+constexpr std::uint32_t offset_of_argument(std::size_t n) {
+  const std::size_t low_half = std::endian::native == std::endian::little ? 0 : 4;
   return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 8 * n + low_half);
 }
 

@@ -35,7 +35,9 @@ Result<Nat64Prefix> Nat64Prefix::make(const Ipv6Address& address, unsigned lengt
       Ipv6Address masked = address;
       for (std::size_t j = length / 8; j < 16; ++j) masked.bytes[j] = 0;
       const auto suffix = "/" + std::to_string(length);
-      return failure(address.text() + suffix + " has bits set behind the prefix; did you mean " + masked.text() +
+      std::string what = address.text();
+      what.append(suffix).append(" has bits set behind the prefix; did you mean ").append(masked.text());
+      return failure(what.append(suffix).append("?")); did you mean " + masked.text() +
                      suffix + "?");
     }
   }
