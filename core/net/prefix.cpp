@@ -37,8 +37,7 @@ Result<Nat64Prefix> Nat64Prefix::make(const Ipv6Address& address, unsigned lengt
       const auto suffix = "/" + std::to_string(length);
       std::string what = address.text();
       what.append(suffix).append(" has bits set behind the prefix; did you mean ").append(masked.text());
-      return failure(what.append(suffix).append("?")); did you mean " + masked.text() +
-                     suffix + "?");
+      return failure(what.append(suffix).append("?"));
     }
   }
   if (address.is_multicast() || address.is_link_local() || address.is_unspecified()) {
