@@ -108,6 +108,13 @@ struct Purge {
   std::string reason;
   bool operator==(const Purge&) const = default;
 };
+// Ask the kernel for the way to the NAT64; the answer is LookedUp.
+struct LookUpRoute {
+  std::string uplink;
+  int ifindex = 0;
+  Ipv6Address destination;
+  bool operator==(const LookUpRoute&) const = default;
+};
 // Ask children and maps for their counters; the answer is one HealthCollected, when all have answered, or at once
 // with what is known when `overdue`.
 struct CollectHealth {
@@ -121,6 +128,6 @@ struct Audit {
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
-using Action = std::variant<PartAction, Purge, CollectHealth, Audit, Exit>;
+using Action = std::variant<PartAction, Purge, LookUpRoute, CollectHealth, Audit, Exit>;
 
 }  // namespace clat::plan

@@ -48,6 +48,10 @@ void verify_all(World& world) {
   for (auto& [name, clat] : world.clats) clat.verify = clat.piece(Part::fast_path).have.has_value();
 }
 
+void ask_all_routes(World& world) {
+  for (auto& [name, clat] : world.clats) clat.ask_route = true;
+}
+
 class Applier {
  public:
   Applier(World& world, TimePoint now, Notes& notes) : world_(world), now_(now), notes_(notes) {}
@@ -66,6 +70,7 @@ class Applier {
       if (clat.failure) clat.failure->retry_at = now_;
       clat.fast_path_retry_at = now_;
     }
+    ask_all_routes(world_);
     notes_.push_back(tell_config(before.get(), *event.config, event.file));
   }
 
@@ -124,6 +129,7 @@ class Applier {
       tell_link(event.link.name, again == known.end() ? nullptr : &again->second, &event.link, notes_);
     }
     known.insert_or_assign(event.link.ifindex, event.link);
+    ask_route_of(event.link.ifindex);
   }
 
   void operator()(const LinkGone& event) {
@@ -145,12 +151,16 @@ class Applier {
       addresses.push_back(event.address);
     else
       *known = event.address;
+    ask_route_of(event.ifindex);
   }
 
   void operator()(const Ipv6Gone& event) {
     std::erase_if(world_.kernel.ipv6[event.ifindex],
                   [&](const Ipv6OnLink& each) { return each.address == event.address; });
+    ask_route_of(event.ifindex);
   }
+
+  void operator()(const Ipv6RoutesChanged&) { ask_all_routes(world_); }
 
   void operator()(const Ipv4Seen& event) {
     if (world_.buried_tuns.contains(event.ifindex)) return;
@@ -173,6 +183,7 @@ class Applier {
     if (event.overrun) notes_.push_back({Severity::warn, events::kNetlinkResynced, "", {}});
     take_dump(event.kernel);
     verify_all(world_);
+    ask_all_routes(world_);
   }
 
   void operator()(const TrafficControlChanged& event) {
@@ -283,15 +294,31 @@ class Applier {
     }
   }
 
+  void operator()(const LookedUp& event) {
+    const auto found = world_.clats.find(event.uplink);
+    if (found == world_.clats.end()) return;
+    auto& clat = found->second;
+    clat.reachable = event.route.has_value();
+    if (event.route) clat.route = *event.route;
+  }
+
   void operator()(const Audited& event) {
     if (event.kernel) take_dump(*event.kernel);
     verify_all(world_);
+    ask_all_routes(world_);
   }
 
   void operator()(const Tick&) {}  // time itself is the news: plan() looks at the clock
 
  private:
   [[nodiscard]] bool configured(const std::string& name) const { return world_.wanted(name) != nullptr; }
+
+  void ask_route_of(int ifindex) {
+    const auto link = world_.kernel.links.find(ifindex);
+    if (link == world_.kernel.links.end()) return;
+    const auto clat = world_.clats.find(link->second.name);
+    if (clat != world_.clats.end()) clat->second.ask_route = true;
+  }
 
   void take_dump(const Kernel& kernel) {
     const Kernel before = std::exchange(world_.kernel, kernel);
@@ -506,6 +533,8 @@ void begin(World& world, const Action& action, TimePoint now) {
     if (part->verb == Verb::verify) clat.verify = false;
   } else if (const auto* purge = std::get_if<Purge>(&action)) {
     world.purging.insert(purge->record.uplink);
+  } else if (const auto* look_up = std::get_if<LookUpRoute>(&action)) {
+    world.clats.at(look_up->uplink).ask_route = false;
   } else if (std::holds_alternative<Audit>(action)) {
     world.audit_due = now + world.config->audit_interval;
   } else if (const auto* health = std::get_if<CollectHealth>(&action); health != nullptr && !health->overdue) {

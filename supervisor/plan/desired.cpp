@@ -26,8 +26,8 @@ std::vector<Ipv6Address> ranked_addresses(const World& world, int ifindex) {
   return addresses;
 }
 
-std::uint32_t uplink_mtu(const config::Interface& wanted, const Link& link) {
-  return wanted.mtu ? std::min(*wanted.mtu, link.mtu) : link.mtu;
+std::uint32_t uplink_mtu(const config::Interface& wanted, const Link& link, const Route& route) {
+  return std::min({link.mtu, route.mtu.value_or(link.mtu), wanted.mtu.value_or(link.mtu)});
 }
 
 }  // namespace
@@ -44,6 +44,8 @@ std::expected<Uplink, Obstacle> usable_uplink(const World& world, const std::str
   return Uplink{wanted, link, std::move(subnets)};
 }
 
+std::string no_route(const config::Interface& wanted) { return "no IPv6 route towards " + wanted.nat64_prefix.text(); }
+
 Leg leg_of(const config::Interface& wanted, const Clat& clat) {
   if (wanted.fast_path == config::FastPathMode::off) return Leg::routed;
   return clat.piece(Part::fast_path).have || !clat.fast_path_error ? Leg::fast : Leg::routed;
@@ -52,11 +54,11 @@ Leg leg_of(const config::Interface& wanted, const Clat& clat) {
 Desired desired(const World& world, const std::string& name, const Clat& clat) {
   Desired all;
   const auto uplink = usable_uplink(world, name);
-  if (!uplink || clat.obstacle || !clat.addresses) return all;
+  if (!uplink || clat.obstacle || !clat.addresses || !clat.route) return all;
   const auto& wanted = *uplink->wanted;
   const auto& link = *uplink->link;
   const auto [v4, v6] = *clat.addresses;
-  const auto mtu = uplink_mtu(wanted, link);
+  const auto mtu = uplink_mtu(wanted, link, *clat.route);
   const auto leg = leg_of(wanted, clat);
   const auto want = [&all](Spec spec) { all[spec.index()] = std::move(spec); };
 
@@ -66,12 +68,12 @@ Desired desired(const World& world, const std::string& name, const Clat& clat) {
   want(SetupSpec{clat.tun, config::tun_name(name), name, v4, tun_mtu(mtu)});
   if (leg == Leg::fast) want(GuardSpec{v6});
   if (wanted.fast_path != config::FastPathMode::off) {
-    want(FastPathSpec{name, link.ifindex, clat.tun, link.layer, link.mac, v4, v6, wanted.nat64_prefix, mtu,
-                      wanted.lowest_ipv6_mtu.value_or(mtu), wanted.mark});
+    want(FastPathSpec{name, link.ifindex, clat.tun, link.layer, link.mac, v4, v6, wanted.nat64_prefix,
+                      clat.route->next_hop, mtu, wanted.lowest_ipv6_mtu.value_or(mtu), wanted.mark});
   }
   const auto& clatd = world.config->clatd;
   want(ChildSpec{name, clatd.path, clatd.uid, clatd.gid, clat.tun, v4, v6, wanted.nat64_prefix});
-  if (!link.carrier) return all;
+  if (!link.carrier || !clat.reachable) return all;
   want(AnnounceSpec{name, link.ifindex, clat.tun, v6, leg});
   if (wanted.route_metric) want(RouteSpec{clat.tun, v4, *wanted.route_metric});
   return all;

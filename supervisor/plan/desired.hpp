@@ -20,6 +20,8 @@ struct Uplink {
 };
 std::expected<Uplink, Obstacle> usable_uplink(const World& world, const std::string& name);
 
+std::string no_route(const config::Interface& wanted);  // "no IPv6 route towards 64:ff9b::/96"
+
 // Empty when nothing can or should exist. Needs the addresses to be chosen.
 Desired desired(const World& world, const std::string& name, const Clat& clat);
 

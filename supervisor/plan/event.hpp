@@ -52,6 +52,8 @@ struct Ipv6Gone {
   int ifindex = 0;
   Ipv6Address address;
 };
+// Some IPv6 route came, went or changed that is not ours.
+struct Ipv6RoutesChanged {};
 struct Ipv4Seen {
   int ifindex = 0;
   Ipv4Address address;
@@ -89,6 +91,11 @@ struct Purged {
   Result<> result;
 };
 
+// ENETUNREACH: there is no way.
+struct LookedUp {
+  std::string uplink;
+  Result<Route> route;
+};
 // `kernel`: a fresh dump, unless it failed.
 struct Audited {
   std::optional<Kernel> kernel;
@@ -119,9 +126,9 @@ struct HealthCollected {
 };
 struct Tick {};  // the timer that was armed at Plan::wake_at
 
-using Event =
-    std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested, LinkSeen,
-                 LinkGone, Ipv6Seen, Ipv6Gone, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged, Done, Purged,
-                 Audited, ChildReady, ChildExited, ChildOutput, HealthCollected, Tick>;
+using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
+                           LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4Seen, Ipv4Gone, KernelDumped,
+                           TrafficControlChanged, Done, Purged, LookedUp, Audited, ChildReady, ChildExited, ChildOutput,
+                           HealthCollected, Tick>;
 
 }  // namespace clat::plan

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,13 @@ struct Ipv6OnLink {
   bool deprecated = false;
   bool temporary = false;  // RFC 8981
   bool operator==(const Ipv6OnLink&) const = default;
+};
+
+// The way from one uplink to an address, as the kernel would go if it had to leave by that uplink.
+struct Route {
+  std::optional<Ipv6Address> next_hop;  // none: on the link
+  std::optional<std::uint32_t> mtu;     // a limit that the route sets, bytes
+  bool operator==(const Route&) const = default;
 };
 
 struct Kernel {

@@ -64,6 +64,7 @@ class ClatPlanner {
       if (piece.in_flight) return std::nullopt;
     }
     if (auto action = child_overstays()) return action;
+    if (auto action = look_up_route()) return action;
     if (clat_.failure && !later(clat_.failure->retry_at) && !world_.stopping) return std::nullopt;
     if (auto action = release_guard()) return action;
     if (auto action = take_down()) return action;
@@ -109,8 +110,17 @@ class ClatPlanner {
     if (clat_.obstacle) return clat_.obstacle->why;
     const auto uplink = usable_uplink(world_, uplink_);
     if (!uplink) return uplink.error().why;
-    if (!want(part)) return part == Part::announce || part == Part::route ? "no carrier" : "not wanted any more";
+    if (!want(part)) {
+      if (!uplink->link->carrier) return "no carrier";
+      return clat_.reachable ? "not wanted any more" : no_route(*uplink->wanted);
+    }
     return "its settings changed";
+  }
+
+  [[nodiscard]] std::optional<Action> look_up_route() const {
+    const auto uplink = usable_uplink(world_, uplink_);
+    if (!clat_.ask_route || !uplink) return std::nullopt;
+    return LookUpRoute{uplink_, uplink->link->ifindex, uplink->wanted->nat64_prefix.address()};
   }
 
   std::optional<Action> child_overstays() {

@@ -100,6 +100,7 @@ std::optional<Obstacle> find_addresses(World& world, const std::string& name, Cl
     clat.adopt = true;
     world.leftovers.erase(leftover);
   }
+  if (!clat.route) return Obstacle{false, no_route(*uplink->wanted), 0};
   if (name_is_taken(world, name, clat)) {
     return Obstacle{true, config::tun_name(name) + " exists and is not ours", EBUSY};
   }
@@ -137,6 +138,7 @@ std::string why_down(const World& world, const std::string& name, const Clat& cl
   if (clat.obstacle) return clat.obstacle->why;
   const auto* link = world.link(name);
   if (link != nullptr && !link->carrier) return "no carrier";
+  if (!clat.reachable) return no_route(*world.wanted(name));
   return "its settings changed";
 }
 
@@ -185,8 +187,10 @@ void settle(World& world, TimePoint now, std::vector<Note>& notes) {
       clat.obstacle.reset();
     } else {
       auto obstacle = find_addresses(world, name, clat, now, notes);
-      if (obstacle && obstacle != clat.obstacle) tell_obstacle(name, *obstacle, notes);
-      clat.obstacle = std::move(obstacle);
+      // What only waits for the kernel's answer about the route is not worth a line.
+      const bool asking = clat.ask_route && !clat.route && usable_uplink(world, name);
+      if (obstacle && obstacle != clat.obstacle && !asking) tell_obstacle(name, *obstacle, notes);
+      if (!asking || !clat.obstacle) clat.obstacle = std::move(obstacle);
     }
     time_guard(world, name, clat, now);
     tell_up_or_down(world, name, clat, now, notes);

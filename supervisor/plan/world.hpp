@@ -67,6 +67,9 @@ std::string_view name(State state);
 struct Clat {
   std::array<Piece, kParts> pieces;
   std::optional<Addresses> addresses;  // kept while the uplink is away, to be taken again in the same /64
+  std::optional<Route> route;          // last known, towards the NAT64
+  bool reachable = false;              // `route` holds now
+  bool ask_route = true;               // something changed that may change it
   bool adopt = false;                  // the parts of `addresses` exist already, left by an earlier supervisor
   int tun = 0;                         // ifindex of our tun, 0: none
   Child child;

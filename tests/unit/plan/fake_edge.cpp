@@ -58,6 +58,7 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     return HealthCollected{};
   }
   if (std::holds_alternative<Audit>(action)) return Audited{};
+  if (const auto* look_up = std::get_if<LookUpRoute>(&action)) return LookedUp{look_up->uplink, route};
   const auto& part = std::get<PartAction>(action);
   EXPECT_FALSE(part.reason.empty());
   executed.push_back({part.uplink, part.verb, part_of(part.spec)});

@@ -36,8 +36,9 @@ class FakeEdge : public Edge {
   std::vector<Event> pending;
   // The next makes of this part fail with this error.
   std::map<std::pair<std::string, Part>, Error> failing;
-  bool obedient_children = true;   // exit on SIGTERM
-  bool children_get_ready = true;  // by themselves
+  Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64
+  bool obedient_children = true;                                   // exit on SIGTERM
+  bool children_get_ready = true;                                  // by themselves
 
   // What happens behind the product's back.
   void steal_fast_path(const std::string& uplink);
