@@ -1,12 +1,16 @@
 #include "supervisor/loop/children.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/sched.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -90,14 +94,14 @@ TEST_F(ChildrenTest, HaveFiveDescriptorsAndNothingElseOfOurs) {
 
 TEST_F(ChildrenTest, TellTheirStatusAndSignal) {
   const int first = spawn({"exit", "3"});
-  const int second = spawn({"die", std::to_string(SIGSEGV)}, "up1");
+  const int second = spawn({"die", std::to_string(SIGUSR1)}, "up1");
   run_until_exits(2);
   for (const auto& exit : all<ChildExited>()) {
     const bool is_first = exit.pid == first;
     EXPECT_EQ(exit.uplink, is_first ? "up0" : "up1");
     EXPECT_EQ(exit.pid, is_first ? first : second);
     EXPECT_EQ(exit.status, is_first ? 3 : 0);
-    EXPECT_EQ(exit.signal, is_first ? 0 : SIGSEGV);
+    EXPECT_EQ(exit.signal, is_first ? 0 : SIGUSR1);
   }
 }
 
@@ -126,13 +130,62 @@ TEST_F(ChildrenTest, AreSignalledUnderTheirOwnUplinkOnly) {
   EXPECT_EQ(children_->signal("up0", pid, SIGTERM).error().code, ESRCH);
 }
 
+// A process of somebody else's that got a given pid. Choosing a pid needs privileges: without them there is none.
+class Recycled {
+ public:
+  explicit Recycled(pid_t pid) {
+    std::array<int, 2> started{};
+    std::array<int, 2> lifeline{};
+    EXPECT_EQ(::pipe2(started.data(), O_CLOEXEC), 0);
+    EXPECT_EQ(::pipe2(lifeline.data(), O_CLOEXEC), 0);
+    parent_ = ::fork();
+    if (parent_ == 0) {
+      ::close(lifeline[1]);
+      live_as(pid, started[1], lifeline[0]);
+    }
+    ::close(started[1]);
+    ::close(lifeline[0]);
+    lifeline_ = Fd(lifeline[1]);
+    char byte = 0;
+    EXPECT_EQ(::read(started[0], &byte, 1), 1);
+    ::close(started[0]);
+  }
+  // Whether it lived until now.
+  bool end() {
+    lifeline_.reset();
+    int status = 0;
+    return ::waitpid(parent_, &status, 0) == parent_ && status == 0;
+  }
+
+ private:
+  [[noreturn]] static void live_as(pid_t pid, int started, int lifeline) {
+    clone_args arguments{};
+    arguments.exit_signal = SIGCHLD;
+    arguments.set_tid = reinterpret_cast<std::uintptr_t>(&pid);
+    arguments.set_tid_size = 1;
+    char byte = 0;
+    const auto child = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+    if (child == 0) ::_exit(::read(lifeline, &byte, 1) == 0 ? 0 : 1);
+    const bool told = ::write(started, &byte, 1) == 1;
+    int status = 0;
+    if (child > 0) ::waitpid(child, &status, 0);
+    ::_exit(told && status == 0 ? 0 : 1);
+  }
+
+  pid_t parent_ = -1;
+  Fd lifeline_;
+};
+
 // Between libuv's wait and its callback the pid may be somebody else's.
 TEST_F(ChildrenTest, AreNotSignalledOnceTheyWereWaitedFor) {
   const int pid = spawn({"exit", "0"});
   ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
+  Recycled recycled(pid);
   const auto signalled = children_->signal("up0", pid, SIGKILL);
   ASSERT_FALSE(signalled);
   EXPECT_EQ(signalled.error().text(), "signal clatd " + std::to_string(pid) + ": No such process");
+  children_.reset();
+  EXPECT_TRUE(recycled.end());
 }
 
 TEST_F(ChildrenTest, ThatCannotBeExecutedAreAnErrorAndLeaveNothing) {
@@ -310,6 +363,17 @@ TEST_F(ChildrenTest, ThatSomebodyElseWaitedForAreFoundByReconcile) {
   EXPECT_EQ(all<ChildExited>()[0].pid, pid);
   EXPECT_EQ(all<ChildExited>()[0].status, -1);
   EXPECT_FALSE(children_->owns(pid));
+}
+
+TEST_F(ChildrenTest, FoundByReconcileHadTheirMessagesRead) {
+  const int pid = spawn({"lie", "ready twice"});
+  ASSERT_EQ(::waitpid(pid, nullptr, 0), pid);
+  children_->reconcile();
+  run_until_exits();
+  ASSERT_EQ(events_.size(), 3U);
+  EXPECT_TRUE(std::holds_alternative<ChildReady>(events_[0]));
+  EXPECT_EQ(lines(), (Strings{"control socket closed: ready for the second time"}));
+  EXPECT_TRUE(std::holds_alternative<ChildExited>(events_[2]));
 }
 
 TEST_F(ChildrenTest, WhoseExitWasNotToldAreFoundByReconcile) {
