@@ -70,7 +70,7 @@ class Layers(unittest.TestCase):
         """One object of the supervisor reaches tun, netlink writes, spawn and bpf alike."""
         doors = {
             "tun": r"clat::system::(open_tun|Network::(make\(.*TunSpec|duplicate_tun))",
-            "netlink": r"clat::system::Network::(make|change|remove|purge)",
+            "netlink": r"clat::system::Network::(make|change|remove)",  # purge: --cleanup's as well
             "spawn": r"clat::loop::Children::spawn|clat::loop::Child::spawn",
             "bpf": r"clat::bpf::FastPath::(attach|update|detach)",
         }

@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from harness.case import LabTest
-from harness.clatvisor import SLOW
+from harness.clatvisor import SLOW, Clatvisor
 from harness.lab import SPARE0, WAN0, WWAN0, wait_until
 
 
@@ -19,15 +19,19 @@ class Reload(LabTest):
     uplinks = (WAN0, WWAN0, SPARE0)
 
     def with_only(self, *names: str, **top: object) -> dict:
+        """Metrics of their own, so that an interface does not change when another one goes."""
         config = self.program.default_config()
-        config["interfaces"] = {name: config["interfaces"][name] for name in names}
+        config["interfaces"] = {
+            name: config["interfaces"][name] | {"default-route": {"metric": 3000 + position}}
+            for position, name in enumerate(config["interfaces"])
+            if name in names
+        }
         return config | top
 
     def start_two(self) -> None:
-        def change(config: dict) -> None:
-            del config["interfaces"]["spare0"]
-
-        self.start(up=False, change=change)
+        self.program = Clatvisor(self.lab)
+        self.program.write_config(self.with_only("wan0", "wwan0"))
+        self.program.start()
         self.program.wait_up("wan0", "wwan0")
         self.children = {name: self.program.wait_clatd(name) for name in ("wan0", "wwan0")}
 
@@ -52,6 +56,22 @@ class Reload(LabTest):
         wait_until(lambda: self.program.clatd_pid("wan0") is None, 5 * SLOW, "clatd-wan0 goes")
         self.lab.client(WWAN0).tcp_echo(self.lab.server_v4)
         self.assert_same_child("wwan0")
+        self.program.stop()
+
+    def test_metrics_by_position_move_up(self) -> None:
+        """Without a metric of its own an interface takes the place of one that goes; the child does not notice."""
+        self.start()
+        child = self.program.wait_clatd("wwan0")
+        config = self.program.default_config()
+        del config["interfaces"]["wan0"]
+        self.program.reload(config)
+        wait_until(
+            lambda: [route["metric"] for route in self.lab.router.ip_json("-4", "route", "show", "default")] == [2048, 2049],
+            10 * SLOW, "metrics",
+        )  # fmt: skip
+        for uplink in (WWAN0, SPARE0):
+            self.lab.client(uplink).tcp_echo(self.lab.server_v4)
+        self.assertEqual(self.program.wait_clatd("wwan0"), child)
         self.program.stop()
 
     def test_change_a_prefix(self) -> None:
@@ -115,7 +135,7 @@ class Reload(LabTest):
         broken = self.with_only("wan0", "wwan0")
         broken["interfaces"]["wan0"]["nat64-prefx"] = "64:ff9b::/96"
         rejected = self.program.reload(broken, expect="config.rejected")
-        self.assertEqual(rejected["line"], "4")
+        self.assertEqual(rejected["line"], "6")
         self.assertEqual(rejected["col"], "5")
         self.assertIn("nat64-prefix", rejected["reason"])
         self.assertTrue(rejected["file"].endswith("clatvisor.yaml"))

@@ -66,6 +66,39 @@ class Stop(LabTest):
         program.kill()
         wait_until(lambda: not any(cmdline(child)[0:1] != [""] and cmdline(child) for child in children), 5 * SLOW, "children die")
 
+    def kill_supervisor(self) -> None:
+        pid = self.program.pid
+        self.program.kill()
+        wait_until(lambda: not cmdline(pid), 5 * SLOW, "the supervisor is gone")
+
+    def test_killed_then_cleaned_up(self) -> None:
+        before = self.snapshot()
+        program = self.start()
+        self.kill_supervisor()
+        self.assertIsNotNone(self.lab.router.link_index("v4-wan0"))
+        done = run_to_exit(self.lab, "--config", str(program.config_file), "--cleanup")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assert_unchanged(before, "after --cleanup")
+
+    def test_killed_then_started_again(self) -> None:
+        """What is there is taken over: the same tun and address, and a stop still leaves nothing."""
+        before = self.snapshot()
+        program = self.start()
+        first = {uplink.name: program.find("clat.up", uplink.name)[0] for uplink in self.uplinks}
+        tuns = {uplink.tun: self.lab.router.link_index(uplink.tun) for uplink in self.uplinks}
+        self.kill_supervisor()
+        since = program.mark()
+        program.start().wait_up(since=since)
+        for uplink in self.uplinks:
+            program.wait_event("supervisor.adopted", uplink.name, since=since)
+            again = program.find("clat.up", uplink.name, since)[0]
+            self.assertEqual((again["v4"], again["v6"]), (first[uplink.name]["v4"], first[uplink.name]["v6"]))
+            self.assertEqual(self.lab.router.link_index(uplink.tun), tuns[uplink.tun])
+            self.lab.client(uplink).tcp_echo(self.lab.server_v4)
+            self.assertEqual(self.lab.client(uplink).ping(self.lab.server_v4), 3)
+        program.stop()
+        self.assert_unchanged(before, "after a stop")
+
 
 class SecondInstance(LabTest):
     uplinks = (WAN0,)
