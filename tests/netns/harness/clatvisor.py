@@ -120,6 +120,7 @@ class Clatvisor:
         self._changed = threading.Condition()
         self._eof = False
         self.process: subprocess.Popen | None = None
+        self._reader: threading.Thread | None = None
         self.write_config(config if config is not None else self.default_config())
         lab.on_close(self.kill)
 
@@ -139,13 +140,16 @@ class Clatvisor:
         self.config_file.write_text(config if isinstance(config, str) else to_yaml(config))
 
     def start(self) -> Clatvisor:
+        if self._reader:
+            self._reader.join(5)  # the end of the run before is told by it
         self._eof = False
         self.process = self.lab.router.popen(
             *self._wrap, str(BIN / "clatvisor"), "--config", str(self.config_file),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace", env=self._env,
         )  # fmt: skip
-        threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True)
+        self._reader.start()
         return self
 
     def _read(self, pipe) -> None:
