@@ -16,13 +16,13 @@ struct Attachment {
   int uplink_ifindex = 0;
   int tun_ifindex = 0;
   LinkLayer layer = LinkLayer::ethernet;
-  MacAddress mac;  // of the uplink; answers Neighbour Solicitations
-  Ipv4Address v4;  // the CLAT's own addresses
-  Ipv6Address v6;
+  MacAddress mac = {};  // of the uplink; answers Neighbour Solicitations
+  Ipv4Address v4 = {};  // the CLAT's own addresses
+  Ipv6Address v6 = {};
   Nat64Prefix prefix;
   // The router towards the NAT64; none: it is on the link itself. Given, the programs need no route lookup per packet,
   // and a default route of lower metric on another uplink does not mislead them.
-  std::optional<Ipv6Address> next_hop;
+  std::optional<Ipv6Address> next_hop = {};
   std::uint32_t uplink_mtu = 0;       // IPv6 MTU towards the NAT64, bytes
   std::uint32_t lowest_ipv6_mtu = 0;  // DF=0 packets above it are punted (RFC 7915 §4.1), bytes
   std::uint32_t mark = 0;             // fwmark of what leaves the uplink; 0: left alone

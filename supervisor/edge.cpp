@@ -52,8 +52,10 @@ KernelEdge::KernelEdge(system::StateDir& state, system::Network& network, system
 std::optional<plan::Event> KernelEdge::execute(const plan::Action& action) {
   return std::visit(
       [this](const auto& each) -> std::optional<plan::Event> {
-        if constexpr (std::is_same_v<std::decay_t<decltype(each)>, plan::Exit>) return std::nullopt;
-        else return act(each);
+        if constexpr (std::is_same_v<std::decay_t<decltype(each)>, plan::Exit>)
+          return std::nullopt;
+        else
+          return act(each);
       },
       action);
 }
@@ -67,9 +69,7 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Rec
   switch (action.verb) {
     case Verb::make:
     case Verb::change: return answer(state_.write(record));
-    case Verb::remove:
-      slow_path_.erase(record.uplink);
-      return answer(state_.erase_record(record.uplink));
+    case Verb::remove: slow_path_.erase(record.uplink); return answer(state_.erase_record(record.uplink));
     case Verb::kill:
     case Verb::verify: break;
   }
@@ -170,6 +170,10 @@ std::optional<plan::Event> KernelEdge::act(const plan::Purge& action) {
   }
   if (purged) purged = state_.erase_record(record.uplink);
   return plan::Purged{record.uplink, std::move(purged)};
+}
+
+std::optional<plan::Event> KernelEdge::act(const plan::LookUpRoute& action) {
+  return plan::LookedUp{action.uplink, network_.way_to(action.destination, action.ifindex)};
 }
 
 std::optional<plan::Event> KernelEdge::act(const plan::Audit&) {

@@ -31,6 +31,7 @@ class KernelEdge : public plan::Edge {
  private:
   std::optional<plan::Event> act(const plan::PartAction& action);
   std::optional<plan::Event> act(const plan::Purge& action);
+  std::optional<plan::Event> act(const plan::LookUpRoute& action);
   std::optional<plan::Event> act(const plan::CollectHealth& action);
   std::optional<plan::Event> act(const plan::Audit& action);
 

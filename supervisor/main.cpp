@@ -54,8 +54,8 @@ int supervise(const Options& options, config::Config config, config::Surrounding
   if (auto configured = log.configure(config.log); !configured) {
     return complain("log: " + configured.error().text(), EX_CONFIG);
   }
-  auto supervisor = Supervisor::create(options.config, std::move(config), std::move(surroundings), std::move(*state),
-                                       std::move(log));
+  auto supervisor =
+      Supervisor::create(options.config, std::move(config), std::move(surroundings), std::move(*state), std::move(log));
   if (!supervisor) return complain(supervisor.error().text(), EX_OSERR);
   if (auto ran = (*supervisor)->run(); !ran) return complain(ran.error().text(), EX_SOFTWARE);
   return EX_OK;

@@ -33,8 +33,8 @@ Supervisor::Supervisor(std::string file, config::Config config, config::Surround
 Result<std::unique_ptr<Supervisor>> Supervisor::create(std::string file, config::Config config,
                                                        config::Surroundings surroundings, system::StateDir state,
                                                        log::Log log) {
-  std::unique_ptr<Supervisor> supervisor(new Supervisor(std::move(file), std::move(config), std::move(surroundings),
-                                                        std::move(state), std::move(log)));
+  std::unique_ptr<Supervisor> supervisor(
+      new Supervisor(std::move(file), std::move(config), std::move(surroundings), std::move(state), std::move(log)));
   if (auto opened = supervisor->open(); !opened) return std::unexpected(std::move(opened).error());
   return supervisor;
 }

@@ -43,7 +43,8 @@ Result<NetlinkMonitor> NetlinkMonitor::open(std::size_t receive_buffer) {
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
     return failure("bind netlink monitor", errno);
   }
-  for (const int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO, RTNLGRP_TC}) {
+  for (const int group :
+       {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO, RTNLGRP_IPV6_ROUTE, RTNLGRP_TC}) {
     if (::setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
       return failure("subscribe to netlink group " + std::to_string(group), errno);
     }
@@ -55,7 +56,7 @@ Result<NetlinkMonitor> NetlinkMonitor::open(std::size_t receive_buffer) {
 
 Result<NetlinkMonitor::Drained> NetlinkMonitor::read(const EventSink& sink) {
   Drained drained = Drained::all;
-  std::set<int> traffic_control;
+  Hints hints;
   for (;;) {
     sockaddr_nl sender{};
     iovec area{.iov_base = buffer_.data(), .iov_len = buffer_.size()};
@@ -75,18 +76,21 @@ Result<NetlinkMonitor::Drained> NetlinkMonitor::read(const EventSink& sink) {
     if (sender.nl_pid != 0) continue;  // not from the kernel
     // A notification too long to be read whole is one that was lost.
     if ((header.msg_flags & MSG_TRUNC) != 0) drained = Drained::overrun;
-    deliver(Bytes(buffer_.data(), static_cast<std::size_t>(size)), sink, traffic_control);
+    deliver(Bytes(buffer_.data(), static_cast<std::size_t>(size)), sink, hints);
   }
-  for (const int ifindex : traffic_control) sink(plan::TrafficControlChanged{ifindex});
+  if (hints.ipv6_routes) sink(plan::Ipv6RoutesChanged{});
+  for (const int ifindex : hints.traffic_control) sink(plan::TrafficControlChanged{ifindex});
   return drained;
 }
 
-void NetlinkMonitor::deliver(Bytes datagram, const EventSink& sink, std::set<int>& traffic_control) {
+void NetlinkMonitor::deliver(Bytes datagram, const EventSink& sink, Hints& hints) {
   while (const auto message = next_message(datagram)) {
     auto event = parse_event(*message);
     if (!event) continue;
     if (const auto* changed = std::get_if<plan::TrafficControlChanged>(&*event)) {
-      traffic_control.insert(changed->ifindex);
+      hints.traffic_control.insert(changed->ifindex);
+    } else if (std::holds_alternative<plan::Ipv6RoutesChanged>(*event)) {
+      hints.ipv6_routes = true;
     } else {
       sink(settled(std::move(*event), *message));
     }

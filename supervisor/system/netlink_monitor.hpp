@@ -26,8 +26,8 @@ class NetlinkMonitor {
   using EventSink = std::function<void(plan::Event)>;
   // overrun: notifications were lost, so dump().
   enum class Drained { all, overrun };
-  // Reads until nothing is left. TrafficControlChanged comes last, and once per interface, however many notifications
-  // there were.
+  // Reads until nothing is left. Ipv6RoutesChanged comes once, and TrafficControlChanged once per interface, last and
+  // however many notifications there were.
   Result<Drained> read(const EventSink& sink);
 
   // Links and addresses as they are now. Also the way to learn of an IPv6 MTU that a sysctl or a router advertisement
@@ -36,7 +36,12 @@ class NetlinkMonitor {
 
  private:
   NetlinkMonitor(Fd fd, NetlinkSocket requests);
-  void deliver(Bytes datagram, const EventSink& sink, std::set<int>& traffic_control);
+  // Notifications that say no more than "look again".
+  struct Hints {
+    bool ipv6_routes = false;
+    std::set<int> traffic_control;  // ifindexes
+  };
+  void deliver(Bytes datagram, const EventSink& sink, Hints& hints);
   plan::Event settled(plan::Event event, const Message& message);
 
   Fd fd_;

@@ -54,6 +54,11 @@ class Network {
   Result<> remove(const plan::AnnounceSpec& spec);
   Result<> verify(const plan::AnnounceSpec& spec);
 
+  // The way to `destination` if it had to be by this device. ENETUNREACH: there is none.
+  Result<plan::Route> way_to(const Ipv6Address& destination, int ifindex) {
+    return rtnetlink_.way_to(destination, ifindex);
+  }
+
   // EEXIST: another default route has this metric.
   Result<> make(const plan::RouteSpec& spec);
   Result<> change(const plan::RouteSpec& before, const plan::RouteSpec& spec);

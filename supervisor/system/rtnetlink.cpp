@@ -284,6 +284,21 @@ Result<std::vector<DefaultRoute>> RtNetlink::default_routes() {
   return collect<DefaultRoute>(socket_, route_dump(AF_INET), parse_default_route, "dump IPv4 routes");
 }
 
+Result<plan::Route> RtNetlink::way_to(const Ipv6Address& destination, int ifindex) {
+  rtmsg header{};
+  header.rtm_family = AF_INET6;
+  header.rtm_dst_len = 128;
+  Request request(RTM_GETROUTE, 0, header);
+  request.put(RTA_DST, destination.bytes);
+  request.put(RTA_OIF, ifindex);
+  std::optional<plan::Route> way;
+  const auto asked = socket_.exchange(std::move(request), [&](const Message& message) { way = parse_way(message); });
+  const auto context = "look up the way to " + destination.text() + on(ifindex);
+  if (!asked) return std::unexpected(Error(asked.error()).in(context));
+  if (!way) return failure(context, ENETUNREACH);
+  return *way;
+}
+
 Result<> RtNetlink::add_proxy(int ifindex, const Ipv6Address& address) {
   const auto present = proxies();
   if (!present) return std::unexpected(present.error());

@@ -56,6 +56,9 @@ class RtNetlink {
   Result<> delete_route(const DefaultRoute& route);
   Result<std::vector<DefaultRoute>> default_routes();  // ours
 
+  // The way to `destination` if it had to be by this device. ENETUNREACH: there is none.
+  Result<plan::Route> way_to(const Ipv6Address& destination, int ifindex);
+
   // An entry of somebody else for the same address serves as well: add leaves it, delete too.
   Result<> add_proxy(int ifindex, const Ipv6Address& address);
   Result<> delete_proxy(int ifindex, const Ipv6Address& address);

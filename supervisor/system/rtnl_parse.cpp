@@ -128,6 +128,15 @@ std::optional<rtmsg> own_route(const Message& message) {
   return route;
 }
 
+std::optional<plan::Event> parse_route_change(Bytes payload) {
+  const auto header = read_as<rtmsg>(payload);
+  if (!header || header->rtm_family != AF_INET6 || (header->rtm_flags & RTM_F_CLONED) != 0 ||
+      header->rtm_protocol == kRouteProtocol || header->rtm_table == RT_TABLE_LOCAL) {
+    return std::nullopt;
+  }
+  return plan::Ipv6RoutesChanged{};
+}
+
 }  // namespace
 
 std::optional<LinkMessage> parse_link(Bytes payload) {
@@ -177,6 +186,8 @@ std::optional<plan::Event> parse_event(const Message& message) {
     case RTM_DELLINK: return parse_link_event(message);
     case RTM_NEWADDR:
     case RTM_DELADDR: return parse_address(message);
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE: return parse_route_change(message.payload);
     case RTM_NEWQDISC:
     case RTM_DELQDISC:
     case RTM_NEWTFILTER:
@@ -223,6 +234,19 @@ std::optional<DefaultRoute> parse_default_route(const Message& message) {
   return DefaultRoute{.device = *device,
                       .source = address_in<Ipv4Address>(attributes, RTA_PREFSRC).value_or(Ipv4Address{}),
                       .metric = find_as<std::uint32_t>(attributes, RTA_PRIORITY).value_or(0)};
+}
+
+std::optional<plan::Route> parse_way(const Message& message) {
+  const auto header = read_as<rtmsg>(message.payload);
+  if (message.type != RTM_NEWROUTE || !header || header->rtm_family != AF_INET6 || header->rtm_type != RTN_UNICAST) {
+    return std::nullopt;
+  }
+  const Bytes attributes = attributes_after<rtmsg>(message.payload);
+  plan::Route way{.next_hop = address_in<Ipv6Address>(attributes, RTA_GATEWAY), .mtu = {}};
+  if (const auto metrics = find_attribute(attributes, RTA_METRICS))
+    way.mtu = find_as<std::uint32_t>(*metrics, RTAX_MTU);
+  if (way.mtu == 0U) way.mtu.reset();
+  return way;
 }
 
 std::optional<ProxyNeighbour> parse_proxy_neighbour(const Message& message) {

@@ -28,8 +28,9 @@ struct LinkMessage {
 };
 std::optional<LinkMessage> parse_link(Bytes payload);
 
-// What a notification, or one message of a dump, says: LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv4Seen, Ipv4Gone or
-// TrafficControlChanged. Nothing for AF_BRIDGE's view of a link, for blocks shared by qdiscs, and for all other types.
+// What a notification, or one message of a dump, says: LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
+// Ipv4Seen, Ipv4Gone or TrafficControlChanged. Nothing for our own routes and for those of table local, nothing
+// for AF_BRIDGE's view of a link, for blocks shared by qdiscs, and for all other types.
 std::optional<plan::Event> parse_event(const Message& message);
 
 // Puts a LinkSeen, Ipv6Seen or Ipv4Seen into the picture; other events change nothing.
@@ -59,5 +60,8 @@ struct ProxyNeighbour {
 std::optional<HostRoute> parse_host_route(const Message& message);
 std::optional<DefaultRoute> parse_default_route(const Message& message);
 std::optional<ProxyNeighbour> parse_proxy_neighbour(const Message& message);
+
+// The answer to a look-up of the way to one address. Nothing when it says that there is none.
+std::optional<plan::Route> parse_way(const Message& message);
 
 }  // namespace clat::system

@@ -77,26 +77,33 @@ Result<StateDir::Lines> parse_lines(std::string_view text) {
 }
 
 StateDir::Lines lines_of(const plan::RecordSpec& record) {
-  return {{"uplink", record.uplink},
-          {"tun", record.tun},
-          {"v4", record.v4.text()},
-          {"v6", record.v6.text()},
-          {"prefix", record.prefix.text()}};
+  return {{"uplink", record.uplink}, {"tun", record.tun},      {"ifindex", std::to_string(record.uplink_ifindex)},
+          {"v4", record.v4.text()},  {"v6", record.v6.text()}, {"prefix", record.prefix.text()}};
 }
 
 Result<plan::RecordSpec> record_of(const StateDir::Lines& lines) {
-  constexpr std::array<std::string_view, 5> keys{"uplink", "tun", "v4", "v6", "prefix"};
+  constexpr std::array<std::string_view, 6> keys{"uplink", "tun", "ifindex", "v4", "v6", "prefix"};
   if (lines.size() != keys.size()) return failure("not the lines of a record", EBADMSG);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (lines[i].first != keys[i]) return failure("\"" + std::string(keys[i]) + "\" expected", EBADMSG);
   }
-  const auto v4 = Ipv4Address::parse(lines[2].second);
-  const auto v6 = Ipv6Address::parse(lines[3].second);
-  const auto prefix = Nat64Prefix::parse(lines[4].second);
-  if (!valid_interface_name(lines[0].second) || !valid_interface_name(lines[1].second) || !v4 || !v6 || !prefix) {
+  const auto& index = lines[2].second;
+  int ifindex = 0;
+  const auto [end, code] = std::from_chars(index.data(), index.data() + index.size(), ifindex);
+  const bool numbered = code == std::errc{} && end == index.data() + index.size() && ifindex > 0;
+  const auto v4 = Ipv4Address::parse(lines[3].second);
+  const auto v6 = Ipv6Address::parse(lines[4].second);
+  const auto prefix = Nat64Prefix::parse(lines[5].second);
+  if (!valid_interface_name(lines[0].second) || !valid_interface_name(lines[1].second) || !numbered || !v4 || !v6 ||
+      !prefix) {
     return failure("a value makes no sense", EBADMSG);
   }
-  return plan::RecordSpec{.uplink = lines[0].second, .tun = lines[1].second, .v4 = *v4, .v6 = *v6, .prefix = *prefix};
+  return plan::RecordSpec{.uplink = lines[0].second,
+                          .uplink_ifindex = ifindex,
+                          .tun = lines[1].second,
+                          .v4 = *v4,
+                          .v6 = *v6,
+                          .prefix = *prefix};
 }
 
 // flock(), so that the lock goes with the process; its number is in the file for whoever comes second.
