@@ -19,6 +19,7 @@
 #define CLAT_FLAG_RAW_IP 0x1u             // the uplink has no Ethernet header
 #define CLAT_FLAG_WELL_KNOWN_PREFIX 0x2u  // 64:ff9b::/96: no private peers (RFC 6052 §3.1)
 #define CLAT_FLAG_OWN_QDISC 0x4u          // loader only: we made the clsact of this interface
+#define CLAT_FLAG_NEXT_HOP 0x8u           // next_hop_be32 is set; else a route lookup per packet finds it
 
 // Map clat_interfaces, keyed by ifindex in host order. The uplink and its tun hold the same but for peer_ifindex and
 // the qdisc flag.
@@ -33,10 +34,11 @@ struct clat_interface {
   __u32 uplink_mtu;       // bytes of IPv6
   __u32 lowest_ipv6_mtu;  // bytes of IPv6; DF=0 packets above it are clatd's to fragment
   __u32 mark;             // 0: leave the packet's own
-  __u8 mac[6];            // of the uplink
+  __u32 next_hop_be32[4];
+  __u8 mac[6];  // of the uplink
   __u16 flags;
 };
-CLAT_ASSERT_SIZE(clat_interface, 76);
+CLAT_ASSERT_SIZE(clat_interface, 92);
 
 enum clat_direction { CLAT_TO_IPV4, CLAT_TO_IPV6, CLAT_DIRECTIONS };
 enum clat_protocol { CLAT_TCP, CLAT_UDP, CLAT_PROTOCOLS };

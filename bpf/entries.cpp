@@ -41,6 +41,10 @@ clat_interface uplink_entry(const Attachment& a) {
   entry.uplink_mtu = a.uplink_mtu;
   entry.lowest_ipv6_mtu = a.lowest_ipv6_mtu;
   entry.mark = a.mark;
+  if (a.next_hop) {
+    entry.flags |= CLAT_FLAG_NEXT_HOP;
+    for (std::size_t i = 0; i < 4; ++i) entry.next_hop_be32[i] = word_be32(a.next_hop->bytes, i);
+  }
   std::ranges::copy(a.mac.bytes, entry.mac);
   if (a.layer == LinkLayer::raw_ip) entry.flags |= CLAT_FLAG_RAW_IP;
   if (a.prefix.text() == "64:ff9b::/96") entry.flags |= CLAT_FLAG_WELL_KNOWN_PREFIX;

@@ -39,6 +39,13 @@ Result<Program> facts_of(const bpf_program* program) {
   return Program{fd, info.id};
 }
 
+// All that taking away needs to know.
+struct Ends {
+  int uplink = 0;  // ifindexes
+  int tun = 0;
+};
+Ends ends_of(const Attachment& attachment) { return {attachment.uplink_ifindex, attachment.tun_ifindex}; }
+
 Result<> check(const Attachment& a) {
   if (a.uplink_ifindex <= 0 || a.tun_ifindex <= 0 || a.uplink_ifindex == a.tun_ifindex) {
     return failure("the fast path needs the ifindexes of an uplink and of a tun");
@@ -65,20 +72,20 @@ struct FastPath::Impl {
   Result<> load();
 
   // In the order of attaching: the check on what clatd writes comes before anything can reach clatd.
-  [[nodiscard]] std::array<Hook, 3> hooks(const Attachment& a) const {
-    const auto& uplink = a.layer == LinkLayer::raw_ip ? uplink_raw_ip : uplink_ethernet;
-    return {Hook{"tun-ingress", a.tun_ifindex, Flow::ingress, tun_ingress.fd, tun_ingress.id},
-            Hook{"tun-egress", a.tun_ifindex, Flow::egress, tun_egress.fd, tun_egress.id},
-            Hook{"uplink-ingress", a.uplink_ifindex, Flow::ingress, uplink.fd, uplink.id}};
+  [[nodiscard]] std::array<Hook, 3> hooks(const Ends& ends, LinkLayer layer = LinkLayer::ethernet) const {
+    const auto& uplink = layer == LinkLayer::raw_ip ? uplink_raw_ip : uplink_ethernet;
+    return {Hook{"tun-ingress", ends.tun, Flow::ingress, tun_ingress.fd, tun_ingress.id},
+            Hook{"tun-egress", ends.tun, Flow::egress, tun_egress.fd, tun_egress.id},
+            Hook{"uplink-ingress", ends.uplink, Flow::ingress, uplink.fd, uplink.id}};
   }
   [[nodiscard]] std::vector<std::string> other_folders() const {
     auto folders = version_folders(bpf_dir);
     std::erase(folders, folder);
     return folders;
   }
-  [[nodiscard]] std::vector<std::string> older_pins(const Attachment& a, const Hook& hook) const {
+  [[nodiscard]] std::vector<std::string> older_pins(int uplink_ifindex, const Hook& hook) const {
     auto pins = other_folders();
-    for (auto& pin : pins) pin = link_pin(pin, a.uplink_ifindex, hook.name);
+    for (auto& pin : pins) pin = link_pin(pin, uplink_ifindex, hook.name);
     return pins;
   }
 
@@ -86,11 +93,11 @@ struct FastPath::Impl {
   Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags) const;
   Result<> write_entries(const Attachment& a, std::uint64_t flags) const;
   Result<> make_counters(int uplink_ifindex) const;
-  void remove_entries(const Attachment& a) const;
+  void remove_entries(const Ends& ends) const;
 
   Result<> attach_hook(const Attachment& a, const Hook& hook);
-  Result<> detach_hook(const Attachment& a, const Hook& hook);
-  Result<> detach(const Attachment& a);
+  Result<> detach_hook(int uplink_ifindex, const Hook& hook);
+  Result<> detach(const Ends& ends);
   Result<> forget_other_versions();
 };
 
@@ -158,15 +165,15 @@ Result<> FastPath::Impl::make_counters(int uplink_ifindex) const {
 }
 
 // Not those that another uplink or tun took over.
-void FastPath::Impl::remove_entries(const Attachment& a) const {
-  const auto uplink = static_cast<std::uint32_t>(a.uplink_ifindex);
-  const auto tun = static_cast<std::uint32_t>(a.tun_ifindex);
-  const auto of_uplink = entry(a.uplink_ifindex);
+void FastPath::Impl::remove_entries(const Ends& ends) const {
+  const auto uplink = static_cast<std::uint32_t>(ends.uplink);
+  const auto tun = static_cast<std::uint32_t>(ends.tun);
+  const auto of_uplink = entry(ends.uplink);
   if (!of_uplink || of_uplink->peer_ifindex == tun) {
     bpf_map_delete_elem(interfaces, &uplink);
     bpf_map_delete_elem(counters, &uplink);
   }
-  if (const auto of_tun = entry(a.tun_ifindex); of_tun && of_tun->peer_ifindex == uplink) {
+  if (const auto of_tun = entry(ends.tun); of_tun && of_tun->peer_ifindex == uplink) {
     bpf_map_delete_elem(interfaces, &tun);
   }
 }
@@ -174,7 +181,7 @@ void FastPath::Impl::remove_entries(const Attachment& a) const {
 Result<> FastPath::Impl::attach_hook(const Attachment& a, const Hook& hook) {
   const auto pin = link_pin(folder, a.uplink_ifindex, hook.name);
   if (tcx) {
-    if (auto attached = attach_link(hook, pin, older_pins(a, hook)); !attached) return attached;
+    if (auto attached = attach_link(hook, pin, older_pins(a.uplink_ifindex, hook)); !attached) return attached;
     // One that attached by clsact may have been here before.
     return remove_classifier(hook.ifindex, hook.flow);
   }
@@ -186,34 +193,34 @@ Result<> FastPath::Impl::attach_hook(const Attachment& a, const Hook& hook) {
     if (auto written = write_entry(hook.ifindex, value, BPF_EXIST); !written) return written;
   }
   if (auto attached = attach_classifier(hook); !attached) return attached;
-  for (const auto& older : older_pins(a, hook)) {
+  for (const auto& older : older_pins(a.uplink_ifindex, hook)) {
     if (auto removed = remove_link(older); !removed) return removed;
   }
   return remove_link(pin);
 }
 
-Result<> FastPath::Impl::detach_hook(const Attachment& a, const Hook& hook) {
-  auto result = remove_link(link_pin(folder, a.uplink_ifindex, hook.name));
-  for (const auto& older : older_pins(a, hook)) {
+Result<> FastPath::Impl::detach_hook(int uplink_ifindex, const Hook& hook) {
+  auto result = remove_link(link_pin(folder, uplink_ifindex, hook.name));
+  for (const auto& older : older_pins(uplink_ifindex, hook)) {
     if (auto removed = remove_link(older); !removed && result) result = std::move(removed);
   }
   if (auto removed = remove_classifier(hook.ifindex, hook.flow); !removed && result) result = std::move(removed);
   return result;
 }
 
-Result<> FastPath::Impl::detach(const Attachment& a) {
+Result<> FastPath::Impl::detach(const Ends& ends) {
   Result<> first;
   const auto keep = [&](Result<> result, const std::string& what) {
     if (!result && first) first = std::unexpected(std::move(result).error().in(what));
   };
-  const auto all = hooks(a);
-  for (const auto& hook : all | std::views::reverse) keep(detach_hook(a, hook), hook.name);
-  for (const int ifindex : {a.uplink_ifindex, a.tun_ifindex}) {
+  const auto all = hooks(ends);
+  for (const auto& hook : all | std::views::reverse) keep(detach_hook(ends.uplink, hook), hook.name);
+  for (const int ifindex : {ends.uplink, ends.tun}) {
     if (const auto value = entry(ifindex); value && (value->flags & CLAT_FLAG_OWN_QDISC) != 0) {
       keep(remove_empty_clsact(ifindex), "clsact");
     }
   }
-  remove_entries(a);
+  remove_entries(ends);
   keep(forget_other_versions(), "another version's pins");
   return first;
 }
@@ -255,7 +262,7 @@ Result<AttachKind> FastPath::attach(const Attachment& wanted) {
   const auto all = [&]() -> Result<> {
     if (auto made = impl_->make_counters(wanted.uplink_ifindex); !made) return made;
     if (auto written = impl_->write_entries(wanted, BPF_ANY); !written) return written;
-    for (const auto& hook : impl_->hooks(wanted)) {
+    for (const auto& hook : impl_->hooks(ends_of(wanted), wanted.layer)) {
       if (auto attached = impl_->attach_hook(wanted, hook); !attached) {
         return std::unexpected(std::move(attached).error().in(hook.name));
       }
@@ -263,7 +270,7 @@ Result<AttachKind> FastPath::attach(const Attachment& wanted) {
     return impl_->forget_other_versions();
   }();
   if (!all) {
-    (void)impl_->detach(wanted);
+    (void)impl_->detach(ends_of(wanted));
     return std::unexpected(all.error().in("attach to " + wanted.uplink));
   }
   return impl_->tcx ? AttachKind::tcx : AttachKind::clsact;
@@ -278,20 +285,21 @@ Result<> FastPath::update(const Attachment& wanted) {
 
 Result<> FastPath::detach(const Attachment& attached) {
   clear_libbpf_log();
-  auto gone = impl_->detach(attached);
+  auto gone = impl_->detach(ends_of(attached));
   if (!gone) return std::unexpected(std::move(gone).error().in("detach from " + attached.uplink));
   return {};
 }
 
 Result<> FastPath::forget(int uplink_ifindex) {
+  clear_libbpf_log();
   const auto uplink = impl_->entry(uplink_ifindex);
-  const int tun_ifindex = uplink ? static_cast<int>(uplink->peer_ifindex) : 0;
-  return detach(Attachment{"interface " + std::to_string(uplink_ifindex), uplink_ifindex, tun_ifindex,
-                           LinkLayer::ethernet, {}, {}, {}, *Nat64Prefix::parse("64:ff9b::/96"), 0, 0, 0});
+  auto gone = impl_->detach({uplink_ifindex, uplink ? static_cast<int>(uplink->peer_ifindex) : 0});
+  if (!gone) return std::unexpected(std::move(gone).error().in("detach from " + std::to_string(uplink_ifindex)));
+  return {};
 }
 
 Result<> FastPath::verify(const Attachment& attached) {
-  for (const auto& hook : impl_->hooks(attached)) {
+  for (const auto& hook : impl_->hooks(ends_of(attached), attached.layer)) {
     auto there = impl_->tcx ? verify_link(hook, link_pin(impl_->folder, attached.uplink_ifindex, hook.name))
                             : verify_classifier(hook);
     if (!there) return std::unexpected(std::move(there).error().in(hook.name));

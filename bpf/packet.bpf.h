@@ -143,5 +143,8 @@ inline_always int leave(struct __sk_buff* skb, const struct clat_interface* tun)
   if (bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0)) {
     return drop(tun, CLAT_DROP_KERNEL);
   }
-  return bpf_redirect_neigh(tun->peer_ifindex, NULL, 0, 0);
+  if (!(tun->flags & CLAT_FLAG_NEXT_HOP)) return bpf_redirect_neigh(tun->peer_ifindex, NULL, 0, 0);
+  struct bpf_redir_neigh next_hop = {.nh_family = 10 /* AF_INET6 */};
+  __builtin_memcpy(next_hop.ipv6_nh, tun->next_hop_be32, sizeof(next_hop.ipv6_nh));
+  return bpf_redirect_neigh(tun->peer_ifindex, &next_hop, sizeof(next_hop), 0);
 }
