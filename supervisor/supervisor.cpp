@@ -44,14 +44,11 @@ Result<> Supervisor::open() {
   if (!network) return std::unexpected(std::move(network).error());
   network_.emplace(std::move(*network));
 
-  auto monitor = system::NetlinkMonitor::open();
-  if (!monitor) return std::unexpected(std::move(monitor).error());
-  monitor_.emplace(std::move(*monitor));
-
   const auto sink = [this](plan::Event event) { deliver({std::move(event)}); };
   auto event_loop = loop::Loop::create(sink);
   if (!event_loop) return std::unexpected(std::move(event_loop).error());
   loop_ = std::move(*event_loop);
+  if (auto watching = watch_netlink(); !watching) return watching;
 
   edge_.emplace(state_, *network_, *monitor_, config_->bpf_dir, sink);
   children_.emplace(*loop_, sink, [this](const std::string& uplink) { edge_->answered(uplink); });
@@ -68,9 +65,6 @@ Result<> Supervisor::open() {
   auto signals = loop::Signals::create(*loop_, [this](int number) { on_signal(number); });
   if (!signals) return std::unexpected(std::move(signals).error());
   signals_.emplace(std::move(*signals));
-  auto watch = loop_->watch(monitor_->fd(), [this](loop::Wake wake) { on_netlink(wake); });
-  if (!watch) return std::unexpected(std::move(watch).error());
-  netlink_ = std::move(*watch);
   return {};
 }
 
@@ -110,6 +104,7 @@ Result<> Supervisor::start() {
 
 void Supervisor::deliver(std::vector<plan::Event> events) {
   app_->handle(std::move(events));
+  log_.flush();
   if (app_->done()) {
     loop_->stop();
   } else if (const auto at = app_->wake_at()) {
@@ -130,7 +125,7 @@ void Supervisor::on_signal(int number) {
   }
 }
 
-void Supervisor::on_netlink(loop::Wake) {
+void Supervisor::on_netlink() {
   std::vector<plan::Event> events;
   const auto drained = monitor_->read([&events](plan::Event event) { events.push_back(std::move(event)); });
   if (drained && *drained == system::NetlinkMonitor::Drained::all) return deliver(std::move(events));
@@ -138,6 +133,7 @@ void Supervisor::on_netlink(loop::Wake) {
   // Something was lost, so what was read is no longer the whole truth: read all of it anew.
   say(plan::Severity::warn, events::kNetlinkOverrun,
       {{"reason", drained ? "the receive buffer overflowed" : drained.error().text()}, {"next", "reading all anew"}});
+  if (!drained) reopen_monitor();
   auto kernel = monitor_->dump();
   if (!kernel) {
     say(plan::Severity::error, events::kActionFailed,
@@ -145,6 +141,28 @@ void Supervisor::on_netlink(loop::Wake) {
     return deliver(std::move(events));
   }
   deliver({plan::KernelDumped{std::move(*kernel), true}});
+}
+
+// The old socket would report its error for ever. Without a new one the audits alone keep up with the kernel.
+void Supervisor::reopen_monitor() {
+  netlink_.end();
+  auto opened = watch_netlink();
+  if (opened) return;
+  say(plan::Severity::error, events::kActionFailed,
+      {{"action", "watch netlink"}, {"reason", opened.error().text()}, {"next", "each audit reads all anew"}});
+}
+
+Result<> Supervisor::watch_netlink() {
+  auto monitor = system::NetlinkMonitor::open();
+  if (!monitor) return std::unexpected(std::move(monitor).error());
+  if (monitor_)
+    *monitor_ = std::move(*monitor);
+  else
+    monitor_.emplace(std::move(*monitor));
+  auto watch = loop_->watch(monitor_->fd(), [this](loop::Wake) { on_netlink(); });
+  if (!watch) return std::unexpected(std::move(watch).error());
+  netlink_ = std::move(*watch);
+  return {};
 }
 
 void Supervisor::reload() {

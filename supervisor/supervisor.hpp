@@ -35,7 +35,9 @@ class Supervisor {
   Result<> start();
   void deliver(std::vector<plan::Event> events);
   void on_signal(int number);
-  void on_netlink(loop::Wake wake);
+  void on_netlink();
+  Result<> watch_netlink();
+  void reopen_monitor();
   void reload();
   void reject(unsigned line, unsigned column, std::string reason, std::size_t errors);
   void say(plan::Severity severity, std::string_view event, std::vector<std::pair<std::string, std::string>> fields);

@@ -28,6 +28,9 @@ struct Ipv4Address {
   [[nodiscard]] std::string text() const;
 };
 
+// The IPv4 dummy address (RFC 7600 §4.8): the source of ICMP errors that have no IPv4 source of their own.
+constexpr Ipv4Address kDummyIpv4{{192, 0, 0, 8}};
+
 struct Ipv6Address {
   std::array<std::uint8_t, 16> bytes{};
 

@@ -59,7 +59,6 @@ inline constexpr std::string_view kLogDropped = "log.dropped";
 // what clatvisor does, step by step
 inline constexpr std::string_view kActionFailed = "action.failed";
 inline constexpr std::string_view kActionDone = "action.done";
-inline constexpr std::string_view kLibraryMessage = "library.message";
 
 inline constexpr std::array kAll = {
     kSupervisorStarted,
@@ -97,7 +96,6 @@ inline constexpr std::array kAll = {
     kLogDropped,
     kActionFailed,
     kActionDone,
-    kLibraryMessage,
 };
 
 }  // namespace clat::events

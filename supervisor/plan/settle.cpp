@@ -18,6 +18,7 @@ bool holds(const std::vector<Ipv4Address>& addresses, const Ipv4Address& v4) {
 // Free of every other CLAT of ours, of what the config fixes for another, and of the host. An address on the tun of
 // this very CLAT is its own.
 bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Address& v4) {
+  if (v4 == kDummyIpv4) return false;
   for (const auto& [other, clat] : world.clats) {
     if (other != uplink && clat.addresses && clat.addresses->v4 == v4 && (!clat.empty() || world.wanted(other))) {
       return false;
