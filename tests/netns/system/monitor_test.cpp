@@ -165,6 +165,14 @@ TEST_F(MonitorTest, TrafficControlIsToldOncePerRead) {
   EXPECT_EQ(only<plan::TrafficControlChanged>(events()).size(), 1u);
 }
 
+TEST_F(MonitorTest, RoutesOfOthersAreToldOncePerReadAndOursAreNot) {
+  (void)events();
+  ASSERT_TRUE(ok(network().make(plan::GuardSpec{v6})));
+  EXPECT_TRUE(only<plan::Ipv6RoutesChanged>(events()).empty());
+  run("ip -6 route add 2001:db8:1::/64 dev up0 && ip -6 route delete 2001:db8:1::/64 dev up0");
+  EXPECT_EQ(only<plan::Ipv6RoutesChanged>(events()).size(), 1u);
+}
+
 TEST_F(MonitorTest, AnOverrunIsToldOnceAndTheNextDumpIsTheTruth) {
   open(1);  // the kernel makes it its minimum, some 4 KiB
   run("for i in $(seq 60); do echo address add 10.0.0.$i/24 dev up0; done | ip -batch -");

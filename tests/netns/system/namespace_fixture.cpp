@@ -9,8 +9,6 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "supervisor/system/netlink_monitor.hpp"
-
 namespace clat::system::test {
 
 std::string run(const std::string& command) {
@@ -27,18 +25,13 @@ std::string run(const std::string& command) {
   return output;
 }
 
-namespace {
-
-// The kernel settles the state of a link a little after its carrier is there, and tells.
-void await_both_up(NetlinkMonitor& monitor) {
+void await_link_state(NetlinkMonitor& monitor, const std::string& name, const std::string& state) {
   pollfd waiting{.fd = monitor.fd(), .events = POLLIN, .revents = 0};
-  while (run("ip -br link show up").find("LOWERLAYERDOWN") != std::string::npos) {
-    ASSERT_EQ(::poll(&waiting, 1, 10'000), 1) << "up0 and peer0 do not come up";
+  while (run("ip link show " + name).find("state " + state + " ") == std::string::npos) {
+    ASSERT_EQ(::poll(&waiting, 1, 10'000), 1) << name << " does not become " << state;
     ASSERT_TRUE(ok(monitor.read([](const plan::Event&) {})));
   }
 }
-
-}  // namespace
 
 void NamespaceTest::SetUp() {
   ASSERT_EQ(::unshare(CLONE_NEWNET), 0) << "these tests need root";
@@ -49,7 +42,8 @@ void NamespaceTest::SetUp() {
       "ip link set peer0 addrgenmode none && ip link set up0 up && ip link set peer0 up &&"
       "ip address add " +
       std::string(kGlobal) + "/64 dev up0 nodad");
-  await_both_up(*monitor);
+  await_link_state(*monitor, "up0", "UP");
+  await_link_state(*monitor, "peer0", "UP");
   std::string pattern = (std::filesystem::temp_directory_path() / "clatvisor-netns-XXXXXX").string();
   ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
   state_path_ = pattern;

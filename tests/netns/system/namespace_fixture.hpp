@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "supervisor/system/netlink_monitor.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/state_dir.hpp"
 
@@ -13,6 +14,10 @@ namespace clat::system::test {
 
 // Runs a shell command and gives its output; a failure fails the test.
 std::string run(const std::string& command);
+
+// The kernel settles the state of a link ("UP", "LOWERLAYERDOWN") a little after its carrier changes, and tells.
+// `monitor` was opened before the change.
+void await_link_state(NetlinkMonitor& monitor, const std::string& name, const std::string& state);
 
 inline constexpr std::string_view kGlobal = "2001:db8::1";  // of up0, /64
 
@@ -43,7 +48,12 @@ class NamespaceTest : public ::testing::Test {
     return {.uplink = "up0", .uplink_ifindex = ifindex("up0"), .tun = tun_ifindex, .v6 = v6, .leg = leg};
   }
   plan::RecordSpec record() const {
-    return {.uplink = "up0", .tun = "v4-up0", .v4 = v4, .v6 = v6, .prefix = *Nat64Prefix::parse("64:ff9b::/96")};
+    return {.uplink = "up0",
+            .uplink_ifindex = ifindex("up0"),
+            .tun = "v4-up0",
+            .v4 = v4,
+            .v6 = v6,
+            .prefix = *Nat64Prefix::parse("64:ff9b::/96")};
   }
 
  private:

@@ -100,7 +100,10 @@ TEST_F(AnnounceTest, FastLegIsAProxyEntryThatJoinsTheGroup) {
 
 TEST_F(AnnounceTest, TheEntrySurvivesALossOfCarrier) {
   ASSERT_TRUE(ok(network().make(fast())));
-  run("ip link set peer0 down && ip link set peer0 up");
+  auto monitor = NetlinkMonitor::open();
+  ASSERT_TRUE(ok(monitor));
+  run("ip link set peer0 down");
+  test::await_link_state(*monitor, "up0", "LOWERLAYERDOWN");
   EXPECT_TRUE(ok(network().verify(fast())));
 }
 

@@ -1,6 +1,8 @@
 // Setup of the tun, the guard and the default route, in the kernel.
 #include "supervisor/system/network.hpp"
 
+#include <sched.h>
+
 #include <cerrno>
 
 #include "namespace_fixture.hpp"
@@ -176,6 +178,16 @@ TEST_F(NetworkTest, ADefaultRouteOfOthersIsLeftAlone) {
   EXPECT_EQ(snapshot(), before);
 }
 
+TEST_F(NetworkTest, ADefaultRouteOfOthersThroughOurTunIsLeftAloneToo) {
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  run("ip route add default dev v4-up0 src 192.0.0.4 metric 2048");
+  const std::string before = snapshot();
+  const plan::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
+  EXPECT_EQ(network().make(route).error().code, EEXIST);
+  EXPECT_TRUE(ok(network().remove(route)));
+  EXPECT_EQ(snapshot(), before);
+}
+
 TEST_F(NetworkTest, DefaultRouteChangesItsSourceInPlace) {
   auto other = setup(tun_);
   other.v4 = *Ipv4Address::parse("192.0.0.5");
@@ -210,6 +222,31 @@ TEST_F(NetworkTest, DefaultRouteChangesItsMetric) {
   ASSERT_TRUE(ok(network().change(before, after)));
   EXPECT_FALSE(network().verify(before));
   EXPECT_TRUE(ok(network().verify(after)));
+}
+
+// --- the way to the NAT64
+
+TEST_F(NetworkTest, TheWayFollowsTheRoutesOfItsDevice) {
+  const auto plat = *Ipv6Address::parse("64:ff9b::808:808");
+  const int up0 = ifindex("up0");
+  EXPECT_EQ(network().way_to(plat, up0).error().code, ENETUNREACH);
+  run("ip -6 route add 64:ff9b::/96 via 2001:db8::fe dev up0 mtu 1400 metric 9");
+  run("ip -6 route add 64:ff9b::/96 dev peer0 metric 1");
+  const auto way = network().way_to(plat, up0);
+  ASSERT_TRUE(ok(way));
+  EXPECT_EQ(*way, (plan::Route{.next_hop = *Ipv6Address::parse("2001:db8::fe"), .mtu = 1400}));
+  const auto on_link = network().way_to(*Ipv6Address::parse("2001:db8::99"), up0);
+  ASSERT_TRUE(ok(on_link));
+  EXPECT_EQ(*on_link, plan::Route{});
+}
+
+TEST(RtNetlinkTest, ANamespaceWhereNothingEverWasHasNothing) {
+  ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+  auto rtnetlink = RtNetlink::open();
+  ASSERT_TRUE(ok(rtnetlink));
+  EXPECT_EQ(rtnetlink->default_routes(), std::vector<DefaultRoute>{});
+  EXPECT_EQ(rtnetlink->host_routes(), std::vector<HostRoute>{});
+  EXPECT_EQ(rtnetlink->proxies(), std::vector<ProxyNeighbour>{});
 }
 
 }  // namespace

@@ -339,6 +339,39 @@ TEST(Routes, OfOthersAreNot) {
   EXPECT_TRUE(refused([](rtmsg& route) { route.rtm_type = RTN_PROHIBIT; }));
 }
 
+TEST(Routes, OfOthersThatChangeAreAHint) {
+  const auto hint = [](auto spoil) {
+    auto header = route_header(AF_INET6, 0, RTN_UNICAST);
+    header.rtm_protocol = RTPROT_RA;
+    spoil(header);
+    const auto of_new = event_in(message(RTM_NEWROUTE, bytes_of(header)));
+    const auto of_gone = event_in(message(RTM_DELROUTE, bytes_of(header)));
+    EXPECT_EQ(of_new.has_value(), of_gone.has_value());
+    return of_new && std::holds_alternative<plan::Ipv6RoutesChanged>(*of_new);
+  };
+  EXPECT_TRUE(hint([](rtmsg&) {}));
+  EXPECT_TRUE(hint([](rtmsg& route) { route.rtm_table = 100; }));
+  EXPECT_FALSE(hint([](rtmsg& route) { route.rtm_family = AF_INET; }));
+  EXPECT_FALSE(hint([](rtmsg& route) { route.rtm_protocol = kRouteProtocol; }));
+  EXPECT_FALSE(hint([](rtmsg& route) { route.rtm_table = RT_TABLE_LOCAL; }));
+  EXPECT_FALSE(hint([](rtmsg& route) { route.rtm_flags = RTM_F_CLONED; }));
+  EXPECT_FALSE(event_in(message(RTM_NEWROUTE, {AF_INET6, 0, 0})));
+}
+
+TEST(Ways, TellNextHopAndMtu) {
+  const auto way = [](std::uint8_t type, const Buffer& attributes) {
+    const Buffer datagram = message(RTM_NEWROUTE, bytes_of(route_header(AF_INET6, 128, type)) + attributes);
+    return parse_way(as_message(datagram));
+  };
+  const auto mtu = [](std::uint32_t bytes) { return attribute(RTA_METRICS, attribute(RTAX_MTU, bytes_of(bytes))); };
+  EXPECT_EQ(way(RTN_UNICAST, {}), (plan::Route{}));
+  EXPECT_EQ(way(RTN_UNICAST, attribute(RTA_GATEWAY, as_buffer(kV6)) + mtu(1400)),
+            (plan::Route{.next_hop = kV6, .mtu = 1400}));
+  EXPECT_EQ(way(RTN_UNICAST, mtu(0)), (plan::Route{}));
+  EXPECT_FALSE(way(RTN_BLACKHOLE, mtu(1400)));
+  EXPECT_FALSE(parse_way(as_message(message(RTM_NEWROUTE, {AF_INET6}))));
+}
+
 TEST(ProxyNeighbours, OnlyThoseMarkedSo) {
   ndmsg header{};
   header.ndm_family = AF_INET6;
@@ -364,6 +397,7 @@ void parse_all(const Buffer& datagram) {
     (void)parse_acknowledgement(*next);
     (void)parse_host_route(*next);
     (void)parse_default_route(*next);
+    (void)parse_way(*next);
     (void)parse_proxy_neighbour(*next);
     const auto event = parse_event(*next);
     if (!event) continue;

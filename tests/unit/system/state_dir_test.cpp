@@ -138,8 +138,8 @@ TEST_F(StateDirTest, GarbageIsIgnoredAndReported) {
         good.substr(0, good.size() - 1), good + "more=1\n", replaced("format=1", "format=2"),
         replaced("v4=192.0.0.4", "v4=192.0.0"), replaced("v6=2001:db8::7", "v6=x"),
         replaced("prefix=64:ff9b::/96", "prefix=64:ff9b::/95"), replaced("tun=v4-wan0", "tun=../x"),
-        replaced("ifindex=2", "ifindex=0"), replaced("ifindex=2", "ifindex=2x"),
-        replaced("uplink=wan0", "uplink=wan1"), replaced("uplink=wan0\n", ""), replaced("v4=", "v5=")}) {
+        replaced("ifindex=2", "ifindex=0"), replaced("ifindex=2", "ifindex=2x"), replaced("uplink=wan0", "uplink=wan1"),
+        replaced("uplink=wan0\n", ""), replaced("v4=", "v5=")}) {
     put_contents(root / "state/wan0.record", text);
     const auto read = state.records();
     ASSERT_TRUE(read);
