@@ -51,16 +51,14 @@ inline_always int ipv6_from_clatd(struct __sk_buff* skb, const struct clat_inter
   const struct ipv6hdr ip = *seen;
   if (!same_address(ip.saddr.in6_u.u6_addr32, tun->v6_be32)) return drop(tun, CLAT_DROP_SOURCE);
   if (!in_prefix(tun, ip.daddr.in6_u.u6_addr32)) return drop(tun, CLAT_DROP_DESTINATION);
-  __u32 size = skb->len;
-  if (skb->gso_size) {
-    struct transport t = {};
-    const enum clat_punt reason = inspect_transport(skb, ip.nexthdr, IPV6_HEADER, bpf_ntohs(ip.payload_len), &t);
-    if (reason != NOT_PUNTED) return drop(tun, CLAT_DROP_OTHER);
-    size = wire_size(skb, IPV6_HEADER, &t, 0);
+  struct transport t = {};
+  const __u32 length = skb->len - IPV6_HEADER;
+  if (skb->gso_size && inspect_transport(skb, ip.nexthdr, IPV6_HEADER, length, &t) != NOT_PUNTED) {
+    return drop(tun, CLAT_DROP_OTHER);
   }
-  if (size > tun->uplink_mtu) return drop(tun, CLAT_DROP_TOO_BIG);
+  if (wire_size(skb, IPV6_HEADER, &t, length) > tun->uplink_mtu) return drop(tun, CLAT_DROP_TOO_BIG);
   struct clat_counters* counters = counters_of(tun);
-  if (counters) count_flow(skb, &counters->from_clatd, skb->len);
+  if (counters) count_flow(skb, &counters->from_clatd, IPV6_HEADER, length, &t);
   return leave(skb, tun);
 }
 

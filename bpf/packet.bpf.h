@@ -47,11 +47,6 @@ inline_always struct clat_counters* counters_of(const struct clat_interface* int
   return bpf_map_lookup_elem(&clat_counters, &ifindex);
 }
 
-inline_always void count_flow(const struct __sk_buff* skb, struct clat_flow* flow, __u32 bytes) {
-  flow->packets += skb->gso_segs > 1 ? skb->gso_segs : 1;
-  flow->bytes += bytes;
-}
-
 inline_always int drop(const struct clat_interface* interface, enum clat_drop reason) {
   struct clat_counters* counters = counters_of(interface);
   if (counters) ++counters->drops[reason];

@@ -51,6 +51,14 @@ inline_always __u32 wire_size(const struct __sk_buff* skb, __u32 ip_header, cons
   return ip_header + (skb->gso_size ? t->header_length + skb->gso_size : length);
 }
 
+// gso_segs is not known for packets from a tun, and forgotten by bpf_skb_change_proto.
+inline_always void count_flow(const struct __sk_buff* skb, struct clat_flow* flow, __u32 ip_header, __u32 length,
+                              const struct transport* t) {
+  const __u32 segment = skb->gso_size;
+  flow->packets += segment ? (length - t->header_length + segment - 1) / segment : 1;
+  flow->bytes += ip_header + length;
+}
+
 inline_always __u32 fold(__u64 sum) {
   sum = (sum & 0xffffffff) + (sum >> 32);
   sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
@@ -145,7 +153,7 @@ inline_always int uplink_to_tun(struct __sk_buff* skb, const struct clat_interfa
     return drop(uplink, CLAT_DROP_KERNEL);
   }
   struct clat_counters* counters = counters_of(uplink);
-  if (counters) count_flow(skb, &counters->fast[CLAT_TO_IPV4][t.protocol], IPV6_HEADER + length);
+  if (counters) count_flow(skb, &counters->fast[CLAT_TO_IPV4][t.protocol], IPV6_HEADER, length, &t);
   return bpf_redirect(uplink->peer_ifindex, BPF_F_INGRESS);
 }
 
@@ -201,6 +209,6 @@ inline_always int tun_to_uplink(struct __sk_buff* skb, const struct clat_interfa
       mend_checksum(skb, IPV6_HEADER, &t, difference)) {
     return drop(tun, CLAT_DROP_KERNEL);
   }
-  if (counters) count_flow(skb, &counters->fast[CLAT_TO_IPV6][t.protocol], total);
+  if (counters) count_flow(skb, &counters->fast[CLAT_TO_IPV6][t.protocol], IPV4_HEADER, total - IPV4_HEADER, &t);
   return leave(skb, tun);
 }

@@ -1,1 +1,376 @@
+// The rules of the programs that no translation table tells: what clatd may send, sizes, tags, reasons, ways out.
 #include <gtest/gtest.h>
+#include <linux/if_ether.h>
+
+#include <optional>
+
+#include "tests/bpf/lab.hpp"
+#include "tests/bpf/packet_io.hpp"
+#include "tests/bpf/programs.hpp"
+
+namespace clat::test {
+namespace {
+
+constexpr int kPatience = 5000;  // ms
+constexpr char kClat4[] = "192.0.0.4";
+constexpr char kClat6[] = "2001:db9:1:2:aaaa:e79b:1:0";
+constexpr char kPeer4[] = "192.0.2.33";
+constexpr char kPeer6[] = "64:ff9b::c000:221";
+constexpr std::uint8_t kTcp4 = 1, kTcp6 = 4, kUdpL4 = 5;
+
+using Growth = std::vector<std::pair<std::string, std::uint64_t>>;
+
+class RulesTest : public testing::Test {
+ protected:
+  RulesTest() {
+    shell(std::string("ip -6 neigh replace fe80::2 lladdr ") + kPeerMac + " nud permanent dev " + kUplink);
+    shell(std::string("ip -6 route add default via fe80::2 dev ") + kUplink);
+    auto opened = bpf::FastPath::open(folder_.bpf_dir());
+    if (!opened) throw std::runtime_error(opened.error().text());
+    fast_path_.emplace(std::move(*opened));
+    if (auto done = fast_path_->attach(attachment_); !done) throw std::runtime_error(done.error().text());
+    program_ = program_of_pin(folder_.bpf_dir() + "/v1/link-" + std::to_string(lab_.uplink()) + "-uplink-ingress");
+    lab_.on_peer([this] { peer_.emplace(kPeerLink, ETH_P_IPV6, ETH_HLEN); });
+    last_ = counters();
+  }
+  bpf::Counters counters() { return *fast_path_->counters(attachment_); }
+  // What the counters grew by since last asked.
+  Growth grown() {
+    const auto now = counters();
+    auto result = growth(last_, now);
+    last_ = now;
+    return result;
+  }
+  void update() { ASSERT_TRUE(fast_path_->update(attachment_).has_value()); }
+
+  // Waits for what leaves the uplink, or goes to the stack of this host.
+  std::optional<Packet> left(int wait = kPatience) { return not_noise(*peer_, wait); }
+  static std::optional<Packet> not_noise(const Wire& wire, int wait) {
+    const auto reports = address6("ff02::16");  // of the kernel's own
+    for (;;) {
+      auto packet = wire.receive(wait);
+      if (!packet || packet->bytes.size() < 40 || packet->bytes[0] >> 4 != 6 ||
+          !std::equal(reports.begin(), reports.end(), packet->bytes.begin() + 24)) {
+        return packet;
+      }
+    }
+  }
+
+  BpfFolder folder_;
+  Lab lab_;
+  bpf::Attachment attachment_ = lab_.attachment();
+  std::optional<bpf::FastPath> fast_path_;
+  bpf::OwnedFd program_;
+  std::optional<Wire> peer_;
+  Wire stack_{kTun, ETH_P_IP, 0};  // what tun ingress lets through
+  bpf::Counters last_;
+};
+
+Bytes from_clat6(const std::string& source, const std::string& destination, const Bytes& payload = counting(8)) {
+  return packet(Ip6{.source = source, .destination = destination}, icmp6(129, 0, 1, payload));
+}
+
+TEST_F(RulesTest, ClatdSendsAsTheClatIntoThePrefix) {
+  const auto written = from_clat6(kClat6, kPeer6);
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, written}), 0);
+  const auto out = left();
+  ASSERT_TRUE(out);
+  EXPECT_EQ(hex(out->bytes), hex(written));
+  EXPECT_EQ(grown(), (Growth{{"from_clatd_packets", 1}, {"from_clatd_bytes", written.size()}}));
+}
+
+TEST_F(RulesTest, ClatdSendsNothingElse) {
+  const struct {
+    const char *source, *destination, *drop;
+  } cases[] = {
+      {"2001:db9:1:2:aaaa:e79b:1:1", kPeer6, "drop_source"},
+      {"2001:db9:1:2::1", kPeer6, "drop_source"},
+      {"fe80::1", "ff02::1", "drop_source"},
+      {"::", "ff02::1", "drop_source"},
+      {"::1", kPeer6, "drop_source"},
+      {kPeer6, kClat6, "drop_source"},
+      {kClat6, "2001:db8::1", "drop_destination"},
+      {kClat6, "64:ff9b::1:c000:221", "drop_destination"},
+      {kClat6, "ff02::1", "drop_destination"},
+      {kClat6, kClat6, "drop_destination"},
+      {kClat6, "fe80::2", "drop_destination"},
+  };
+  const Wire stack6(kTun, ETH_P_IPV6, 0);
+  for (const auto& [source, destination, drop] : cases) {
+    SCOPED_TRACE(std::string(source) + " to " + destination);
+    ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, from_clat6(source, destination)}), 0);
+    EXPECT_EQ(grown(), (Growth{{drop, 1}}));
+  }
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, from_clat6(kClat6, kPeer6)}), 0);
+  const auto out = left();
+  ASSERT_TRUE(out);
+  EXPECT_EQ(hex(out->bytes), hex(from_clat6(kClat6, kPeer6))) << "and before it nothing left";
+  EXPECT_FALSE(not_noise(stack6, 0)) << "or went to the stack";
+}
+
+TEST_F(RulesTest, ClatdDeliversToTheClatAddressOnly) {
+  const auto to = [](const char* destination) {
+    return packet(Ip4{.source = "192.0.0.8", .destination = destination}, icmp4(11, 0, 0, counting(28)));
+  };
+  for (const auto* destination : {"192.0.0.5", "127.0.0.1", "255.255.255.255", "224.0.0.1", "192.168.1.1"}) {
+    ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, to(destination)}), 0);
+    EXPECT_EQ(grown(), (Growth{{"drop_destination", 1}})) << destination;
+  }
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, to(kClat4)}), 0);
+  const auto in = stack_.receive(kPatience);
+  ASSERT_TRUE(in);
+  EXPECT_EQ(hex(in->bytes), hex(to(kClat4)));
+  EXPECT_EQ(grown(), Growth{});
+}
+
+TEST_F(RulesTest, ClatdWritesRubbish) {
+  const auto whole = from_clat6(kClat6, kPeer6);
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, Bytes(whole.begin(), whole.begin() + 39)}), 0);
+  EXPECT_EQ(grown(), (Growth{{"drop_other", 1}}));
+  const auto four = packet(Ip4{.source = "192.0.0.8", .destination = kClat4}, icmp4(11, 0, 0, {}));
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, Bytes(four.begin(), four.begin() + 19)}), 0);
+  EXPECT_EQ(grown(), (Growth{{"drop_other", 1}}));
+}
+
+TEST_F(RulesTest, WhatClatdWritesFitsTheUplink) {
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, from_clat6(kClat6, kPeer6, counting(1500 - 48))}), 0);
+  EXPECT_TRUE(left());
+  (void)grown();
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, from_clat6(kClat6, kPeer6, counting(1501 - 48))}), 0);
+  EXPECT_EQ(grown(), (Growth{{"drop_too_big", 1}}));
+
+  const auto super = packet(Ip6{.source = kClat6, .destination = kPeer6}, tcp(counting(8000), Sum::partial));
+  for (const std::uint16_t segment : {std::uint16_t{1440}, std::uint16_t{1441}}) {
+    ASSERT_EQ(write_tun(lab_.tun_fd(), {{1, kTcp6, 60, segment, 40, 16}, super}), 0);
+    if (segment == 1441) {
+      EXPECT_EQ(grown(), (Growth{{"drop_too_big", 1}}));
+      continue;
+    }
+    const auto out = left();
+    ASSERT_TRUE(out);
+    EXPECT_EQ(out->vnet.gso_size, segment);
+    EXPECT_EQ(hex(out->bytes), hex(super));
+    EXPECT_EQ(grown(), (Growth{{"from_clatd_packets", 6}, {"from_clatd_bytes", super.size()}}));
+  }
+}
+
+struct SizeCase {
+  const char* description;
+  std::uint32_t lowest;
+  Bytes input;
+  xlat::VnetHeader vnet;
+  const char* punt;  // null: translated
+};
+
+Bytes sized4(std::size_t total, bool df, bool is_tcp = false) {
+  const Ip4 header{.source = kClat4, .destination = kPeer4, .df = df};
+  return packet(header, is_tcp ? tcp(counting(total - 40), Sum::partial) : udp(counting(total - 28)));
+}
+
+TEST_F(RulesTest, SizesAreComparedWithTheMtuAsOnTheWire) {
+  const SizeCase cases[] = {
+      {"1500 fits", 1500, sized4(1480, true), {}, nullptr},
+      {"1501 does not", 1500, sized4(1481, true), {}, "punt_to_ipv6_too_big"},
+      {"1280 need not be fragmented", 1280, sized4(1260, false), {}, nullptr},
+      {"1281 must be", 1280, sized4(1261, false), {}, "punt_to_ipv6_to_fragment"},
+      {"1281 with DF", 1280, sized4(1261, true), {}, nullptr},
+      {"TCP segments of 1500", 1500, sized4(9000, true, true), {1, kTcp4, 40, 1440, 20, 16}, nullptr},
+      {"of 1501", 1500, sized4(9000, true, true), {1, kTcp4, 40, 1441, 20, 16}, "punt_to_ipv6_too_big"},
+      {"of 1280 without DF", 1280, sized4(9000, false, true), {1, kTcp4, 40, 1220, 20, 16}, nullptr},
+      {"of 1281 without DF", 1280, sized4(9000, false, true), {1, kTcp4, 40, 1221, 20, 16}, "punt_to_ipv6_to_fragment"},
+      {"UDP segments of 1500",
+       1500,
+       packet(Ip4{.source = kClat4, .destination = kPeer4, .df = true}, udp(counting(5000), Sum::partial)),
+       {1, kUdpL4, 28, 1452, 20, 6},
+       nullptr},
+      {"UDP segments of 1501",
+       1500,
+       packet(Ip4{.source = kClat4, .destination = kPeer4, .df = true}, udp(counting(5000), Sum::partial)),
+       {1, kUdpL4, 28, 1453, 20, 6},
+       "punt_to_ipv6_too_big"},
+  };
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one.description);
+    attachment_.lowest_ipv6_mtu = one.lowest;
+    update();
+    const Wire tun(kTun, ETH_P_IP, 0);
+    ASSERT_EQ(tun.send({one.vnet, one.input}), 0);
+    if (one.punt == nullptr) {
+      const auto out = left();
+      ASSERT_TRUE(out);
+      EXPECT_EQ(out->vnet.gso_size, one.vnet.gso_size);
+      (void)grown();
+    } else {
+      const auto punted = read_tun(lab_.tun_fd(), kPatience);
+      ASSERT_TRUE(punted);
+      EXPECT_EQ(hex(punted->bytes), hex(one.input));
+      EXPECT_EQ(grown(), (Growth{{one.punt, 1}}));
+    }
+  }
+}
+
+TEST_F(RulesTest, SizesComingInAreComparedToo) {
+  const auto super = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) +
+                     packet(Ip6{.source = kPeer6, .destination = kClat6}, tcp(counting(2900)));
+  const struct {
+    std::uint32_t gso_size;
+    bool fast, df;
+  } cases[] = {{1440, true, true}, {1441, false, false}, {1220, true, false}, {1221, true, true}};
+  for (const auto& [gso_size, fast, df] : cases) {
+    SCOPED_TRACE(gso_size);
+    const auto result = run(program_, lab_.uplink(), super, gso_size);
+    EXPECT_EQ(result.verdict, kRedirect);
+    if (fast) {
+      EXPECT_EQ(result.bytes.size(), super.size() - 20);
+      EXPECT_EQ(result.bytes.at(ETH_HLEN + 6) == 0x40, df);
+      (void)grown();
+    } else {
+      EXPECT_EQ(hex(result.bytes), hex(super));
+      EXPECT_EQ(grown(), (Growth{{"punt_to_ipv4_too_big", 1}}));
+    }
+  }
+}
+
+TEST_F(RulesTest, EachPuntIsCountedOnceUnderItsReason) {
+  const Ip4 four{.source = kClat4, .destination = kPeer4};
+  const Ip6 six{.source = kPeer6, .destination = kClat6};
+  const auto with4 = [&](auto edit) {
+    auto header = four;
+    edit(header);
+    return packet(header, udp(counting(16)));
+  };
+  const auto with6 = [&](auto edit) {
+    auto header = six;
+    edit(header);
+    return packet(header, udp(counting(16)));
+  };
+  const struct {
+    const char* reason;
+    Bytes input;
+  } cases[] = {
+      {"punt_to_ipv6_icmp", packet(four, icmp4(8, 0, 1, counting(8)))},
+      {"punt_to_ipv6_protocol", packet(four, raw(47, counting(8)))},
+      {"punt_to_ipv6_fragment", with4([](Ip4& h) { h.mf = true; })},
+      {"punt_to_ipv6_headers", with4([](Ip4& h) { h.options = {1, 1, 1, 0}; })},
+      {"punt_to_ipv6_hop_limit", with4([](Ip4& h) { h.ttl = 1; })},
+      {"punt_to_ipv6_checksum_zero", packet(four, udp(counting(8), Sum::none))},
+      {"punt_to_ipv6_address", with4([](Ip4& h) { h.destination = "224.0.0.251"; })},
+      {"punt_to_ipv6_address", with4([](Ip4& h) { h.source = "192.168.1.2"; })},
+      {"punt_to_ipv6_malformed", with4([](Ip4& h) { h.checksum = 1; })},
+      {"punt_to_ipv4_icmp", packet(six, icmp6(128, 0, 1, counting(8)))},
+      {"punt_to_ipv4_icmp", packet(six, icmp6(2, 0, 1280, counting(48)))},
+      {"punt_to_ipv4_protocol", packet(six, raw(50, counting(8)))},
+      {"punt_to_ipv4_fragment", with6([](Ip6& h) { h.chain_first = 44, h.chain = fragment_header(17, 0, true, 1); })},
+      {"punt_to_ipv4_headers", with6([](Ip6& h) { h.chain_first = 60, h.chain = {17, 0, 1, 4, 0, 0, 0, 0}; })},
+      {"punt_to_ipv4_hop_limit", with6([](Ip6& h) { h.hop_limit = 1; })},
+      {"punt_to_ipv4_checksum_zero", packet(six, udp(counting(8), Sum::none))},
+      {"punt_to_ipv4_address", with6([](Ip6& h) { h.source = "2606:4700::1111"; })},
+      {"punt_to_ipv4_malformed", with6([](Ip6& h) { h.payload_length = 400; })},
+  };
+  for (const auto& [reason, input] : cases) {
+    SCOPED_TRACE(reason);
+    if (input[0] >> 4 == 4) {
+      const Wire tun(kTun, ETH_P_IP, 0);
+      ASSERT_EQ(tun.send({{}, input}), 0);
+    } else {
+      ASSERT_EQ(peer_->send({{}, ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) + input}), 0);
+    }
+    const auto punted = read_tun(lab_.tun_fd(), kPatience);
+    ASSERT_TRUE(punted);
+    EXPECT_EQ(hex(punted->bytes), hex(input));
+    EXPECT_EQ(grown(), (Growth{{reason, 1}}));
+    EXPECT_FALSE(read_tun(lab_.tun_fd())) << "once";
+  }
+}
+
+TEST_F(RulesTest, Ipv6OnTunEgressIsLeftAlone) {
+  const Wire tun(kTun, ETH_P_IPV6, 0);
+  const auto steered = packet(Ip6{.source = kPeer6, .destination = kClat6}, udp(counting(16)));
+  ASSERT_EQ(tun.send({{}, steered}), 0);
+  const auto read = read_tun(lab_.tun_fd(), kPatience);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(hex(read->bytes), hex(steered));
+  EXPECT_EQ(grown(), Growth{});
+}
+
+Bytes tagged(const Bytes& frame, std::uint16_t tci) {
+  auto copy = frame;
+  const Bytes tag{0x81, 0x00, static_cast<std::uint8_t>(tci >> 8), static_cast<std::uint8_t>(tci)};
+  copy.insert(copy.begin() + 12, tag.begin(), tag.end());
+  return copy;
+}
+
+TEST_F(RulesTest, PriorityTagsComeOff) {
+  const auto header = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6);
+  const auto echo = packet(Ip6{.source = kPeer6, .destination = kClat6}, icmp6(128, 0, 1, counting(8)));
+  ASSERT_EQ(peer_->send({{}, tagged(header + echo, 0xe000)}), 0);
+  const auto steered = read_tun(lab_.tun_fd(), kPatience);
+  ASSERT_TRUE(steered);
+  EXPECT_EQ(hex(steered->bytes), hex(echo));
+
+  const auto datagram = udp(counting(16));
+  ASSERT_EQ(peer_->send({{}, tagged(header + packet(Ip6{.source = kPeer6, .destination = kClat6}, datagram), 0xe000)}),
+            0);
+  const auto translated = stack_.receive(kPatience);
+  ASSERT_TRUE(translated);
+  EXPECT_EQ(translated->bytes.size(), 20U + 8 + 16);
+  EXPECT_EQ(checksum_fault(translated->bytes), "");
+}
+
+TEST_F(RulesTest, FramesOfAVlanBelongToItsOwnInterface) {
+  const auto header = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6);
+  const auto datagram = packet(Ip6{.source = kPeer6, .destination = kClat6}, udp(counting(16)));
+  ASSERT_EQ(peer_->send({{}, tagged(header + datagram, 5)}), 0);
+  ASSERT_EQ(peer_->send({{}, header + datagram}), 0);
+  EXPECT_TRUE(stack_.receive(kPatience));
+  EXPECT_EQ(counter(counters(), "fast_to_ipv4_udp_packets"), 1U);
+  EXPECT_FALSE(read_tun(lab_.tun_fd()));
+}
+
+TEST_F(RulesTest, FramesForAnotherStationPass) {
+  const auto datagram = packet(Ip6{.source = kPeer6, .destination = kClat6}, udp(counting(16)));
+  const auto frame = ethernet("02:00:00:00:00:99", kPeerMac, ETH_P_IPV6) + datagram;
+  const auto result = run(program_, lab_.uplink(), frame);
+  EXPECT_EQ(result.verdict, kPass);
+  EXPECT_EQ(hex(result.bytes), hex(frame));
+}
+
+TEST_F(RulesTest, OtherProtocolsPass) {
+  const auto four = packet(Ip4{.source = kPeer4, .destination = kClat4}, udp(counting(16)));
+  EXPECT_EQ(run(program_, lab_.uplink(), ethernet(kUplinkMac, kPeerMac, ETH_P_IP) + four).verdict, kPass);
+  EXPECT_EQ(run(program_, lab_.uplink(), ethernet(kUplinkMac, kPeerMac, 0x88cc) + counting(60)).verdict, kPass);
+  EXPECT_EQ(grown(), Growth{});
+}
+
+TEST_F(RulesTest, AGivenNextHopNeedsNoRoute) {
+  shell("ip -6 route del default");
+  shell(std::string("ip -6 neigh replace fe80::77 lladdr 02:00:00:00:00:77 nud permanent dev ") + kUplink);
+  attachment_.next_hop = Ipv6Address::parse("fe80::77");
+  update();
+  std::optional<Wire> promiscuous;
+  lab_.on_peer([&] {
+    shell(std::string("ip link set promisc on dev ") + kPeerLink);
+    promiscuous.emplace(kPeerLink, ETH_P_IPV6, 0);  // bytes from the Ethernet header on
+  });
+  const Wire tun(kTun, ETH_P_IP, 0);
+  ASSERT_EQ(tun.send({{}, packet(Ip4{.source = kClat4, .destination = kPeer4}, udp(counting(16)))}), 0);
+  const auto frame = promiscuous->receive(kPatience);
+  ASSERT_TRUE(frame);
+  const auto header = ethernet("02:00:00:00:00:77", kUplinkMac, ETH_P_IPV6);
+  EXPECT_EQ(hex(Bytes(frame->bytes.begin(), frame->bytes.begin() + ETH_HLEN)), hex(header));
+}
+
+// RFC 7915 §5.1: packets that may be fragmented carry Identifications that differ.
+TEST_F(RulesTest, IdentificationsDiffer) {
+  const auto frame = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) +
+                     packet(Ip6{.source = kPeer6, .destination = kClat6}, udp(counting(16)));
+  std::set<unsigned> seen;
+  for (int i = 0; i < 100; ++i) {
+    const auto bytes = run(program_, lab_.uplink(), frame).bytes;
+    seen.insert(bytes.at(ETH_HLEN + 4) * 256U + bytes.at(ETH_HLEN + 5));
+  }
+  EXPECT_GT(seen.size(), 90U);
+}
+
+}  // namespace
+}  // namespace clat::test
