@@ -16,7 +16,15 @@ struct transport {
   __u32 header_length;
   __u32 checksum_at;  // bytes into the transport header
   enum clat_protocol protocol;
+  __u16 udp_checksum_be16;
+  __u16 udp_length_be16;
 };
+
+// VXLAN, GENEVE. Of a GSO packet inside a UDP tunnel bpf_skb_change_proto converts the inner kind, which breaks it; and
+// what kind of GSO a packet has a program cannot see.
+inline_always int is_tunnel(__be16 port) {
+  return port == bpf_htons(4789) || port == bpf_htons(8472) || port == bpf_htons(6081);
+}
 
 // `length` bytes of transport at `offset`.
 inline_always enum clat_punt inspect_transport(struct __sk_buff* skb, __u8 protocol, __u32 offset, __u32 length,
@@ -40,6 +48,9 @@ inline_always enum clat_punt inspect_transport(struct __sk_buff* skb, __u8 proto
     // Shorter than the packet is legal, and changes nothing: the pseudo-header takes this length in both families.
     if (covered < sizeof(*udp) || covered > length) return CLAT_PUNT_MALFORMED;
     if (!udp->check) return CLAT_PUNT_CHECKSUM_ZERO;
+    if (skb->gso_size && is_tunnel(udp->dest)) return CLAT_PUNT_KERNEL;
+    out->udp_checksum_be16 = udp->check;
+    out->udp_length_be16 = udp->len;
     return NOT_PUNTED;
   }
   if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6) return CLAT_PUNT_ICMP;
@@ -66,23 +77,37 @@ inline_always __u32 fold(__u64 sum) {
   return (sum & 0xffff) + (sum >> 16);
 }
 
-// What the pseudo-header's sum grows by when the addresses are exchanged; length and protocol stay. 0: neutral.
-inline_always __u32 address_difference(const __u32* v6_source, const __u32* v6_destination, __u32 v4_source,
-                                       __u32 v4_destination, enum clat_direction direction) {
+// How the sum of the addresses changes when they are exchanged; length and protocol stay.
+struct exchange {
+  __u32 gone;
+  __u32 difference;  // 0: neutral
+};
+inline_always struct exchange exchange_addresses(const __u32* v6_source, const __u32* v6_destination, __u32 v4_source,
+                                                 __u32 v4_destination, enum clat_direction direction) {
   __u64 six = 0;
   for (int i = 0; i < 4; ++i) six += (__u64)v6_source[i] + v6_destination[i];
   const __u64 four = (__u64)v4_source + v4_destination;
   const __u32 gone = direction == CLAT_TO_IPV6 ? fold(four) : fold(six);
   const __u32 come = direction == CLAT_TO_IPV6 ? fold(six) : fold(four);
   const __u32 difference = fold(come + (~gone & 0xffff));
-  return difference == 0xffff ? 0 : difference;
+  return (struct exchange){.gone = gone, .difference = difference == 0xffff ? 0 : difference};
 }
 
-// Right for packets whose checksum is finished, CHECKSUM_COMPLETE and CHECKSUM_PARTIAL alike.
-inline_always long mend_checksum(struct __sk_buff* skb, __u32 at, const struct transport* t, __u32 difference) {
-  if (!difference) return 0;
-  const __u64 zero_means_none = t->protocol == CLAT_UDP ? BPF_F_MARK_MANGLED_0 : 0;
-  return bpf_l4_csum_replace(skb, at + t->checksum_at, 0, difference, BPF_F_PSEUDO_HDR | zero_means_none);
+// The helper knows whether the packet's checksum is unfinished (CHECKSUM_PARTIAL), and then adds to it what it would
+// subtract else; but it takes it for this header's, and in a UDP tunnel it may be the inner packet's, while the outer
+// one is finished. An unfinished one holds the pseudo-header's sum; the odds that a finished one does are 1 in 65535.
+inline_always long mend_checksum(struct __sk_buff* skb, __u32 at, const struct transport* t,
+                                 const struct exchange* addresses) {
+  if (!addresses->difference) return 0;
+  const __u32 field = at + t->checksum_at;
+  if (t->protocol == CLAT_TCP) return bpf_l4_csum_replace(skb, field, 0, addresses->difference, BPF_F_PSEUDO_HDR);
+  const __u32 pseudo_header = fold((__u64)addresses->gone + t->udp_length_be16 + bpf_htons(IPPROTO_UDP));
+  if (skb->gso_size || t->udp_checksum_be16 == pseudo_header) {
+    return bpf_l4_csum_replace(skb, field, 0, addresses->difference, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0);
+  }
+  __u16 sum = ~fold((__u64)(__u16)~t->udp_checksum_be16 + addresses->difference);
+  if (!sum) sum = 0xffff;  // 0 would mean none (RFC 768)
+  return bpf_skb_store_bytes(skb, field, &sum, sizeof(sum), BPF_F_RECOMPUTE_CSUM);
 }
 
 // Ethernet padding and other bytes behind the packet.
@@ -140,8 +165,8 @@ inline_always int uplink_to_tun(struct __sk_buff* skb, const struct clat_interfa
       .daddr = uplink->v4_be32,
   };
   four.check = ~ipv4_header_sum(&four);
-  const __u32 difference =
-      address_difference(ip->saddr.in6_u.u6_addr32, ip->daddr.in6_u.u6_addr32, four.saddr, four.daddr, CLAT_TO_IPV4);
+  const struct exchange addresses =
+      exchange_addresses(ip->saddr.in6_u.u6_addr32, ip->daddr.in6_u.u6_addr32, four.saddr, four.daddr, CLAT_TO_IPV4);
 
   // The packet changes from here on.
   if (l2 && skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(uplink, CLAT_DROP_KERNEL);
@@ -149,7 +174,7 @@ inline_always int uplink_to_tun(struct __sk_buff* skb, const struct clat_interfa
   // Refused before it does anything.
   if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0)) return steer(skb, uplink, CLAT_PUNT_KERNEL);
   if (bpf_skb_store_bytes(skb, l2, &four, sizeof(four), BPF_F_RECOMPUTE_CSUM) ||
-      mend_checksum(skb, l2 + IPV4_HEADER, &t, difference)) {
+      mend_checksum(skb, l2 + IPV4_HEADER, &t, &addresses)) {
     return drop(uplink, CLAT_DROP_KERNEL);
   }
   struct clat_counters* counters = counters_of(uplink);
@@ -196,7 +221,8 @@ inline_always int tun_to_uplink(struct __sk_buff* skb, const struct clat_interfa
   __u32* source = six.saddr.in6_u.u6_addr32;
   for (int i = 0; i < 4; ++i) source[i] = tun->v6_be32[i];
   embed_ipv4(tun, ip->daddr, six.daddr.in6_u.u6_addr32);
-  const __u32 difference = address_difference(source, six.daddr.in6_u.u6_addr32, ip->saddr, ip->daddr, CLAT_TO_IPV6);
+  const struct exchange addresses =
+      exchange_addresses(source, six.daddr.in6_u.u6_addr32, ip->saddr, ip->daddr, CLAT_TO_IPV6);
 
   // The packet changes from here on.
   if (cut_to(skb, total)) return drop(tun, CLAT_DROP_KERNEL);
@@ -206,7 +232,7 @@ inline_always int tun_to_uplink(struct __sk_buff* skb, const struct clat_interfa
     return PASS;
   }
   if (bpf_skb_store_bytes(skb, 0, &six, sizeof(six), BPF_F_RECOMPUTE_CSUM) ||
-      mend_checksum(skb, IPV6_HEADER, &t, difference)) {
+      mend_checksum(skb, IPV6_HEADER, &t, &addresses)) {
     return drop(tun, CLAT_DROP_KERNEL);
   }
   if (counters) count_flow(skb, &counters->fast[CLAT_TO_IPV6][t.protocol], IPV4_HEADER, total - IPV4_HEADER, &t);
