@@ -77,6 +77,7 @@ struct Config {
   std::string bpf_dir = "/sys/fs/bpf/clatvisor";
 
   bool operator==(const Config&) const = default;
+  [[nodiscard]] const Interface* find(const std::string& uplink) const;  // none: not configured
 };
 
 // "v4-wan0" for "wan0".

@@ -65,12 +65,14 @@ class Applier {
     if (!before || before->audit_interval != event.config->audit_interval) {
       world_.audit_due = now_ + event.config->audit_interval;
     }
-    // New settings are a new chance for what failed with the old ones.
     for (auto& [name, clat] : world_.clats) {
+      // New settings are a new chance for what failed with the old ones.
       if (clat.failure) clat.failure->retry_at = now_;
       clat.fast_path_retry_at = now_;
+      const auto* old = before ? before->find(name) : nullptr;
+      const auto* now = event.config->find(name);
+      if (old == nullptr || now == nullptr || old->nat64_prefix != now->nat64_prefix) clat.ask_route = true;
     }
-    ask_all_routes(world_);
     notes_.push_back(tell_config(before.get(), *event.config, event.file));
   }
 
@@ -475,8 +477,9 @@ class Applier {
   void fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error) {
     constexpr config::Restart kRetry{.initial = std::chrono::seconds(1), .max = std::chrono::minutes(5)};
     clat.fast_path_retry_at = now_ + clat.fast_path_backoff.fail(kRetry, world_.random);
-    if (clat.fast_path_error == error) return;
+    const bool told = clat.fast_path_error && clat.fast_path_error->code == error.code;
     clat.fast_path_error = error;
+    if (told) return;
     notes_.push_back({Severity::warn,
                       events::kFastpathUnavailable,
                       uplink,

@@ -16,11 +16,6 @@ std::string join(const std::vector<std::string>& words) {
   return all;
 }
 
-const config::Interface* find(const config::Config& config, const std::string& name) {
-  const auto found = std::ranges::find(config.interfaces, name, &config::Interface::name);
-  return found == config.interfaces.end() ? nullptr : &*found;
-}
-
 std::string indexed(int ifindex, const std::string& name) { return std::to_string(ifindex) + "[" + name + "]"; }
 
 }  // namespace
@@ -79,14 +74,14 @@ Note tell_config(const config::Config* before, const config::Config& now, const 
   std::vector<std::string> changed;
   std::vector<std::string> removed;
   for (const auto& each : now.interfaces) {
-    const auto* old = find(*before, each.name);
+    const auto* old = before->find(each.name);
     if (old == nullptr)
       added.push_back(each.name);
     else if (*old != each)
       changed.push_back(each.name);
   }
   for (const auto& each : before->interfaces) {
-    if (find(now, each.name) == nullptr) removed.push_back(each.name);
+    if (now.find(each.name) == nullptr) removed.push_back(each.name);
   }
   note.fields.emplace_back("added", join(added));
   note.fields.emplace_back("changed", join(changed));
@@ -152,7 +147,7 @@ bool Clat::empty() const {
 }
 
 const config::Interface* World::wanted(const std::string& uplink) const {
-  return config == nullptr || stopping ? nullptr : find(*config, uplink);
+  return config == nullptr || stopping ? nullptr : config->find(uplink);
 }
 
 const Link* World::link(const std::string& name) const {
