@@ -1,19 +1,20 @@
 #include "bpf/classifier.hpp"
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <libmnl/libmnl.h>
+#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <memory>
 #include <optional>
-#include <string_view>
+#include <string>
+#include <vector>
 
 #include "bpf/libbpf_log.hpp"
-#include "bpf/owned_fd.hpp"
 
 namespace clat::bpf {
 
@@ -54,24 +55,39 @@ Result<std::optional<std::uint32_t>> program_at(int ifindex, Flow flow) {
   return failure("query the filter", -error);
 }
 
-bool is_ours(std::uint32_t program_id) {
-  const OwnedFd program(bpf_prog_get_fd_by_id(program_id));
-  bpf_prog_info info{};
-  std::uint32_t size = sizeof(info);
-  if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0) return false;
-  return std::string_view(info.name).starts_with(kProgramNamePrefix);
-}
-
 struct CloseSocket {
   void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
 };
 
-// Filters under one parent of the clsact qdisc, ENODEV and the like included in the error.
-Result<unsigned> count_filters(int ifindex, std::uint32_t parent) {
+struct Filter {
+  std::uint32_t handle = 0;
+  std::uint32_t priority = 0;
+  std::string name;  // of a BPF filter: its program's, as given by whoever attached it
+};
+
+int take_name(const nlattr* attribute, void* filter) {
+  if (mnl_attr_get_type(attribute) == TCA_BPF_NAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
+    static_cast<Filter*>(filter)->name = mnl_attr_get_str(attribute);
+  }
+  return MNL_CB_OK;
+}
+int take_options(const nlattr* attribute, void* filter) {
+  return mnl_attr_get_type(attribute) == TCA_OPTIONS ? mnl_attr_parse_nested(attribute, take_name, filter) : MNL_CB_OK;
+}
+int take_filter(const nlmsghdr* answer, void* filters) {
+  if (answer->nlmsg_type != RTM_NEWTFILTER || mnl_nlmsg_get_payload_len(answer) < sizeof(tcmsg)) return MNL_CB_OK;
+  const auto* message = static_cast<const tcmsg*>(mnl_nlmsg_get_payload(answer));
+  Filter filter{message->tcm_handle, TC_H_MAJ(message->tcm_info) >> 16, {}};
+  mnl_attr_parse(answer, sizeof(tcmsg), take_options, &filter);
+  static_cast<std::vector<Filter>*>(filters)->push_back(std::move(filter));
+  return MNL_CB_OK;
+}
+
+// Filters on one side of the qdisc; none without qdisc or interface.
+Result<std::vector<Filter>> filters_on(int ifindex, Flow flow) {
   const std::unique_ptr<mnl_socket, CloseSocket> socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0) return failure("netlink socket", errno);
-  // A filter may be as long as what its dump buffer takes.
-  std::array<char, 32768> buffer{};
+  std::array<char, 32768> buffer{};  // as much as the kernel puts into one message of a dump
   auto* header = mnl_nlmsg_put_header(buffer.data());
   header->nlmsg_type = RTM_GETTFILTER;
   header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -79,19 +95,16 @@ Result<unsigned> count_filters(int ifindex, std::uint32_t parent) {
   auto* message = static_cast<tcmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(tcmsg)));
   message->tcm_family = AF_UNSPEC;
   message->tcm_ifindex = ifindex;
-  message->tcm_parent = parent;
+  message->tcm_parent = TC_H_MAKE(TC_H_CLSACT, flow == Flow::ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
   if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) return failure("ask for filters", errno);
 
-  unsigned filters = 0;
-  const auto count = [](const nlmsghdr* answer, void* data) {
-    if (answer->nlmsg_type == RTM_NEWTFILTER) ++*static_cast<unsigned*>(data);
-    return MNL_CB_OK;
-  };
+  std::vector<Filter> filters;
   for (;;) {
     const auto size = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
     if (size < 0) return failure("read filters", errno);
     const int more = mnl_cb_run(buffer.data(), static_cast<std::size_t>(size), 1, mnl_socket_get_portid(socket.get()),
-                                count, &filters);
+                                take_filter, &filters);
+    if (more < 0 && is_gone(-errno)) return std::vector<Filter>{};
     if (more < 0) return failure("read filters", errno);
     if (more == MNL_CB_STOP) return filters;
   }
@@ -112,13 +125,10 @@ Result<bool> ensure_clsact(int ifindex) {
 }
 
 Result<> remove_empty_clsact(int ifindex) {
-  for (const std::uint32_t half : {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS}) {
-    const auto filters = count_filters(ifindex, TC_H_MAKE(TC_H_CLSACT, half));
-    if (!filters) {
-      if (is_gone(-filters.error().code)) return {};
-      return std::unexpected(filters.error());
-    }
-    if (*filters != 0) return {};
+  for (const auto flow : {Flow::ingress, Flow::egress}) {
+    const auto filters = filters_on(ifindex, flow);
+    if (!filters) return std::unexpected(filters.error());
+    if (!filters->empty()) return {};
   }
   auto hook = hook_at(ifindex, BPF_TC_INGRESS | BPF_TC_EGRESS);
   const int error = bpf_tc_hook_destroy(&hook);
@@ -140,9 +150,12 @@ Result<> attach_classifier(const Hook& hook) {
 }
 
 Result<> remove_classifier(int ifindex, Flow flow) {
-  const auto there = program_at(ifindex, flow);
-  if (!there) return std::unexpected(there.error());
-  if (!*there || !is_ours(**there)) return {};
+  const auto filters = filters_on(ifindex, flow);
+  if (!filters) return std::unexpected(filters.error());
+  const bool there = std::ranges::any_of(*filters, [](const Filter& filter) {
+    return filter.handle == kHandle && filter.priority == kPriority && filter.name.starts_with(kProgramNamePrefix);
+  });
+  if (!there) return {};
   const auto place = hook_at(ifindex, point(flow));
   auto options = our_place();
   const int error = bpf_tc_detach(&place, &options);

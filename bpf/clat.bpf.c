@@ -10,16 +10,18 @@ inline_always int from_uplink(struct __sk_buff* skb, const __u32 l2) {
   if (l2 && skb->vlan_present && (skb->vlan_tci & 0xfff)) return PASS;
   const struct clat_interface* uplink = interface_of(skb);
   if (!uplink) return PASS;
-  const struct ipv6hdr* seen = bytes_at(skb, l2, sizeof(*seen));
-  if (!seen || seen->version != 6) return PASS;
+  const struct ipv6hdr* seen;
+  HEADER_AT(seen, skb, l2, PASS);
+  if (seen->version != 6) return PASS;
   const int to_clat = same_address(seen->daddr.in6_u.u6_addr32, uplink->v6_be32);
   if (!to_clat && seen->nexthdr != IPPROTO_ICMPV6) return PASS;
   const struct ipv6hdr ip = *seen;
   if (ip.nexthdr == IPPROTO_ICMPV6) {
     // Never steered, whoever it is for: the kernel lives from it.
-    const __u8* type = bytes_at(skb, l2 + sizeof(ip), 1);
-    if (type && *type == ND_SOLICITATION && l2) return answer_solicitation(skb, uplink, &ip);
-    if (type && *type >= ND_FIRST && *type <= ND_LAST) return PASS;
+    __u8 type = 0;  // and stays so when there is none
+    bpf_skb_load_bytes(skb, l2 + sizeof(ip), &type, sizeof(type));
+    if (type == ND_SOLICITATION && l2) return answer_solicitation(skb, uplink, &ip);
+    if (type >= ND_FIRST && type <= ND_LAST) return PASS;
     return to_clat ? steer(skb, uplink, CLAT_PUNT_ICMP) : PASS;
   }
   return uplink_to_tun(skb, uplink, l2, &ip);
@@ -39,24 +41,25 @@ int clat_tun_out(struct __sk_buff* skb) {
   if (skb->protocol != bpf_htons(ETH_P_IP)) return PASS;
   const struct clat_interface* tun = interface_of(skb);
   if (!tun) return PASS;
-  const struct iphdr* seen = bytes_at(skb, 0, sizeof(*seen));
-  if (!seen) return PASS;
+  const struct iphdr* seen;
+  HEADER_AT(seen, skb, 0, PASS);
   const struct iphdr ip = *seen;
   return tun_to_uplink(skb, tun, &ip);
 }
 
 inline_always int ipv6_from_clatd(struct __sk_buff* skb, const struct clat_interface* tun) {
-  const struct ipv6hdr* seen = bytes_at(skb, 0, sizeof(*seen));
-  if (!seen || seen->version != 6) return drop(tun, CLAT_DROP_OTHER);
+  const struct ipv6hdr* seen;
+  HEADER_AT(seen, skb, 0, drop(skb, tun, CLAT_DROP_OTHER));
+  if (seen->version != 6) return drop(skb, tun, CLAT_DROP_OTHER);
   const struct ipv6hdr ip = *seen;
-  if (!same_address(ip.saddr.in6_u.u6_addr32, tun->v6_be32)) return drop(tun, CLAT_DROP_SOURCE);
-  if (!in_prefix(tun, ip.daddr.in6_u.u6_addr32)) return drop(tun, CLAT_DROP_DESTINATION);
+  if (!same_address(ip.saddr.in6_u.u6_addr32, tun->v6_be32)) return drop(skb, tun, CLAT_DROP_SOURCE);
+  if (!in_prefix(tun, ip.daddr.in6_u.u6_addr32)) return drop(skb, tun, CLAT_DROP_DESTINATION);
   struct transport t = {};
   const __u32 length = skb->len - IPV6_HEADER;
   if (skb->gso_size && inspect_transport(skb, ip.nexthdr, IPV6_HEADER, length, &t) != NOT_PUNTED) {
-    return drop(tun, CLAT_DROP_OTHER);
+    return drop(skb, tun, CLAT_DROP_OTHER);
   }
-  if (wire_size(skb, IPV6_HEADER, &t, length) > tun->uplink_mtu) return drop(tun, CLAT_DROP_TOO_BIG);
+  if (wire_size(skb, IPV6_HEADER, &t, length) > tun->uplink_mtu) return drop(skb, tun, CLAT_DROP_TOO_BIG);
   struct clat_counters* counters = counters_of(tun);
   if (counters) count_flow(skb, &counters->from_clatd, IPV6_HEADER, length, &t);
   return leave(skb, tun);
@@ -69,10 +72,11 @@ int clat_tun_in(struct __sk_buff* skb) {
   const struct clat_interface* tun = interface_of(skb);
   if (!tun) return DROP;
   if (skb->protocol == bpf_htons(ETH_P_IPV6)) return ipv6_from_clatd(skb, tun);
-  if (skb->protocol != bpf_htons(ETH_P_IP)) return drop(tun, CLAT_DROP_OTHER);
-  const struct iphdr* ip = bytes_at(skb, 0, sizeof(*ip));
-  if (!ip || ip->version != 4) return drop(tun, CLAT_DROP_OTHER);
-  return ip->daddr == tun->v4_be32 ? PASS : drop(tun, CLAT_DROP_DESTINATION);
+  if (skb->protocol != bpf_htons(ETH_P_IP)) return drop(skb, tun, CLAT_DROP_OTHER);
+  const struct iphdr* ip;
+  HEADER_AT(ip, skb, 0, drop(skb, tun, CLAT_DROP_OTHER));
+  if (ip->version != 4) return drop(skb, tun, CLAT_DROP_OTHER);
+  return ip->daddr == tun->v4_be32 ? PASS : drop(skb, tun, CLAT_DROP_DESTINATION);
 }
 
 const char kLicense[] SEC("license") = "Dual BSD/GPL";

@@ -68,6 +68,10 @@ enum clat_drop {
   CLAT_DROPS
 };
 
+// Powers of two, with room: a masked index is one the verifier takes without CAP_PERFMON.
+#define CLAT_PUNT_SLOTS 16
+#define CLAT_DROP_SLOTS 8
+
 // Packets are counted as on the wire: a GSO packet counts its segments. Bytes are those of the packet before it is
 // translated, from its IP header on, a GSO packet's headers once.
 struct clat_flow {
@@ -79,10 +83,10 @@ struct clat_flow {
 struct clat_counters {
   struct clat_flow fast[CLAT_DIRECTIONS][CLAT_PROTOCOLS];
   struct clat_flow from_clatd;  // IPv6 written by clatd that left the uplink
-  __u64 punts[CLAT_DIRECTIONS][CLAT_PUNTS];
-  __u64 drops[CLAT_DROPS];
+  __u64 punts[CLAT_DIRECTIONS][CLAT_PUNT_SLOTS];
+  __u64 drops[CLAT_DROP_SLOTS];
   __u64 solicitations_answered;
 };
-CLAT_ASSERT_SIZE(clat_counters, 8 * (2 * 2 * 2 + 2 + 2 * 11 + 5 + 1));
+CLAT_ASSERT_SIZE(clat_counters, 8 * (2 * 2 * 2 + 2 + 2 * 16 + 8 + 1));
 
 #endif

@@ -80,10 +80,14 @@ inline_always int answer_solicitation(struct __sk_buff* skb, const struct clat_i
   const __u32* source = ip->saddr.in6_u.u6_addr32;
   const __u32* destination = ip->daddr.in6_u.u6_addr32;
   if (ip->hop_limit != ND_HOP_LIMIT || length < SOLICITATION || length > SOLICITATION_MAX) return PASS;
-  const __u8* seen = bytes_at(skb, message, SOLICITATION);
-  if (!seen || seen[1] != 0) return PASS;
-  __u32 target[4];
-  __builtin_memcpy(target, seen + 8, sizeof(target));
+  struct {
+    __u8 type, code;
+    __u16 checksum;
+    __u32 reserved;
+    __u32 target[4];
+  } asked;
+  if (bpf_skb_load_bytes(skb, message, &asked, sizeof(asked)) || asked.code != 0) return PASS;
+  const __u32* target = asked.target;
   if (!same_address(target, uplink->v6_be32)) return PASS;
   const int unspecified = is_unspecified(source);
   if (!is_solicited_node(uplink, destination) && (unspecified || !same_address(destination, target))) return PASS;
@@ -91,29 +95,29 @@ inline_always int answer_solicitation(struct __sk_buff* skb, const struct clat_i
   if (!has_valid_options(skb, message, length, unspecified) || !has_right_checksum(skb, l2, length)) return PASS;
 
   struct advertisement reply = {};
-  const struct ethhdr* asked = bytes_at(skb, 0, sizeof(*asked));
-  if (!asked || asked->h_source[0] & 1) return PASS;
+  struct ethhdr frame;
+  if (bpf_skb_load_bytes(skb, 0, &frame, sizeof(frame)) || frame.h_source[0] & 1) return PASS;
   if (unspecified) {
     reply.ethernet.h_dest[0] = reply.ethernet.h_dest[1] = 0x33;
     reply.ethernet.h_dest[5] = 1;
     reply.ip.daddr.in6_u.u6_addr32[0] = bpf_htonl(0xff020000);
     reply.ip.daddr.in6_u.u6_addr32[3] = bpf_htonl(1);
   } else {
-    __builtin_memcpy(reply.ethernet.h_dest, asked->h_source, ETH_ALEN);
+    __builtin_memcpy(reply.ethernet.h_dest, frame.h_source, ETH_ALEN);
     __builtin_memcpy(&reply.ip.daddr, source, sizeof(reply.ip.daddr));
   }
   __builtin_memcpy(reply.ethernet.h_source, uplink->mac, ETH_ALEN);
   // Our own probe come back is no question of somebody else's (RFC 7527).
-  if (__builtin_memcmp(asked->h_source, uplink->mac, ETH_ALEN) == 0) return PASS;
+  if (__builtin_memcmp(frame.h_source, uplink->mac, ETH_ALEN) == 0) return PASS;
   reply.ethernet.h_proto = bpf_htons(ETH_P_IPV6);
   reply.ip.version = 6;
   reply.ip.payload_len = bpf_htons(ADVERTISEMENT);
   reply.ip.nexthdr = IPPROTO_ICMPV6;
   reply.ip.hop_limit = ND_HOP_LIMIT;
-  __builtin_memcpy(&reply.ip.saddr, target, sizeof(target));
+  __builtin_memcpy(&reply.ip.saddr, target, sizeof(asked.target));
   reply.type = ND_ADVERTISEMENT;
   reply.flags = bpf_htonl(ND_OVERRIDE | (unspecified ? 0 : ND_SOLICITED));
-  __builtin_memcpy(reply.target, target, sizeof(target));
+  __builtin_memcpy(reply.target, target, sizeof(asked.target));
   reply.option = ND_TARGET_LINK_LAYER;
   reply.option_length = 1;
   __builtin_memcpy(reply.link_layer, uplink->mac, ETH_ALEN);
@@ -122,11 +126,11 @@ inline_always int answer_solicitation(struct __sk_buff* skb, const struct clat_i
   reply.checksum = ~fold_checksum(sum);
 
   // The packet changes from here on.
-  if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(uplink, CLAT_DROP_KERNEL);
+  if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(skb, uplink, CLAT_DROP_KERNEL);
   if (bpf_skb_change_tail(skb, message + ADVERTISEMENT, 0) ||
       bpf_skb_store_bytes(skb, 0, &reply.ethernet, sizeof(reply.ethernet), 0) ||
       bpf_skb_store_bytes(skb, l2, &reply.ip, sizeof(reply.ip) + ADVERTISEMENT, BPF_F_RECOMPUTE_CSUM)) {
-    return drop(uplink, CLAT_DROP_KERNEL);
+    return drop(skb, uplink, CLAT_DROP_KERNEL);
   }
   struct clat_counters* counters = counters_of(uplink);
   if (counters) ++counters->solicitations_answered;

@@ -47,30 +47,45 @@ inline_always struct clat_counters* counters_of(const struct clat_interface* int
   return bpf_map_lookup_elem(&clat_counters, &ifindex);
 }
 
-inline_always int drop(const struct clat_interface* interface, enum clat_drop reason) {
+// Without CAP_PERFMON the verifier wants an index to look alike on all paths, so what it knows of it is taken from it.
+inline_always __u32 index_of(const struct __sk_buff* skb, __u32 number, __u32 slots) {
+  const __u32 unknown = skb->len;
+  number ^= unknown;
+  asm volatile("" : "+r"(number));
+  return (number ^ unknown) & (slots - 1);
+}
+
+inline_always void count_punt(const struct __sk_buff* skb, const struct clat_interface* interface,
+                              enum clat_direction direction, enum clat_punt reason) {
   struct clat_counters* counters = counters_of(interface);
-  if (counters) ++counters->drops[reason];
+  if (counters) ++counters->punts[direction][index_of(skb, reason, CLAT_PUNT_SLOTS)];
+}
+
+inline_always int drop(const struct __sk_buff* skb, const struct clat_interface* interface, enum clat_drop reason) {
+  struct clat_counters* counters = counters_of(interface);
+  if (counters) ++counters->drops[index_of(skb, reason, CLAT_DROP_SLOTS)];
   return DROP;
 }
 
-// The barrier keeps clang from testing the 32-bit context field instead of the pointer made of it, which the verifier
-// refuses.
+// The barrier keeps clang from loading the field once more: the verifier trusts only the pointer that was compared.
 inline_always void* data_of(const struct __sk_buff* skb) {
   void* data = (void*)(long)skb->data;
   asm volatile("" : "+r"(data));
   return data;
 }
 
-// `length` readable bytes at `offset`, or NULL where the packet is shorter. Packet pointers got before are void after.
-inline_always void* bytes_at(struct __sk_buff* skb, __u32 offset, __u32 length) {
-  void* data = data_of(skb);
-  if (data + offset + length > (void*)(long)skb->data_end) {
-    if (bpf_skb_pull_data(skb, offset + length)) return NULL;
-    data = data_of(skb);
-    if (data + offset + length > (void*)(long)skb->data_end) return NULL;
-  }
-  return data + offset;
-}
+// Makes `header` point to its bytes at `offset`, or leaves the function with `otherwise` where the packet is shorter.
+// Packet pointers got before are void after. Not a function that may return NULL: comparing a packet pointer with NULL
+// takes CAP_PERFMON.
+#define HEADER_AT(header, skb, offset, otherwise)                               \
+  do {                                                                          \
+    header = data_of(skb) + (offset);                                           \
+    if ((void*)(header + 1) > (void*)(long)(skb)->data_end) {                   \
+      if (bpf_skb_pull_data(skb, (offset) + sizeof(*header))) return otherwise; \
+      header = data_of(skb) + (offset);                                         \
+      if ((void*)(header + 1) > (void*)(long)(skb)->data_end) return otherwise; \
+    }                                                                           \
+  } while (0)
 
 inline_always int same_address(const __u32* left, const __u32* right) {
   // The last word differs first between addresses of one network.
@@ -121,10 +136,9 @@ inline_always int is_plain_peer(const struct clat_interface* i, __u32 v4_be32) {
 
 // Into the tun for clatd to read, unchanged.
 inline_always int steer(struct __sk_buff* skb, const struct clat_interface* uplink, enum clat_punt reason) {
-  struct clat_counters* counters = counters_of(uplink);
-  if (counters) ++counters->punts[CLAT_TO_IPV4][reason];
+  count_punt(skb, uplink, CLAT_TO_IPV4, reason);
   // With a tag (vid 0) the tun would get it inside the IPv6 header.
-  if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(uplink, CLAT_DROP_KERNEL);
+  if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(skb, uplink, CLAT_DROP_KERNEL);
   return bpf_redirect(uplink->peer_ifindex, 0);
 }
 
@@ -133,10 +147,10 @@ inline_always int leave(struct __sk_buff* skb, const struct clat_interface* tun)
   if (tun->mark) skb->mark = tun->mark;
   if (tun->flags & CLAT_FLAG_RAW_IP) return bpf_redirect(tun->peer_ifindex, 0);
   // bpf_redirect_neigh drops a packet without a MAC header.
-  if (bpf_skb_change_head(skb, ETH_HLEN, 0)) return drop(tun, CLAT_DROP_KERNEL);
+  if (bpf_skb_change_head(skb, ETH_HLEN, 0)) return drop(skb, tun, CLAT_DROP_KERNEL);
   const __be16 type = bpf_htons(ETH_P_IPV6);
   if (bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0)) {
-    return drop(tun, CLAT_DROP_KERNEL);
+    return drop(skb, tun, CLAT_DROP_KERNEL);
   }
   if (!(tun->flags & CLAT_FLAG_NEXT_HOP)) return bpf_redirect_neigh(tun->peer_ifindex, NULL, 0, 0);
   struct bpf_redir_neigh next_hop = {.nh_family = 10 /* AF_INET6 */};

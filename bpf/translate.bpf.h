@@ -30,8 +30,9 @@ inline_always int is_tunnel(__be16 port) {
 inline_always enum clat_punt inspect_transport(struct __sk_buff* skb, __u8 protocol, __u32 offset, __u32 length,
                                                struct transport* out) {
   if (protocol == IPPROTO_TCP) {
-    const struct tcphdr* tcp = length < sizeof(*tcp) ? NULL : bytes_at(skb, offset, sizeof(*tcp));
-    if (!tcp) return CLAT_PUNT_MALFORMED;
+    const struct tcphdr* tcp;
+    if (length < sizeof(*tcp)) return CLAT_PUNT_MALFORMED;
+    HEADER_AT(tcp, skb, offset, CLAT_PUNT_MALFORMED);
     out->protocol = CLAT_TCP;
     out->header_length = tcp->doff * 4;
     out->checksum_at = offsetof(struct tcphdr, check);
@@ -39,8 +40,9 @@ inline_always enum clat_punt inspect_transport(struct __sk_buff* skb, __u8 proto
     return NOT_PUNTED;
   }
   if (protocol == IPPROTO_UDP) {
-    const struct udphdr* udp = length < sizeof(*udp) ? NULL : bytes_at(skb, offset, sizeof(*udp));
-    if (!udp) return CLAT_PUNT_MALFORMED;
+    const struct udphdr* udp;
+    if (length < sizeof(*udp)) return CLAT_PUNT_MALFORMED;
+    HEADER_AT(udp, skb, offset, CLAT_PUNT_MALFORMED);
     out->protocol = CLAT_UDP;
     out->header_length = sizeof(*udp);
     out->checksum_at = offsetof(struct udphdr, check);
@@ -169,16 +171,18 @@ inline_always int uplink_to_tun(struct __sk_buff* skb, const struct clat_interfa
       exchange_addresses(ip->saddr.in6_u.u6_addr32, ip->daddr.in6_u.u6_addr32, four.saddr, four.daddr, CLAT_TO_IPV4);
 
   // The packet changes from here on.
-  if (l2 && skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(uplink, CLAT_DROP_KERNEL);
-  if (cut_to(skb, l2 + IPV6_HEADER + length)) return drop(uplink, CLAT_DROP_KERNEL);
+  if (l2 && skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(skb, uplink, CLAT_DROP_KERNEL);
+  if (cut_to(skb, l2 + IPV6_HEADER + length)) return drop(skb, uplink, CLAT_DROP_KERNEL);
   // Refused before it does anything.
   if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IP), 0)) return steer(skb, uplink, CLAT_PUNT_KERNEL);
   if (bpf_skb_store_bytes(skb, l2, &four, sizeof(four), BPF_F_RECOMPUTE_CSUM) ||
       mend_checksum(skb, l2 + IPV4_HEADER, &t, &addresses)) {
-    return drop(uplink, CLAT_DROP_KERNEL);
+    return drop(skb, uplink, CLAT_DROP_KERNEL);
   }
   struct clat_counters* counters = counters_of(uplink);
-  if (counters) count_flow(skb, &counters->fast[CLAT_TO_IPV4][t.protocol], IPV6_HEADER, length, &t);
+  if (counters) {
+    count_flow(skb, &counters->fast[CLAT_TO_IPV4][index_of(skb, t.protocol, CLAT_PROTOCOLS)], IPV6_HEADER, length, &t);
+  }
   return bpf_redirect(uplink->peer_ifindex, BPF_F_INGRESS);
 }
 
@@ -204,10 +208,9 @@ inline_always enum clat_punt inspect_ipv4(struct __sk_buff* skb, const struct cl
 
 inline_always int tun_to_uplink(struct __sk_buff* skb, const struct clat_interface* tun, const struct iphdr* ip) {
   struct transport t = {};
-  enum clat_punt reason = inspect_ipv4(skb, tun, ip, &t);
-  struct clat_counters* counters = counters_of(tun);
+  const enum clat_punt reason = inspect_ipv4(skb, tun, ip, &t);
   if (reason != NOT_PUNTED) {
-    if (counters) ++counters->punts[CLAT_TO_IPV6][reason];
+    count_punt(skb, tun, CLAT_TO_IPV6, reason);
     return PASS;
   }
 
@@ -225,16 +228,20 @@ inline_always int tun_to_uplink(struct __sk_buff* skb, const struct clat_interfa
       exchange_addresses(source, six.daddr.in6_u.u6_addr32, ip->saddr, ip->daddr, CLAT_TO_IPV6);
 
   // The packet changes from here on.
-  if (cut_to(skb, total)) return drop(tun, CLAT_DROP_KERNEL);
+  if (cut_to(skb, total)) return drop(skb, tun, CLAT_DROP_KERNEL);
   // Refused before it does anything.
   if (bpf_skb_change_proto(skb, bpf_htons(ETH_P_IPV6), 0)) {
-    if (counters) ++counters->punts[CLAT_TO_IPV6][CLAT_PUNT_KERNEL];
+    count_punt(skb, tun, CLAT_TO_IPV6, CLAT_PUNT_KERNEL);
     return PASS;
   }
   if (bpf_skb_store_bytes(skb, 0, &six, sizeof(six), BPF_F_RECOMPUTE_CSUM) ||
       mend_checksum(skb, IPV6_HEADER, &t, &addresses)) {
-    return drop(tun, CLAT_DROP_KERNEL);
+    return drop(skb, tun, CLAT_DROP_KERNEL);
   }
-  if (counters) count_flow(skb, &counters->fast[CLAT_TO_IPV6][t.protocol], IPV4_HEADER, total - IPV4_HEADER, &t);
+  struct clat_counters* counters = counters_of(tun);
+  if (counters) {
+    count_flow(skb, &counters->fast[CLAT_TO_IPV6][index_of(skb, t.protocol, CLAT_PROTOCOLS)], IPV4_HEADER,
+               total - IPV4_HEADER, &t);
+  }
   return leave(skb, tun);
 }

@@ -2,10 +2,12 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -382,6 +384,53 @@ TEST_P(LifecycleTest, UplinksShareProgramsAndMaps) {
   for (const auto& one : attachments) EXPECT_EQ(fast_path.verify(one).has_value(), &one != &attachments[3]);
   for (const auto& one : attachments) EXPECT_TRUE(fast_path.detach(one).has_value());
   EXPECT_TRUE(objects_of(folder_.bpf_dir()).links.empty());
+}
+
+// CAP_BPF and CAP_NET_ADMIN, no CAP_PERFMON, no CAP_SYS_ADMIN.
+TEST_P(LifecycleTest, NeedsTwoCapabilities) {
+  const auto child = fork();
+  if (child == 0) {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2]{};
+    data[CAP_NET_ADMIN / 32].effective = data[CAP_NET_ADMIN / 32].permitted = 1U << CAP_NET_ADMIN % 32;
+    data[CAP_BPF / 32].effective = data[CAP_BPF / 32].permitted = 1U << CAP_BPF % 32;
+    if (syscall(SYS_capset, &header, data) != 0) _exit(2);
+    auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+    if (!opened) {
+      std::fprintf(stderr, "%s\n", opened.error().text().c_str());
+      _exit(3);
+    }
+    for (int i = 0; i < 2; ++i) {
+      if (auto done = opened->attach(lab_.attachment()); !done) {
+        std::fprintf(stderr, "%s\n", done.error().text().c_str());
+        _exit(4);
+      }
+      if (!opened->verify(lab_.attachment())) _exit(5);
+    }
+    if (!opened->counters(lab_.attachment())) _exit(6);
+    if (!opened->detach(lab_.attachment())) _exit(7);
+    if (!opened->attach(lab_.attachment())) _exit(8);
+    _exit(bpf::FastPath::purge(folder_.bpf_dir()) ? 0 : 9);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(on_hooks(), kNone);
+  EXPECT_FALSE(has_clsact(kUplink));
+}
+
+TEST_P(LifecycleTest, ForgetsByIfindex) {
+  {
+    attached();
+  }
+  auto successor = open();
+  ASSERT_TRUE(successor.forget(lab_.uplink()).has_value());
+  EXPECT_EQ(on_hooks(), kNone);
+  EXPECT_FALSE(has_clsact(kUplink));
+  EXPECT_FALSE(has_clsact(kTun));
+  EXPECT_FALSE(successor.counters(lab_.attachment()).has_value());
+  EXPECT_TRUE(successor.forget(lab_.uplink()).has_value());
 }
 
 TEST(FolderTest, MustBeInABpffs) {

@@ -191,7 +191,7 @@ double iperf(const Lab& lab, const std::string& listen_at, const std::string& co
   char line[256];
   while (std::fgets(line, sizeof(line), server) != nullptr && std::strstr(line, "listening") == nullptr) {
   }
-  const auto report = output_of("timeout 20 iperf3 -J -t 3 -c " + connect_to + " " + more);
+  const auto report = output_of("timeout 20 iperf3 -J -t 2 -c " + connect_to + " " + more);
   while (std::fgets(line, sizeof(line), server) != nullptr) {
   }
   pclose(server);
