@@ -7,7 +7,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <random>
 
+#include "core/xlat/translator.hpp"
 #include "tests/bpf/lab.hpp"
 #include "tests/bpf/packet_io.hpp"
 #include "tests/bpf/programs.hpp"
@@ -227,6 +229,50 @@ TEST_F(VectorTest, UplinkProgramRunByItself) {
     ++rows;
   }
   EXPECT_GT(rows, 100U);
+}
+
+struct Kept : xlat::Sink {
+  std::vector<Bytes> packets;
+  void send(const xlat::Frame& frame) override { packets.emplace_back(frame.data, frame.data + frame.size); }
+};
+
+// Rows of the table with some bytes changed: what the program translates at all, it translates as clatd does.
+TEST_F(VectorTest, UplinkProgramNeverDiffersFromTheTranslator) {
+  const auto program =
+      program_of_pin(folder_.bpf_dir() + "/v1/link-" + std::to_string(lab_.uplink()) + "-uplink-ingress");
+  const auto link_header = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6);
+  std::mt19937 random(464);
+  const auto below = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };
+  unsigned translated = 0;
+  for (const auto& vector : vectors()) {
+    if (vector.direction != Direction::to_ipv4 || vector.vnet != xlat::VnetHeader{} || vector.input.size() < 48)
+      continue;
+    SCOPED_TRACE(test_name(vector));
+    configure(vector);
+    for (int i = 0; i < 60; ++i) {
+      auto input = vector.input;
+      for (auto changes = below(4); changes > 0; --changes) {
+        input[below(std::min<std::size_t>(input.size(), 62))] = static_cast<std::uint8_t>(random());
+      }
+      if (below(8) == 0) input.resize(40 + below(input.size() - 39));
+      const auto result = run(program, lab_.uplink(), link_header + input);
+      if (result.bytes == link_header + input) continue;
+      Bytes buffer(xlat::kHeadroom);
+      buffer = buffer + input;
+      Kept clatd;
+      xlat::Translator translator({vector.clat.v4, vector.clat.v6, vector.clat.prefix});
+      ASSERT_EQ(translator.translate({buffer.data() + xlat::kHeadroom, input.size()}, clatd), xlat::Verdict::translated)
+          << hex(input);
+      ASSERT_EQ(clatd.packets.size(), 1U);
+      auto expected = vector;
+      expected.expected = clatd.packets[0];
+      expected.any_identification = true;
+      ASSERT_EQ(mismatch(expected, Bytes(result.bytes.begin() + ETH_HLEN, result.bytes.end())), "") << hex(input);
+      ++translated;
+    }
+  }
+  std::printf("%u translated alike\n", translated);
+  EXPECT_GT(translated, 1000U);
 }
 
 }  // namespace
