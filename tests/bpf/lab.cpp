@@ -55,6 +55,8 @@ std::string output_of(const std::string& command) {
 void shell(const std::string& command) { output_of(command); }
 
 BpfFolder::BpfFolder() {
+  // In a mount namespace of this process, so that nothing stays mounted when it is killed.
+  if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) fail("unshare");
   char name[] = "/tmp/bpft-XXXXXX";
   if (mkdtemp(name) == nullptr) fail("mkdtemp");
   path_ = name;
