@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "bpf/libbpf_log.hpp"
-#include "bpf/owned_fd.hpp"
+#include "core/fd/fd.hpp"
 
 namespace clat::bpf {
 
@@ -37,13 +37,13 @@ std::optional<LinkFacts> facts_of(int link) {
 }
 
 // The link at `path` when it is on this hook, else nothing, and then nothing stays at `path`.
-Result<OwnedFd> adoptable(const Hook& hook, const std::string& path) {
-  OwnedFd link(bpf_obj_get(path.c_str()));
+Result<Fd> adoptable(const Hook& hook, const std::string& path) {
+  Fd link(bpf_obj_get(path.c_str()));
   if (!link) {
     if (errno == ENOENT) return link;
     const int code = errno;
     if (unlink(path.c_str()) != 0) return libbpf_failure("open pinned link " + path, code);
-    return OwnedFd();
+    return Fd();
   }
   const auto facts = facts_of(link.get());
   if (facts && facts->type == kLinkTypeTcx && facts->ifindex == static_cast<std::uint32_t>(hook.ifindex) &&
@@ -52,7 +52,7 @@ Result<OwnedFd> adoptable(const Hook& hook, const std::string& path) {
   }
   // Of an interface that is gone, or detached by somebody: such a link never attaches again.
   if (auto removed = remove_link(path); !removed) return std::unexpected(std::move(removed).error());
-  return OwnedFd();
+  return Fd();
 }
 
 // False: there is no link to take over.
@@ -78,7 +78,7 @@ Result<bool> take_over(const Hook& hook, const std::string& path, const std::str
 bool has_tcx(int program_fd) {
   // No such interface where the kernel knows the hook; no such hook otherwise.
   constexpr int kNoInterface = 0x7fffffff;
-  const OwnedFd link(bpf_link_create(program_fd, kNoInterface, static_cast<bpf_attach_type>(kTcxIngress), nullptr));
+  const Fd link(bpf_link_create(program_fd, kNoInterface, static_cast<bpf_attach_type>(kTcxIngress), nullptr));
   return !link && errno == ENODEV;
 }
 
@@ -96,7 +96,7 @@ Result<> attach_link(const Hook& hook, const std::string& path, const std::vecto
   if (!done) return std::unexpected(std::move(done).error());
   if (*done) return {};
 
-  const OwnedFd link(
+  const Fd link(
       bpf_link_create(hook.program_fd, hook.ifindex, static_cast<bpf_attach_type>(tcx_type(hook.flow)), nullptr));
   if (!link) return libbpf_failure("create a TCX link", errno);
   if (const int error = bpf_obj_pin(link.get(), path.c_str()); error != 0) {
@@ -106,14 +106,14 @@ Result<> attach_link(const Hook& hook, const std::string& path, const std::vecto
 }
 
 Result<> remove_link(const std::string& path) {
-  const OwnedFd link(bpf_obj_get(path.c_str()));
+  const Fd link(bpf_obj_get(path.c_str()));
   if (link) bpf_link_detach(link.get());
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return failure("unlink " + path, errno);
   return {};
 }
 
 Result<> verify_link(const Hook& hook, const std::string& path) {
-  const OwnedFd link(bpf_obj_get(path.c_str()));
+  const Fd link(bpf_obj_get(path.c_str()));
   if (!link) return failure("the link is not pinned at " + path + " any more", errno);
   const auto facts = facts_of(link.get());
   if (!facts) return failure("ask about the link at " + path, errno);

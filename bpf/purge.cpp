@@ -12,8 +12,8 @@
 #include "bpf/fast_path.hpp"
 #include "bpf/libbpf_log.hpp"
 #include "bpf/link.hpp"
-#include "bpf/owned_fd.hpp"
 #include "bpf/pins.hpp"
+#include "core/fd/fd.hpp"
 
 namespace clat::bpf {
 
@@ -27,7 +27,7 @@ struct Seen {
 // The interfaces of a pinned map. Every ABI version keys it by ifindex; what the values hold only this one knows.
 std::vector<Seen> interfaces_in(const std::string& pin) {
   std::vector<Seen> seen;
-  const OwnedFd map(bpf_obj_get(pin.c_str()));
+  const Fd map(bpf_obj_get(pin.c_str()));
   bpf_map_info info{};
   std::uint32_t size = sizeof(info);
   if (!map || bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 || info.key_size != sizeof(std::uint32_t)) {

@@ -93,6 +93,15 @@ Result<> Supervisor::start() {
   for (const auto& ignored : found->ignored) {
     say(plan::Severity::warn, events::kRecordIgnored, {{"reason", ignored.text()}});
   }
+  if (!network_->forgotten().empty()) {
+    say(plan::Severity::warn, events::kRecordIgnored, {{"reason", network_->forgotten()}});
+  }
+  if (const auto ignores = network_->sysctl().ignores_routes_with_linkdown(); ignores && *ignores) {
+    say(plan::Severity::warn, events::kSysctlRisky,
+        {{"name", "net.ipv4.conf.all.ignore_routes_with_linkdown"},
+         {"value", "1"},
+         {"reason", "IPv4 is unreachable while clatvisor itself is down, fast path or not"}});
+  }
   first.emplace_back(plan::RecordsFound{std::move(found->records)});
   first.emplace_back(plan::ConfigLoaded{config_, file_});
   auto kernel = monitor_->dump();

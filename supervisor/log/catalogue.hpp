@@ -14,6 +14,7 @@ inline constexpr std::string_view kSupervisorHandover = "supervisor.handover";
 inline constexpr std::string_view kSupervisorStopping = "supervisor.stopping";
 inline constexpr std::string_view kSupervisorStopped = "supervisor.stopped";
 inline constexpr std::string_view kRecordIgnored = "record.ignored";
+inline constexpr std::string_view kSysctlRisky = "sysctl.risky";
 
 // configuration
 inline constexpr std::string_view kConfigLoaded = "config.loaded";
@@ -67,6 +68,7 @@ inline constexpr std::array kAll = {
     kSupervisorStopping,
     kSupervisorStopped,
     kRecordIgnored,
+    kSysctlRisky,
     kConfigLoaded,
     kConfigRejected,
     kLinkUp,

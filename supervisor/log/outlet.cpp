@@ -16,26 +16,10 @@
 #include <ctime>
 #include <utility>
 
+#include "core/fd/fd.hpp"
+
 namespace clat::log {
 namespace {
-
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 // How to write without waiting. `polled` is for a pipe that may not be opened again: one that polls writable takes
 // PIPE_BUF bytes at once (pipe(7)), unless another writer is faster.

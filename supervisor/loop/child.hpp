@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "core/fd/fd.hpp"
 #include "supervisor/loop/children.hpp"
 #include "supervisor/loop/control_channel.hpp"
-#include "supervisor/loop/fd.hpp"
 #include "supervisor/loop/lines.hpp"
 #include "supervisor/loop/loop.hpp"
 

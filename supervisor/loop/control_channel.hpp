@@ -9,8 +9,8 @@
 #include <string>
 
 #include "core/clatd/control.hpp"
+#include "core/fd/fd.hpp"
 #include "core/net/error.hpp"
-#include "supervisor/loop/fd.hpp"
 
 namespace clat::loop {
 

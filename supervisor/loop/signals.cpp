@@ -6,7 +6,7 @@
 #include <csignal>
 #include <utility>
 
-#include "supervisor/loop/fd.hpp"
+#include "core/fd/fd.hpp"
 
 namespace clat::loop {
 namespace {

@@ -6,10 +6,10 @@
 #include <set>
 #include <vector>
 
+#include "core/fd/fd.hpp"
 #include "core/net/error.hpp"
 #include "supervisor/plan/event.hpp"
 #include "supervisor/plan/facts.hpp"
-#include "supervisor/system/fd.hpp"
 #include "supervisor/system/netlink_socket.hpp"
 
 namespace clat::system {

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/fd/fd.hpp"
 #include "core/net/error.hpp"
-#include "supervisor/system/fd.hpp"
 #include "supervisor/system/netlink_message.hpp"
 
 namespace clat::system {

@@ -7,9 +7,9 @@
 #include <map>
 #include <string>
 
+#include "core/fd/fd.hpp"
 #include "core/net/error.hpp"
 #include "supervisor/plan/action.hpp"
-#include "supervisor/system/fd.hpp"
 #include "supervisor/system/rtnetlink.hpp"
 #include "supervisor/system/saved_sysctls.hpp"
 #include "supervisor/system/state_dir.hpp"
@@ -69,6 +69,8 @@ class Network {
   // record itself stays for the caller to erase.
   Result<> purge(const plan::RecordSpec& record);
 
+  // Why the saved sysctls of a killed supervisor could not be taken over; empty: they could, or there were none.
+  [[nodiscard]] const std::string& forgotten() const { return saved_.forgotten(); }
   [[nodiscard]] const Sysctl& sysctl() const { return sysctl_; }
 
  private:

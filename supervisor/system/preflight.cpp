@@ -8,7 +8,7 @@
 #include <array>
 #include <cerrno>
 
-#include "supervisor/system/fd.hpp"
+#include "core/fd/fd.hpp"
 
 namespace clat::system {
 

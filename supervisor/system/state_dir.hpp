@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/fd/fd.hpp"
 #include "core/net/error.hpp"
 #include "supervisor/plan/action.hpp"
-#include "supervisor/system/fd.hpp"
 
 namespace clat::system {
 

@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "core/fd/fd.hpp"
 #include "core/net/error.hpp"
-#include "supervisor/system/fd.hpp"
 
 namespace clat::system {
 

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "bpf/owned_fd.hpp"
+#include "core/fd/fd.hpp"
 #include "core/xlat/vnet.hpp"
 #include "tests/support/packet.hpp"
 
@@ -27,7 +27,7 @@ class Wire {
   [[nodiscard]] std::optional<Packet> receive(int wait = 0) const;
 
  private:
-  bpf::OwnedFd fd_;
+  bpf::Fd fd_;
   int ifindex_ = 0;
   std::uint16_t ethertype_ = 0;
   std::uint16_t link_header_ = 0;

@@ -47,6 +47,9 @@ struct Escape {
   std::string description, value, logfmt, json;
 };
 
+// Names the test case.
+void PrintTo(const Escape& escape, std::ostream* out) { *out << escape.description; }
+
 class Escapes : public ::testing::TestWithParam<Escape> {};
 
 TEST_P(Escapes, InLogfmt) {

@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "core/fd/fd.hpp"
 #include "fixture.hpp"
-#include "supervisor/loop/fd.hpp"
 #include "supervisor/loop/signals.hpp"
 
 namespace clat::loop {

@@ -9,8 +9,8 @@
 #include <chrono>
 #include <vector>
 
+#include "core/fd/fd.hpp"
 #include "fixture.hpp"
-#include "supervisor/loop/fd.hpp"
 
 namespace clat::loop {
 namespace {

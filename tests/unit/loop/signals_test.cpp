@@ -11,9 +11,9 @@
 #include <optional>
 #include <vector>
 
+#include "core/fd/fd.hpp"
 #include "fixture.hpp"
 #include "supervisor/loop/children.hpp"
-#include "supervisor/loop/fd.hpp"
 
 namespace clat::loop {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/unit/plan/fake_edge.hpp"
+#include "fake_edge.hpp"
 
 #include <gtest/gtest.h>
 

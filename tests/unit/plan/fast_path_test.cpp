@@ -1,7 +1,7 @@
 // The two legs, and the way from one to the other.
 #include <gtest/gtest.h>
 
-#include "tests/unit/plan/fake_edge.hpp"
+#include "fake_edge.hpp"
 
 namespace clat::plan::test {
 namespace {

@@ -4,7 +4,7 @@
 #include <csignal>
 
 #include "core/net/clat_address.hpp"
-#include "tests/unit/plan/fake_edge.hpp"
+#include "fake_edge.hpp"
 
 namespace clat::plan::test {
 namespace {

@@ -5,7 +5,7 @@
 #include <csignal>
 #include <random>
 
-#include "tests/unit/plan/fake_edge.hpp"
+#include "fake_edge.hpp"
 
 namespace clat::plan::test {
 namespace {

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/net/clat_address.hpp"
-#include "tests/unit/plan/fake_edge.hpp"
+#include "fake_edge.hpp"
 
 namespace clat::plan::test {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "core/net/error.hpp"
 
-namespace clat::system {
+namespace clat {
 
 class Fd {
  public:
@@ -31,4 +31,4 @@ class Fd {
   int fd_ = -1;
 };
 
-}  // namespace clat::system
+}  // namespace clat

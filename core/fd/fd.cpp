@@ -1,11 +1,11 @@
-#include "supervisor/system/fd.hpp"
+#include "core/fd/fd.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 
-namespace clat::system {
+namespace clat {
 
 void Fd::reset(int fd) {
   const int old = std::exchange(fd_, fd);
@@ -20,4 +20,4 @@ Result<Fd> Fd::duplicate() const {
   return Fd(copy);
 }
 
-}  // namespace clat::system
+}  // namespace clat

@@ -1,4 +1,4 @@
-#include "supervisor/system/fd.hpp"
+#include "core/fd/fd.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace clat::system {
+namespace clat {
 namespace {
 
 int open_null() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
@@ -76,4 +76,4 @@ TEST(Fd, DuplicateOfNothingIsAnError) {
 }
 
 }  // namespace
-}  // namespace clat::system
+}  // namespace clat
