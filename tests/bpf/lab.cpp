@@ -22,16 +22,16 @@ namespace {
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what + ": " + std::strerror(errno)); }
 
-bpf::Fd present_namespace() {
-  bpf::Fd fd(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+Fd present_namespace() {
+  Fd fd(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
   if (!fd) fail("open the network namespace");
   return fd;
 }
-bpf::Fd new_namespace() {
+Fd new_namespace() {
   if (unshare(CLONE_NEWNET) != 0) fail("unshare");
   return present_namespace();
 }
-void enter(const bpf::Fd& space) {
+void enter(const Fd& space) {
   if (setns(space.get(), CLONE_NEWNET) != 0) fail("setns");
 }
 
@@ -69,10 +69,10 @@ BpfFolder::~BpfFolder() {
 
 int ifindex_of(const std::string& name) { return static_cast<int>(if_nametoindex(name.c_str())); }
 
-bpf::Fd make_tun(const std::string& name) {
+Fd make_tun(const std::string& name) {
   constexpr unsigned kUso = 0x20 | 0x40;  // TUN_F_USO4, TUN_F_USO6 of Linux 6.2
   constexpr unsigned kOffloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-  bpf::Fd fd(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  Fd fd(open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (!fd) fail("/dev/net/tun");
   ifreq request{};
   std::snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name.c_str());

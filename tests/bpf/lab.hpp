@@ -56,13 +56,13 @@ class Lab {
   [[nodiscard]] bpf::Attachment attachment() const;
 
  private:
-  bpf::Fd home_, router_, peer_;
-  bpf::Fd tun_fd_;
+  Fd home_, router_, peer_;
+  Fd tun_fd_;
   int uplink_ = 0, tun_ = 0;
 };
 
 // A tun with vnet headers and every offload in the present namespace, up, without IPv6 addresses.
-bpf::Fd make_tun(const std::string& name);
+Fd make_tun(const std::string& name);
 int ifindex_of(const std::string& name);
 
 // The value of a counter by its name; throws when there is none.

@@ -52,7 +52,7 @@ class LifecycleTest : public testing::TestWithParam<bool> {
   // Takes one program off its hook, as somebody else might.
   void take_off(const char* hook, const char* interface, const char* direction) const {
     if (tcx()) {
-      const bpf::Fd link(bpf_obj_get(pin(hook).c_str()));
+      const Fd link(bpf_obj_get(pin(hook).c_str()));
       ASSERT_EQ(bpf_link_detach(link.get()), 0);
     } else {
       shell(std::string("tc filter del dev ") + interface + " " + direction);
@@ -365,7 +365,7 @@ TEST_P(LifecycleTest, UplinksShareProgramsAndMaps) {
   auto fast_path = open();
   const auto alone = objects_of(folder_.bpf_dir());
   std::vector<bpf::Attachment> attachments;
-  std::vector<bpf::Fd> tuns;
+  std::vector<Fd> tuns;
   for (int i = 0; i < 20; ++i) {
     const auto name = "w" + std::to_string(i);
     shell("ip link add " + name + " type veth peer name p" + std::to_string(i));
@@ -454,7 +454,7 @@ TEST(FolderTest, PurgeOfWhatIsNotThere) {
 TEST(FolderTest, MapsThatDoNotFitAreAnErrorThatSaysSo) {
   BpfFolder folder;
   std::filesystem::create_directories(folder.bpf_dir() + "/v1");
-  const bpf::Fd map(bpf_map_create(BPF_MAP_TYPE_HASH, "strange", 4, 8, 1, nullptr));
+  const Fd map(bpf_map_create(BPF_MAP_TYPE_HASH, "strange", 4, 8, 1, nullptr));
   ASSERT_EQ(bpf_obj_pin(map.get(), (folder.bpf_dir() + "/v1/counters").c_str()), 0);
   const auto files = open_files();
   testing::internal::CaptureStderr();

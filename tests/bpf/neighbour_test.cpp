@@ -63,7 +63,7 @@ class NeighbourTest : public testing::Test {
   BpfFolder folder_;
   Lab lab_;
   std::optional<bpf::FastPath> fast_path_;
-  bpf::Fd program_;
+  Fd program_;
 };
 
 TEST_F(NeighbourTest, AnswersMulticast) {

@@ -27,7 +27,7 @@ class Wire {
   [[nodiscard]] std::optional<Packet> receive(int wait = 0) const;
 
  private:
-  bpf::Fd fd_;
+  Fd fd_;
   int ifindex_ = 0;
   std::uint16_t ethertype_ = 0;
   std::uint16_t link_header_ = 0;

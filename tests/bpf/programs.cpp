@@ -41,7 +41,7 @@ bool uses(int program, const std::set<std::uint32_t>& maps) {
 }
 
 bool is_ours(std::uint32_t program) {
-  const bpf::Fd fd(bpf_prog_get_fd_by_id(program));
+  const Fd fd(bpf_prog_get_fd_by_id(program));
   return fd && std::string_view(info_of<bpf_prog_info>(fd.get()).name).starts_with("clat_");
 }
 
@@ -50,15 +50,15 @@ bool is_ours(std::uint32_t program) {
 BpfObjects objects_of(const std::string& bpf_dir) {
   BpfObjects objects;
   for (const auto* pin : {"/v1/interfaces", "/v1/counters"}) {
-    const bpf::Fd fd(bpf_obj_get((bpf_dir + pin).c_str()));
+    const Fd fd(bpf_obj_get((bpf_dir + pin).c_str()));
     if (fd) objects.maps.insert(info_of<bpf_map_info>(fd.get()).id);
   }
   for (std::uint32_t id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
-    const bpf::Fd fd(bpf_prog_get_fd_by_id(id));
+    const Fd fd(bpf_prog_get_fd_by_id(id));
     if (fd && uses(fd.get(), objects.maps)) objects.programs.insert(id);
   }
   for (std::uint32_t id = 0; bpf_link_get_next_id(id, &id) == 0;) {
-    const bpf::Fd fd(bpf_link_get_fd_by_id(id));
+    const Fd fd(bpf_link_get_fd_by_id(id));
     if (fd && objects.programs.contains(info_of<bpf_link_info>(fd.get()).prog_id)) objects.links.insert(id);
   }
   return objects;
@@ -75,7 +75,7 @@ bool eventually(const std::function<bool()>& condition) {
 
 bool have_gone(const BpfObjects& objects) {
   const auto none = [](const std::set<std::uint32_t>& ids, auto open_by_id) {
-    return std::ranges::none_of(ids, [&](auto id) { return static_cast<bool>(bpf::Fd(open_by_id(id))); });
+    return std::ranges::none_of(ids, [&](auto id) { return static_cast<bool>(Fd(open_by_id(id))); });
   };
   return eventually([&] {
     return none(objects.links, bpf_link_get_fd_by_id) && none(objects.programs, bpf_prog_get_fd_by_id) &&
@@ -108,16 +108,16 @@ unsigned our_filters(const std::string& interface, const std::string& direction)
   return filters;
 }
 
-bpf::Fd program_of_pin(const std::string& pin) {
-  const bpf::Fd link(bpf_obj_get(pin.c_str()));
+Fd program_of_pin(const std::string& pin) {
+  const Fd link(bpf_obj_get(pin.c_str()));
   if (!link) fail(pin);
-  bpf::Fd program(bpf_prog_get_fd_by_id(info_of<bpf_link_info>(link.get()).prog_id));
+  Fd program(bpf_prog_get_fd_by_id(info_of<bpf_link_info>(link.get()).prog_id));
   if (!program) fail("program of " + pin);
   return program;
 }
 
 std::uint32_t link_id_of_pin(const std::string& pin) {
-  const bpf::Fd link(bpf_obj_get(pin.c_str()));
+  const Fd link(bpf_obj_get(pin.c_str()));
   if (!link) fail(pin);
   return info_of<bpf_link_info>(link.get()).id;
 }
@@ -133,11 +133,11 @@ ForeignProgram::ForeignProgram()
       {.code = BPF_STX | BPF_DW | BPF_ATOMIC, .dst_reg = 1, .src_reg = 2, .off = 0, .imm = BPF_ADD},
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = kPass},
       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-  program_ = bpf::Fd(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "foreign", "GPL", code, std::size(code), nullptr));
+  program_ = Fd(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "foreign", "GPL", code, std::size(code), nullptr));
   if (!program_) fail("load a program");
 }
 void ForeignProgram::attach_tcx(int ifindex) {
-  link_ = bpf::Fd(bpf_link_create(program_.get(), ifindex, static_cast<bpf_attach_type>(46), nullptr));
+  link_ = Fd(bpf_link_create(program_.get(), ifindex, static_cast<bpf_attach_type>(46), nullptr));
   if (!link_) fail("attach a TCX program");
 }
 void ForeignProgram::attach_clsact(int ifindex) {
@@ -159,7 +159,7 @@ std::uint64_t ForeignProgram::seen() const {
 }
 std::uint32_t ForeignProgram::id() const { return info_of<bpf_prog_info>(program_.get()).id; }
 
-Run run(const bpf::Fd& program, int ifindex, const Bytes& frame, std::uint32_t gso_size) {
+Run run(const Fd& program, int ifindex, const Bytes& frame, std::uint32_t gso_size) {
   __sk_buff context{};
   context.ifindex = static_cast<std::uint32_t>(ifindex);
   context.gso_size = gso_size;

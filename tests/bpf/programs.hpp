@@ -34,7 +34,7 @@ std::size_t our_tcx_programs(int ifindex, bool ingress);
 unsigned our_filters(const std::string& interface, const std::string& direction);
 
 // The program of a pinned link.
-bpf::Fd program_of_pin(const std::string& pin);
+Fd program_of_pin(const std::string& pin);
 std::uint32_t link_id_of_pin(const std::string& pin);
 
 // Somebody else's program: counts the packets it sees and lets them go on.
@@ -47,7 +47,7 @@ class ForeignProgram {
   [[nodiscard]] std::uint32_t id() const;
 
  private:
-  bpf::Fd map_, program_, link_;
+  Fd map_, program_, link_;
 };
 
 struct Run {
@@ -55,6 +55,6 @@ struct Run {
   Bytes bytes;  // Ethernet header included
 };
 // BPF_PROG_TEST_RUN of a frame that came in on `ifindex`.
-Run run(const bpf::Fd& program, int ifindex, const Bytes& frame, std::uint32_t gso_size = 0);
+Run run(const Fd& program, int ifindex, const Bytes& frame, std::uint32_t gso_size = 0);
 
 }  // namespace clat::test

@@ -60,7 +60,7 @@ class RulesTest : public testing::Test {
   Lab lab_;
   bpf::Attachment attachment_ = lab_.attachment();
   std::optional<bpf::FastPath> fast_path_;
-  bpf::Fd program_;
+  Fd program_;
   std::optional<Wire> peer_;
   Wire stack_{kTun, ETH_P_IP, 0};  // what tun ingress lets through
   bpf::Counters last_;

@@ -37,8 +37,8 @@ sockaddr_storage address(const std::string& text, std::uint16_t port) {
   }
   return storage;
 }
-bpf::Fd socket_of(int family, int type) {
-  bpf::Fd fd(socket(family, type | SOCK_CLOEXEC, 0));
+Fd socket_of(int family, int type) {
+  Fd fd(socket(family, type | SOCK_CLOEXEC, 0));
   const timeval patience{10, 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
@@ -78,8 +78,8 @@ class TrafficTest : public testing::TestWithParam<bool> {
   }
   std::uint64_t count(const char* name) { return counter(*fast_path_->counters(attachment()), name); }
 
-  bpf::Fd server(int type, std::uint16_t port) {
-    bpf::Fd fd;
+  Fd server(int type, std::uint16_t port) {
+    Fd fd;
     lab_.on_peer([&] {
       fd = socket_of(AF_INET6, type);
       EXPECT_EQ(with(address(kServer6, port), [&](auto... a) { return bind(fd.get(), a...); }), 0);
@@ -89,7 +89,7 @@ class TrafficTest : public testing::TestWithParam<bool> {
     });
     return fd;
   }
-  bpf::Fd client(int type, std::uint16_t port) {
+  Fd client(int type, std::uint16_t port) {
     auto fd = socket_of(AF_INET, type);
     EXPECT_EQ(with(address(kServer4, port), [&](auto... a) { return connect(fd.get(), a...); }), 0);
     return fd;
@@ -131,7 +131,7 @@ TEST_P(TrafficTest, TcpBothWays) {
   constexpr std::size_t kTotal = 20'000'000;
   const auto far = server(SOCK_STREAM, 7);
   std::thread echo([&] {
-    const bpf::Fd connection(accept(far.get(), nullptr, nullptr));
+    const Fd connection(accept(far.get(), nullptr, nullptr));
     Bytes chunk(100'000);
     for (ssize_t size; (size = recv(connection.get(), chunk.data(), chunk.size(), 0)) > 0;) {
       if (send(connection.get(), chunk.data(), static_cast<std::size_t>(size), MSG_NOSIGNAL) != size) return;
