@@ -64,7 +64,7 @@ int supervise(const Options& options, config::Config config, config::Surrounding
 int main(std::span<const char* const> words) {
   const auto options = parse_options(words);
   if (!options) return complain(options.error() + "; see clatvisor --help", EX_USAGE);
-  if (options->command == Command::help) return std::fputs(help_text().data(), stdout) < 0 ? EX_IOERR : EX_OK;
+  if (options->command == Command::help) return std::fputs(help_text(), stdout) < 0 ? EX_IOERR : EX_OK;
   if (options->command == Command::version) return std::puts("clatvisor " CLATVISOR_VERSION) < 0 ? EX_IOERR : EX_OK;
 
   loop::Signals::block();

@@ -35,7 +35,7 @@ std::expected<Options, std::string> parse_options(std::span<const char* const> w
   return options;
 }
 
-std::string_view help_text() {
+const char* help_text() {
   return "usage: clatvisor [--config FILE] [--check | --cleanup]\n"
          "\n"
          "Gives IPv6-only uplinks working IPv4 (464XLAT). Runs in the foreground until SIGTERM.\n"

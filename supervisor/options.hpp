@@ -18,6 +18,6 @@ struct Options {
 // `words` without argv[0]. The error is one line, without a newline.
 std::expected<Options, std::string> parse_options(std::span<const char* const> words);
 
-std::string_view help_text();
+const char* help_text();
 
 }  // namespace clat

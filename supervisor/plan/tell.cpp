@@ -142,17 +142,4 @@ std::vector<std::string> dump(const World& world, TimePoint now) {
   return lines;
 }
 
-bool Clat::empty() const {
-  return retired.empty() && std::ranges::none_of(pieces, [](const Piece& each) { return each.have || each.in_flight; });
-}
-
-const config::Interface* World::wanted(const std::string& uplink) const {
-  return config == nullptr || stopping ? nullptr : config->find(uplink);
-}
-
-const Link* World::link(const std::string& name) const {
-  const auto found = std::ranges::find_if(kernel.links, [&](const auto& each) { return each.second.name == name; });
-  return found == kernel.links.end() ? nullptr : &found->second;
-}
-
 }  // namespace clat::plan

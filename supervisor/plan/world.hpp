@@ -93,6 +93,8 @@ struct Clat {
   Piece& piece(Part part) { return pieces[static_cast<std::size_t>(part)]; }
   [[nodiscard]] const Piece& piece(Part part) const { return pieces[static_cast<std::size_t>(part)]; }
   [[nodiscard]] bool empty() const;  // nothing of it is in the kernel
+  // The tun is not there any more. What stood on it is found unwanted by the plan.
+  void lose_tun();
 };
 
 struct World {

@@ -63,7 +63,7 @@ class NetlinkSocket {
   Result<Outcome> run(Request& request, const MessageSink& sink);
   Result<std::size_t> receive();
 
-  static constexpr std::size_t kBuffer = 64 * 1024;  // the kernel fills at most 32 KiB per read of a dump
+  static constexpr std::size_t kBuffer = std::size_t{64} * 1024;  // the kernel fills at most 32 KiB per read of a dump
   Fd fd_;
   std::vector<std::uint8_t> buffer_;
   std::uint32_t sequence_ = 0;

@@ -1,0 +1,64 @@
+// apply() by kind of event. Split over three files: what the kernel tells (apply_kernel.cpp), how actions went
+// (apply_done.cpp), everything else (apply.cpp).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "supervisor/plan/event.hpp"
+#include "supervisor/plan/note.hpp"
+#include "supervisor/plan/world.hpp"
+
+namespace clat::plan {
+
+class Applier {
+ public:
+  Applier(World& world, TimePoint now, std::vector<Note>& notes) : world_(world), now_(now), notes_(notes) {}
+
+  void operator()(const ConfigLoaded&);
+  void operator()(const ConfigRejected&);
+  void operator()(const RecordsFound&);
+  void operator()(const StopRequested&);
+  void operator()(const HandoverRequested&);
+  void operator()(const DumpRequested&);
+  void operator()(const LinkSeen&);
+  void operator()(const LinkGone&);
+  void operator()(const Ipv6Seen&);
+  void operator()(const Ipv6Gone&);
+  void operator()(const Ipv6RoutesChanged&);
+  void operator()(const Ipv4Seen&);
+  void operator()(const Ipv4Gone&);
+  void operator()(const KernelDumped&);
+  void operator()(const TrafficControlChanged&);
+  void operator()(const Done&);
+  void operator()(const Purged&);
+  void operator()(const ChildReady&);
+  void operator()(const ChildExited&);
+  void operator()(const ChildOutput&);
+  void operator()(const HealthCollected&);
+  void operator()(const LookedUp&);
+  void operator()(const Audited&);
+  void operator()(const Tick&) {}  // time itself is the news: plan() looks at the clock
+
+ private:
+  [[nodiscard]] bool configured(const std::string& name) const { return world_.wanted(name) != nullptr; }
+  void ask_route_of(int ifindex);
+  void take_dump(const Kernel& kernel);
+  Clat* parent_of(const std::string& uplink, int pid);
+  void tell_failed_action(const Done&);
+  milliseconds fail(Clat& clat, Part part, const Error& error);
+  void back_off(const std::string& uplink, Clat& clat);
+  void made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result);
+  void child_started(const std::string& uplink, Clat& clat, int pid);
+  void fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind);
+  void fast_path_lost(const std::string& uplink, Clat& clat, const Error& error);
+  void not_made(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error);
+  void fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error);
+  void removed(Clat& clat, const Spec& target);
+
+  World& world_;
+  TimePoint now_;
+  std::vector<Note>& notes_;
+};
+
+}  // namespace clat::plan

@@ -1,0 +1,204 @@
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "supervisor/log/catalogue.hpp"
+#include "supervisor/plan/applier.hpp"
+#include "supervisor/plan/desired.hpp"
+#include "supervisor/plan/tell.hpp"
+
+namespace clat::plan {
+
+void Applier::operator()(const Done& event) {
+  const auto found = world_.clats.find(event.uplink);
+  if (found == world_.clats.end()) return;
+  auto& clat = found->second;
+  auto& piece = clat.piece(event.part);
+  if (!piece.in_flight || !piece.target) return;
+  const Spec target = *std::exchange(piece.target, std::nullopt);
+  piece.in_flight.reset();
+  if (event.result) {
+    notes_.push_back({Severity::debug,
+                      events::kActionDone,
+                      event.uplink,
+                      {{"action", std::string(name(event.verb))}, {"part", std::string(name(event.part))}}});
+  }
+  switch (event.verb) {
+    case Verb::make:
+    case Verb::change:
+      if (event.result)
+        made(event.uplink, clat, target, *event.result);
+      else
+        not_made(event.uplink, clat, event.part, event.verb, event.result.error());
+      return;
+    case Verb::remove:
+      if (!event.result) tell_failed_action(event);
+      if (event.result || world_.stopping)
+        removed(clat, target);
+      else
+        fail(clat, event.part, event.result.error());
+      return;
+    case Verb::kill: clat.child.killed = true; return;
+    case Verb::verify:
+      if (!event.result) fast_path_lost(event.uplink, clat, event.result.error());
+      return;
+  }
+}
+
+void Applier::operator()(const Purged& event) {
+  world_.purging.erase(event.uplink);
+  world_.leftovers.erase(event.uplink);
+  if (event.result) return;
+  notes_.push_back({Severity::error,
+                    events::kActionFailed,
+                    event.uplink,
+                    {{"action", "purge"}, {"reason", event.result.error().text()}, {"next", "clatvisor --cleanup"}}});
+}
+
+void Applier::tell_failed_action(const Done& event) {
+  notes_.push_back({Severity::error,
+                    events::kActionFailed,
+                    event.uplink,
+                    {{"action", std::string(name(event.verb))},
+                     {"part", std::string(name(event.part))},
+                     {"reason", event.result.error().text()}}});
+}
+
+milliseconds Applier::fail(Clat& clat, Part part, const Error& error) {
+  const auto delay = clat.failures.fail(world_.config->clatd.restart, world_.random);
+  clat.failure = Failure{part, error, now_ + delay};
+  return delay;
+}
+
+void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result) {
+  const Part part = part_of(target);
+  const bool first = !clat.piece(part).have;
+  clat.piece(part).have = target;
+  if (clat.failure && clat.failure->part == part) {
+    clat.failure.reset();
+    clat.failures.succeed();
+  }
+  if (part == Part::tun) {
+    clat.tun = result.ifindex;
+    if (clat.adopt) {
+      notes_.push_back({Severity::info,
+                        events::kSupervisorAdopted,
+                        uplink,
+                        {{"tun", std::get<TunSpec>(target).name},
+                         {"v4", clat.addresses->v4.text()},
+                         {"v6", clat.addresses->v6.text()}}});
+    }
+  }
+  if (part == Part::child) child_started(uplink, clat, result.pid);
+  if (part == Part::fast_path && first) fast_path_attached(uplink, clat, result.detail);
+}
+
+void Applier::child_started(const std::string& uplink, Clat& clat, int pid) {
+  auto& child = clat.child;
+  if (child.started != TimePoint{}) ++child.restarts;
+  child.pid = pid;
+  child.ready = false;
+  child.started = now_;
+  child.not_before.reset();
+  notes_.push_back({Severity::info,
+                    events::kClatSpawned,
+                    uplink,
+                    {{"pid", std::to_string(pid)}, {"restarts", std::to_string(child.restarts)}}});
+}
+
+void Applier::fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind) {
+  clat.fast_path_kind = kind;
+  clat.fast_path_error.reset();
+  clat.fast_path_backoff.succeed();
+  notes_.push_back({Severity::info, events::kFastpathAttached, uplink, {{"kind", kind}}});
+  if (std::exchange(clat.fast_path_was_lost, false)) {
+    notes_.push_back({Severity::info, events::kFastpathRestored, uplink, {{"kind", kind}}});
+  }
+}
+
+void Applier::fast_path_lost(const std::string& uplink, Clat& clat, const Error& error) {
+  clat.piece(Part::fast_path).have.reset();
+  clat.fast_path_kind.clear();
+  clat.fast_path_was_lost = true;
+  notes_.push_back(
+      {Severity::warn, events::kFastpathLost, uplink, {{"reason", error.text()}, {"next", "it is attached again"}}});
+}
+
+void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error) {
+  const auto* wanted = world_.wanted(uplink);
+  const bool optional = wanted != nullptr && wanted->fast_path == config::FastPathMode::automatic;
+  if (part == Part::fast_path && verb == Verb::make && optional) {
+    fast_path_unavailable(uplink, clat, error);
+    return;
+  }
+  if (part == Part::child) {
+    notes_.push_back({Severity::error,
+                      events::kActionFailed,
+                      uplink,
+                      {{"action", "make"}, {"part", "child"}, {"reason", error.text()}}});
+    back_off(uplink, clat);
+    return;
+  }
+  if (part == Part::announce && error.code == EPERM && wanted != nullptr && leg_of(*wanted, clat) == Leg::routed) {
+    const bool told = clat.failure && clat.failure->part == part;
+    const auto delay = fail(clat, part, error);
+    if (!told)
+      notes_.push_back({Severity::error,
+                        events::kForwardingOff,
+                        uplink,
+                        {{"reason", error.text()},
+                         {"next", "sysctl -w net.ipv6.conf.all.forwarding=1; it is tried again"},
+                         {"retry_in", milliseconds_text(delay)}}});
+    return;
+  }
+  const bool told = clat.failure && clat.failure->part == part && clat.failure->error == error;
+  const auto delay = fail(clat, part, error);
+  notes_.push_back({told ? Severity::debug : Severity::error,
+                    told ? events::kActionFailed : events::kClatFailed,
+                    uplink,
+                    {{"action", std::string(name(verb))},
+                     {"part", std::string(name(part))},
+                     {"reason", error.text()},
+                     {"retry_in", milliseconds_text(delay)}}});
+}
+
+// The slow path carries the traffic; what was said once is not said again.
+void Applier::fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error) {
+  constexpr config::Restart kRetry{.initial = std::chrono::seconds(1), .max = std::chrono::minutes(5)};
+  clat.fast_path_retry_at = now_ + clat.fast_path_backoff.fail(kRetry, world_.random);
+  const bool told = clat.fast_path_error && clat.fast_path_error->code == error.code;
+  clat.fast_path_error = error;
+  if (told) return;
+  notes_.push_back({Severity::warn,
+                    events::kFastpathUnavailable,
+                    uplink,
+                    {{"reason", error.text()}, {"next", "the routed leg carries the traffic; it is tried again"}}});
+}
+
+void Applier::removed(Clat& clat, const Spec& target) {
+  const Part part = part_of(target);
+  auto& piece = clat.piece(part);
+  if (clat.failure && clat.failure->part == part) clat.failure.reset();
+  switch (part) {
+    case Part::child: clat.child.kill_at = now_ + world_.config->clatd.stop_timeout; return;
+    case Part::tun:
+      world_.buried_tuns.insert(clat.tun);
+      world_.kernel.links.erase(clat.tun);
+      world_.kernel.ipv4.erase(clat.tun);
+      world_.kernel.ipv6.erase(clat.tun);
+      clat.lose_tun();
+      return;
+    case Part::guard:
+      std::erase_if(clat.retired, [&](const RetiredGuard& each) { return each.guard == std::get<GuardSpec>(target); });
+      if (piece.have == target) piece.have.reset();
+      return;
+    case Part::fast_path: clat.fast_path_kind.clear(); break;
+    case Part::record:
+    case Part::setup:
+    case Part::announce:
+    case Part::route: break;
+  }
+  piece.have.reset();
+}
+
+}  // namespace clat::plan

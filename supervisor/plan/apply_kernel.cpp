@@ -1,0 +1,172 @@
+#include <algorithm>
+#include <utility>
+
+#include "supervisor/log/catalogue.hpp"
+#include "supervisor/plan/applier.hpp"
+
+namespace clat::plan {
+
+namespace {
+
+bool runs(const Link* link) { return link != nullptr && link->up && link->carrier; }
+
+// Compares one configured uplink before and after; a re-created link counts as gone and up.
+void tell_link(const std::string& name, const Link* before, const Link* after, std::vector<Note>& notes) {
+  if (before != nullptr && (after == nullptr || after->ifindex != before->ifindex)) {
+    notes.push_back({Severity::warn, events::kLinkGone, name, {{"ifindex", std::to_string(before->ifindex)}}});
+    before = nullptr;
+  }
+  if (after == nullptr || runs(before) == runs(after)) return;
+  if (runs(after)) {
+    notes.push_back({Severity::info,
+                     events::kLinkUp,
+                     name,
+                     {{"ifindex", std::to_string(after->ifindex)}, {"mtu", std::to_string(after->mtu)}}});
+  } else {
+    notes.push_back({Severity::warn, events::kLinkDown, name, {{"reason", after->up ? "no carrier" : "set down"}}});
+  }
+}
+
+const Link* find(const Kernel& kernel, const std::string& name) {
+  const auto found = std::ranges::find_if(kernel.links, [&](const auto& each) { return each.second.name == name; });
+  return found == kernel.links.end() ? nullptr : &found->second;
+}
+
+Clat* owner_of_tun(World& world, int ifindex) {
+  const auto found = std::ranges::find_if(world.clats, [&](const auto& each) { return each.second.tun == ifindex; });
+  return ifindex == 0 || found == world.clats.end() ? nullptr : &found->second;
+}
+
+void verify_all(World& world) {
+  for (auto& [name, clat] : world.clats) clat.verify = clat.piece(Part::fast_path).have.has_value();
+}
+
+void ask_all_routes(World& world) {
+  for (auto& [name, clat] : world.clats) clat.ask_route = true;
+}
+
+}  // namespace
+
+void Applier::operator()(const LinkSeen& event) {
+  if (world_.buried_tuns.contains(event.link.ifindex)) return;
+  auto& known = world_.kernel.links;
+  const auto before = known.find(event.link.ifindex);
+  const bool known_before = before != known.end();
+  if (auto* clat = owner_of_tun(world_, event.link.ifindex); clat != nullptr && known_before) {
+    // Setting a link down flushes its routes: build both again.
+    if (before->second.up && !event.link.up) {
+      clat->piece(Part::setup).have.reset();
+      clat->piece(Part::route).have.reset();
+    }
+  }
+  if (known_before && before->second.name != event.link.name) {
+    if (configured(before->second.name)) tell_link(before->second.name, &before->second, nullptr, notes_);
+    known.erase(before);
+  }
+  if (configured(event.link.name)) {
+    const auto again = known.find(event.link.ifindex);
+    tell_link(event.link.name, again == known.end() ? nullptr : &again->second, &event.link, notes_);
+  }
+  known.insert_or_assign(event.link.ifindex, event.link);
+  ask_route_of(event.link.ifindex);
+}
+
+void Applier::operator()(const LinkGone& event) {
+  if (world_.buried_tuns.erase(event.ifindex) > 0) return;
+  if (auto* clat = owner_of_tun(world_, event.ifindex)) clat->lose_tun();
+  const auto link = world_.kernel.links.find(event.ifindex);
+  if (link != world_.kernel.links.end()) {
+    if (configured(link->second.name)) tell_link(link->second.name, &link->second, nullptr, notes_);
+    world_.kernel.links.erase(link);
+  }
+  world_.kernel.ipv6.erase(event.ifindex);
+  world_.kernel.ipv4.erase(event.ifindex);
+}
+
+void Applier::operator()(const Ipv6Seen& event) {
+  auto& addresses = world_.kernel.ipv6[event.ifindex];
+  const auto known = std::ranges::find(addresses, event.address.address, &Ipv6OnLink::address);
+  if (known == addresses.end())
+    addresses.push_back(event.address);
+  else
+    *known = event.address;
+  ask_route_of(event.ifindex);
+}
+
+void Applier::operator()(const Ipv6Gone& event) {
+  std::erase_if(world_.kernel.ipv6[event.ifindex],
+                [&](const Ipv6OnLink& each) { return each.address == event.address; });
+  ask_route_of(event.ifindex);
+}
+
+void Applier::operator()(const Ipv6RoutesChanged&) { ask_all_routes(world_); }
+
+void Applier::operator()(const Ipv4Seen& event) {
+  if (world_.buried_tuns.contains(event.ifindex)) return;
+  auto& addresses = world_.kernel.ipv4[event.ifindex];
+  if (std::ranges::find(addresses, event.address) == addresses.end()) addresses.push_back(event.address);
+}
+
+void Applier::operator()(const Ipv4Gone& event) {
+  std::erase(world_.kernel.ipv4[event.ifindex], event.address);
+  auto* clat = owner_of_tun(world_, event.ifindex);
+  if (clat == nullptr) return;
+  const auto& setup = clat->piece(Part::setup).have;
+  if (setup && std::get<SetupSpec>(*setup).v4 == event.address) {
+    clat->piece(Part::setup).have.reset();
+    clat->piece(Part::route).have.reset();
+  }
+}
+
+void Applier::operator()(const KernelDumped& event) {
+  if (event.overrun) notes_.push_back({Severity::warn, events::kNetlinkResynced, "", {}});
+  take_dump(event.kernel);
+  verify_all(world_);
+  ask_all_routes(world_);
+}
+
+void Applier::operator()(const TrafficControlChanged& event) {
+  for (auto& [name, clat] : world_.clats) {
+    const auto& fast = clat.piece(Part::fast_path).have;
+    if (!fast) continue;
+    const auto& spec = std::get<FastPathSpec>(*fast);
+    if (spec.uplink_ifindex == event.ifindex || spec.tun_ifindex == event.ifindex) clat.verify = true;
+  }
+}
+
+void Applier::operator()(const LookedUp& event) {
+  const auto found = world_.clats.find(event.uplink);
+  if (found == world_.clats.end()) return;
+  auto& clat = found->second;
+  clat.reachable = event.route.has_value();
+  if (event.route) clat.route = *event.route;
+}
+
+void Applier::operator()(const Audited& event) {
+  if (event.kernel) take_dump(*event.kernel);
+  verify_all(world_);
+  ask_all_routes(world_);
+}
+
+void Applier::ask_route_of(int ifindex) {
+  const auto link = world_.kernel.links.find(ifindex);
+  if (link == world_.kernel.links.end()) return;
+  const auto clat = world_.clats.find(link->second.name);
+  if (clat != world_.clats.end()) clat->second.ask_route = true;
+}
+
+void Applier::take_dump(const Kernel& kernel) {
+  const Kernel before = std::exchange(world_.kernel, kernel);
+  world_.kernel_known = true;
+  world_.buried_tuns.clear();
+  if (world_.config && !world_.stopping) {
+    for (const auto& wanted : world_.config->interfaces) {
+      tell_link(wanted.name, find(before, wanted.name), world_.link(wanted.name), notes_);
+    }
+  }
+  for (auto& [name, clat] : world_.clats) {
+    if (clat.tun != 0 && !world_.kernel.links.contains(clat.tun)) clat.lose_tun();
+  }
+}
+
+}  // namespace clat::plan

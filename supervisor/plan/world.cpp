@@ -1,0 +1,26 @@
+#include "supervisor/plan/world.hpp"
+
+#include <algorithm>
+
+namespace clat::plan {
+
+void Clat::lose_tun() {
+  tun = 0;
+  piece(Part::tun).have.reset();
+  adopt = false;
+}
+
+bool Clat::empty() const {
+  return retired.empty() && std::ranges::none_of(pieces, [](const Piece& each) { return each.have || each.in_flight; });
+}
+
+const config::Interface* World::wanted(const std::string& uplink) const {
+  return config == nullptr || stopping ? nullptr : config->find(uplink);
+}
+
+const Link* World::link(const std::string& name) const {
+  const auto found = std::ranges::find_if(kernel.links, [&](const auto& each) { return each.second.name == name; });
+  return found == kernel.links.end() ? nullptr : &found->second;
+}
+
+}  // namespace clat::plan
