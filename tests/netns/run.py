@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,9 +85,8 @@ def summarize(broken: int, reports: list[str]) -> int:
                 failed.append(f"{name} ({case.get('status')})")
             slow.append((float(case.get("time", 0)), name))
             output = case.findtext("system-out") or ""
-            for line in output.splitlines():
-                if line.startswith("rounds: "):
-                    print(f"{Path(report).stem}: {line}")
+            for line in re.findall(r"\brounds: \d.*", output):
+                print(f"{Path(report).stem}: {line}")
     print("slowest: " + ", ".join(f"{name} {seconds:.0f} s" for seconds, name in sorted(slow, reverse=True)[:6]))
     for name in failed:
         print(f"FAILED {name}")
