@@ -16,13 +16,16 @@ struct transport {
   __u32 header_length;
   __u32 checksum_at;  // bytes into the transport header
   enum clat_protocol protocol;
+  __be16 udp_destination;
   __u16 udp_checksum_be16;
   __u16 udp_length_be16;
 };
 
 // VXLAN, GENEVE. Of a GSO packet inside a UDP tunnel bpf_skb_change_proto converts the inner kind, which breaks it; and
 // what kind of GSO a packet has a program cannot see.
-inline_always int is_tunnel(__be16 port) {
+inline_always int is_tunnel_gso(const struct __sk_buff* skb, const struct transport* t) {
+  if (!skb->gso_size || t->protocol != CLAT_UDP) return 0;
+  const __be16 port = t->udp_destination;
   return port == bpf_htons(4789) || port == bpf_htons(8472) || port == bpf_htons(6081);
 }
 
@@ -50,7 +53,7 @@ inline_always enum clat_punt inspect_transport(struct __sk_buff* skb, __u8 proto
     // Shorter than the packet is legal, and changes nothing: the pseudo-header takes this length in both families.
     if (covered < sizeof(*udp) || covered > length) return CLAT_PUNT_MALFORMED;
     if (!udp->check) return CLAT_PUNT_CHECKSUM_ZERO;
-    if (skb->gso_size && is_tunnel(udp->dest)) return CLAT_PUNT_KERNEL;
+    out->udp_destination = udp->dest;
     out->udp_checksum_be16 = udp->check;
     out->udp_length_be16 = udp->len;
     return NOT_PUNTED;
@@ -136,6 +139,7 @@ inline_always enum clat_punt inspect_ipv6(struct __sk_buff* skb, const struct cl
   if (!length || skb->len < end || (skb->len > end && skb->gso_size)) return CLAT_PUNT_MALFORMED;
   const enum clat_punt reason = inspect_transport(skb, ip->nexthdr, l2 + IPV6_HEADER, length, t);
   if (reason != NOT_PUNTED) return reason;
+  if (is_tunnel_gso(skb, t)) return CLAT_PUNT_KERNEL;
   if (ip->hop_limit <= 1) return CLAT_PUNT_HOP_LIMIT;
   const __u32* source = ip->saddr.in6_u.u6_addr32;
   if (!in_prefix(uplink, source) || !is_plain_peer(uplink, extract_ipv4(uplink, source))) return CLAT_PUNT_ADDRESS;
@@ -198,6 +202,7 @@ inline_always enum clat_punt inspect_ipv4(struct __sk_buff* skb, const struct cl
   const __u32 length = total - IPV4_HEADER;
   const enum clat_punt reason = inspect_transport(skb, ip->protocol, IPV4_HEADER, length, t);
   if (reason != NOT_PUNTED) return reason;
+  if (is_tunnel_gso(skb, t)) return CLAT_PUNT_KERNEL;
   if (ip->ttl <= 1) return CLAT_PUNT_HOP_LIMIT;
   if (ip->saddr != tun->v4_be32 || !is_plain_peer(tun, ip->daddr)) return CLAT_PUNT_ADDRESS;
   const __u32 size = wire_size(skb, IPV6_HEADER, t, length);
