@@ -31,6 +31,9 @@ bool read_segments(const Frame& frame, std::size_t header, std::size_t size, std
     if (l4_header < 20) return false;
   } else if (type != VnetHeader::kGsoUdp || protocol != kUdp) {
     return false;
+  } else if (offload.checksum != ChecksumState::partial) {
+    // Linux takes UDP super-packets in no other form, and their length field cannot be trusted for a sum of our own.
+    return false;
   }
   if (vnet.gso_size == 0 || size < header + l4_header) return false;
   const std::size_t payload = size - header - l4_header;

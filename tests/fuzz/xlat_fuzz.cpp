@@ -33,6 +33,8 @@ class Check final : public xlat::Sink {
     }
     if ((frame.vnet.flags & xlat::VnetHeader::kNeedsChecksum) != 0) {
       require(frame.vnet.checksum_start + frame.vnet.checksum_offset + 2U <= frame.size);
+    } else {
+      require(frame.vnet.gso_type != xlat::VnetHeader::kGsoUdp);
     }
   }
 };

@@ -1,4 +1,6 @@
 // Checklist D8: super-packets and unfinished checksums, kept so across the translation.
+#include <array>
+
 #include "tests/support/vector_parts.hpp"
 
 namespace clat::test {
@@ -91,6 +93,32 @@ void add_misfits(std::vector<Vector>& table) {
   table.push_back(vector);
 }
 
+// Whoever cuts a UDP super-packet writes the checksum of each segment from the unfinished one; the length field says
+// nothing. Summing by it would read beyond the packet.
+void add_finished_super_packets(std::vector<Vector>& table) {
+  const Scene& s = neutral();
+  const VnetHeader finished{0, 5, 0, 1400, 0, 0};
+  const auto add = [&](Vector vector, const VnetHeader& vnet) {
+    vector.vnet = vnet;
+    table.push_back(std::move(vector));
+  };
+  constexpr std::array kLengths{std::uint16_t{0}, std::uint16_t{1408}, std::uint16_t{3008}, std::uint16_t{0xffff}};
+  for (const auto length : kLengths) {
+    const auto what = " udp super-packet of length " + std::to_string(length);
+    const auto unsummed = udp(counting(3000), Sum::none, {}, length);
+    add(drop6("D8", "unsummed" + what, s, packet(out4(s), unsummed), Verdict::bad_offload), finished);
+    add(drop4("D8", "unsummed" + what + " in", s, packet(in6(s), unsummed), Verdict::bad_offload), finished);
+    const auto summed = udp(counting(3000), Sum::right, {}, length);
+    add(drop6("D8", "summed" + what, s, packet(out4(s), summed), Verdict::bad_offload), finished);
+  }
+  add(drop6("D8", "unsummed udp super-packet of one segment", s, packet(out4(s), udp(counting(30), Sum::none)),
+            Verdict::bad_offload),
+      finished);
+  add(drop6("D8", "unsummed udp super-packet around a partial checksum", s,
+            packet(out4(s), udp(counting(3000), Sum::none, {}, 0xffff)), Verdict::bad_offload),
+      {1, 5, 0, 1400, 20 + 8 + 20, 6});
+}
+
 }  // namespace
 
 void add_offloads(std::vector<Vector>& table) {
@@ -116,6 +144,7 @@ void add_offloads(std::vector<Vector>& table) {
   add_tunnels(table, neutral());
   add_tunnels(table, operators96());
   add_misfits(table);
+  add_finished_super_packets(table);
 }
 
 }  // namespace clat::test
