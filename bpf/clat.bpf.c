@@ -24,6 +24,8 @@ inline_always int from_uplink(struct __sk_buff* skb, const __u32 l2) {
     if (type >= ND_FIRST && type <= ND_LAST) return PASS;
     return to_clat ? steer(skb, uplink, CLAT_PUNT_ICMP) : PASS;
   }
+  // clatd would only drop it, and a flood of it would fill its queue.
+  if (!in_prefix(uplink, ip.saddr.in6_u.u6_addr32)) return drop(skb, uplink, CLAT_DROP_OUTSIDE);
   return uplink_to_tun(skb, uplink, l2, &ip);
 }
 
@@ -47,6 +49,15 @@ int clat_tun_out(struct __sk_buff* skb) {
   return tun_to_uplink(skb, tun, &ip);
 }
 
+// Extension headers that the translator never emits, in plain sight or behind the one that it may. `next` is the number
+// in the IPv6 header.
+inline_always int has_extension(struct __sk_buff* skb, __u8 next) {
+  const int fragment = next == IPPROTO_FRAGMENT;
+  if (fragment && bpf_skb_load_bytes(skb, IPV6_HEADER, &next, sizeof(next))) return 1;
+  return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
+         (fragment && next == IPPROTO_FRAGMENT);
+}
+
 inline_always int ipv6_from_clatd(struct __sk_buff* skb, const struct clat_interface* tun) {
   const struct ipv6hdr* seen;
   HEADER_AT(seen, skb, 0, drop(skb, tun, CLAT_DROP_OTHER));
@@ -54,19 +65,22 @@ inline_always int ipv6_from_clatd(struct __sk_buff* skb, const struct clat_inter
   const struct ipv6hdr ip = *seen;
   if (!same_address(ip.saddr.in6_u.u6_addr32, tun->v6_be32)) return drop(skb, tun, CLAT_DROP_SOURCE);
   if (!in_prefix(tun, ip.daddr.in6_u.u6_addr32)) return drop(skb, tun, CLAT_DROP_DESTINATION);
+  if (has_extension(skb, ip.nexthdr)) return drop(skb, tun, CLAT_DROP_HEADERS);
   struct transport t = {};
   const __u32 length = skb->len - IPV6_HEADER;
-  if (skb->gso_size && inspect_transport(skb, ip.nexthdr, IPV6_HEADER, length, &t) != NOT_PUNTED) {
+  if (skb->gso_size && inspect_transport(skb, ip.nexthdr, IPV6_HEADER, length, 0, &t) != NOT_PUNTED) {
     return drop(skb, tun, CLAT_DROP_OTHER);
   }
   if (wire_size(skb, IPV6_HEADER, &t, length) > tun->uplink_mtu) return drop(skb, tun, CLAT_DROP_TOO_BIG);
+  if (prepare_to_leave(skb, tun)) return drop(skb, tun, CLAT_DROP_KERNEL);
   struct clat_counters* counters = counters_of(tun);
   if (counters) count_flow(skb, &counters->from_clatd, IPV6_HEADER, length, &t);
   return leave(skb, tun);
 }
 
 // Tun ingress: what clatd writes, which may be hostile. It sends as the CLAT into the NAT64 prefix, and delivers to the
-// CLAT's IPv4 address, or nothing. What the uplink program translated comes along here too, and passes.
+// CLAT's IPv4 address from a possible peer (192.0.0.8, the source of its ICMP errors, is one), or nothing. What the
+// uplink program translated comes along here too, and passes: its peer was judged by the same rule.
 SEC("tc")
 int clat_tun_in(struct __sk_buff* skb) {
   const struct clat_interface* tun = interface_of(skb);
@@ -76,7 +90,8 @@ int clat_tun_in(struct __sk_buff* skb) {
   const struct iphdr* ip;
   HEADER_AT(ip, skb, 0, drop(skb, tun, CLAT_DROP_OTHER));
   if (ip->version != 4) return drop(skb, tun, CLAT_DROP_OTHER);
-  return ip->daddr == tun->v4_be32 ? PASS : drop(skb, tun, CLAT_DROP_DESTINATION);
+  if (ip->daddr != tun->v4_be32) return drop(skb, tun, CLAT_DROP_DESTINATION);
+  return is_plain_peer(tun, ip->saddr) ? PASS : drop(skb, tun, CLAT_DROP_SOURCE);
 }
 
 const char kLicense[] SEC("license") = "Dual BSD/GPL";

@@ -11,7 +11,7 @@
 #endif
 
 // Raised with every change of anything in this file; it names the pin directory.
-#define CLAT_ABI_VERSION 1
+#define CLAT_ABI_VERSION 2
 
 // Two map entries (uplink and tun) and one counter entry for each uplink.
 #define CLAT_MAX_UPLINKS 1024
@@ -60,11 +60,13 @@ enum clat_punt {
 };
 
 enum clat_drop {
-  CLAT_DROP_SOURCE,       // clatd wrote IPv6 that is not from the CLAT address
+  CLAT_DROP_SOURCE,       // clatd wrote IPv6 that is not from the CLAT address, or IPv4 from no possible peer
   CLAT_DROP_DESTINATION,  // clatd wrote IPv6 to outside the NAT64 prefix, or IPv4 to another than the CLAT address
   CLAT_DROP_TOO_BIG,      // clatd wrote IPv6 above the uplink's MTU
   CLAT_DROP_OTHER,        // clatd wrote what is neither IPv4 nor IPv6
   CLAT_DROP_KERNEL,       // a helper failed half way
+  CLAT_DROP_HEADERS,      // clatd wrote IPv6 with hop-by-hop, routing or destination options
+  CLAT_DROP_OUTSIDE,      // for the CLAT address from outside the NAT64 prefix, and no ICMPv6
   CLAT_DROPS
 };
 

@@ -16,12 +16,17 @@ std::uint32_t word_be32(std::span<const std::uint8_t> bytes, std::size_t index) 
   return word;
 }
 
+// Without GSO bpf_skb_change_head takes no packet above SKB_MAX_ALLOC (16064 bytes with 4 KiB pages), and says so when
+// it has been translated. What is above this is punted before.
+constexpr std::uint32_t kLargestMtu = 16000;
+
 constexpr std::array<const char*, CLAT_DIRECTIONS> kDirections{"to_ipv4", "to_ipv6"};
 constexpr std::array<const char*, CLAT_PROTOCOLS> kProtocols{"tcp", "udp"};
 constexpr std::array<const char*, CLAT_PUNTS> kPunts{"icmp",      "protocol",      "fragment", "headers",
                                                      "hop_limit", "checksum_zero", "too_big",  "to_fragment",
                                                      "address",   "malformed",     "kernel"};
-constexpr std::array<const char*, CLAT_DROPS> kDrops{"source", "destination", "too_big", "other", "kernel"};
+constexpr std::array<const char*, CLAT_DROPS> kDrops{"source", "destination", "too_big", "other",
+                                                     "kernel", "headers",     "outside"};
 static_assert(kPunts.back() != nullptr && kDrops.back() != nullptr);
 
 }  // namespace
@@ -38,7 +43,7 @@ clat_interface uplink_entry(const Attachment& a) {
     entry.prefix_mask_be32[i] = bits == 0 ? 0 : htonl(0xffffffffU << (32 - bits));
   }
   entry.prefix_length = a.prefix.length();
-  entry.uplink_mtu = a.uplink_mtu;
+  entry.uplink_mtu = std::min(a.uplink_mtu, kLargestMtu);
   entry.lowest_ipv6_mtu = a.lowest_ipv6_mtu;
   entry.mark = a.mark;
   if (a.next_hop) {

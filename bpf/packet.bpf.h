@@ -124,7 +124,8 @@ inline_always void embed_ipv4(const struct clat_interface* i, __u32 v4_be32, __u
   address[3] = bpf_htonl((__u32)low);
 }
 
-// RFC 1812 §5.3.7, and RFC 6052 §3.1 for the Well-Known Prefix: peers that clatd shall judge.
+// RFC 1812 §5.3.7, and RFC 6052 §3.1 for the Well-Known Prefix. What others send is clatd's to judge, and it drops
+// them.
 inline_always int is_plain_peer(const struct clat_interface* i, __u32 v4_be32) {
   const __u32 v4 = bpf_ntohl(v4_be32);
   const __u32 first = v4 >> 24;
@@ -136,22 +137,25 @@ inline_always int is_plain_peer(const struct clat_interface* i, __u32 v4_be32) {
 
 // Into the tun for clatd to read, unchanged.
 inline_always int steer(struct __sk_buff* skb, const struct clat_interface* uplink, enum clat_punt reason) {
-  count_punt(skb, uplink, CLAT_TO_IPV4, reason);
   // With a tag (vid 0) the tun would get it inside the IPv6 header.
   if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(skb, uplink, CLAT_DROP_KERNEL);
+  count_punt(skb, uplink, CLAT_TO_IPV4, reason);
   return bpf_redirect(uplink->peer_ifindex, 0);
 }
 
-// IPv6 on the tun, with nothing in front, leaves by the uplink.
+// IPv6 on the tun, with nothing in front, becomes fit for leave(). What may fail of that is here: then it is not 0.
+inline_always long prepare_to_leave(struct __sk_buff* skb, const struct clat_interface* tun) {
+  if (tun->flags & CLAT_FLAG_RAW_IP) return 0;
+  // bpf_redirect_neigh drops a packet without a MAC header.
+  const long refused = bpf_skb_change_head(skb, ETH_HLEN, 0);
+  if (refused) return refused;
+  const __be16 type = bpf_htons(ETH_P_IPV6);
+  return bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0);
+}
+
 inline_always int leave(struct __sk_buff* skb, const struct clat_interface* tun) {
   if (tun->mark) skb->mark = tun->mark;
   if (tun->flags & CLAT_FLAG_RAW_IP) return bpf_redirect(tun->peer_ifindex, 0);
-  // bpf_redirect_neigh drops a packet without a MAC header.
-  if (bpf_skb_change_head(skb, ETH_HLEN, 0)) return drop(skb, tun, CLAT_DROP_KERNEL);
-  const __be16 type = bpf_htons(ETH_P_IPV6);
-  if (bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0)) {
-    return drop(skb, tun, CLAT_DROP_KERNEL);
-  }
   if (!(tun->flags & CLAT_FLAG_NEXT_HOP)) return bpf_redirect_neigh(tun->peer_ifindex, NULL, 0, 0);
   struct bpf_redir_neigh next_hop = {.nh_family = 10 /* AF_INET6 */};
   __builtin_memcpy(next_hop.ipv6_nh, tun->next_hop_be32, sizeof(next_hop.ipv6_nh));

@@ -16,22 +16,19 @@ struct transport {
   __u32 header_length;
   __u32 checksum_at;  // bytes into the transport header
   enum clat_protocol protocol;
-  __be16 udp_destination;
   __u16 udp_checksum_be16;
   __u16 udp_length_be16;
 };
 
 // VXLAN, GENEVE. Of a GSO packet inside a UDP tunnel bpf_skb_change_proto converts the inner kind, which breaks it; and
 // what kind of GSO a packet has a program cannot see.
-inline_always int is_tunnel_gso(const struct __sk_buff* skb, const struct transport* t) {
-  if (!skb->gso_size || t->protocol != CLAT_UDP) return 0;
-  const __be16 port = t->udp_destination;
+inline_always int is_tunnel(__be16 port) {
   return port == bpf_htons(4789) || port == bpf_htons(8472) || port == bpf_htons(6081);
 }
 
-// `length` bytes of transport at `offset`.
+// `length` bytes of transport at `offset`. What only translating would break stays out of account where there is none.
 inline_always enum clat_punt inspect_transport(struct __sk_buff* skb, __u8 protocol, __u32 offset, __u32 length,
-                                               struct transport* out) {
+                                               const int translating, struct transport* out) {
   if (protocol == IPPROTO_TCP) {
     const struct tcphdr* tcp;
     if (length < sizeof(*tcp)) return CLAT_PUNT_MALFORMED;
@@ -53,7 +50,7 @@ inline_always enum clat_punt inspect_transport(struct __sk_buff* skb, __u8 proto
     // Shorter than the packet is legal, and changes nothing: the pseudo-header takes this length in both families.
     if (covered < sizeof(*udp) || covered > length) return CLAT_PUNT_MALFORMED;
     if (!udp->check) return CLAT_PUNT_CHECKSUM_ZERO;
-    out->udp_destination = udp->dest;
+    if (translating && skb->gso_size && is_tunnel(udp->dest)) return CLAT_PUNT_KERNEL;
     out->udp_checksum_be16 = udp->check;
     out->udp_length_be16 = udp->len;
     return NOT_PUNTED;
@@ -125,7 +122,7 @@ inline_always __u16 ipv4_header_sum(const struct iphdr* ip) {
   return fold((__u64)words[0] + words[1] + words[2] + words[3] + words[4]);
 }
 
-// RFC 7915 §5.1. `ip` is the packet's header.
+// RFC 7915 §5.1. `ip` is the packet's header, its source in the NAT64 prefix.
 inline_always enum clat_punt inspect_ipv6(struct __sk_buff* skb, const struct clat_interface* uplink, __u32 l2,
                                           const struct ipv6hdr* ip, struct transport* t) {
   const __u32 length = bpf_ntohs(ip->payload_len);
@@ -137,12 +134,10 @@ inline_always enum clat_punt inspect_ipv6(struct __sk_buff* skb, const struct cl
     case IPPROTO_DSTOPTS: return CLAT_PUNT_HEADERS;
   }
   if (!length || skb->len < end || (skb->len > end && skb->gso_size)) return CLAT_PUNT_MALFORMED;
-  const enum clat_punt reason = inspect_transport(skb, ip->nexthdr, l2 + IPV6_HEADER, length, t);
+  const enum clat_punt reason = inspect_transport(skb, ip->nexthdr, l2 + IPV6_HEADER, length, 1, t);
   if (reason != NOT_PUNTED) return reason;
-  if (is_tunnel_gso(skb, t)) return CLAT_PUNT_KERNEL;
   if (ip->hop_limit <= 1) return CLAT_PUNT_HOP_LIMIT;
-  const __u32* source = ip->saddr.in6_u.u6_addr32;
-  if (!in_prefix(uplink, source) || !is_plain_peer(uplink, extract_ipv4(uplink, source))) return CLAT_PUNT_ADDRESS;
+  if (!is_plain_peer(uplink, extract_ipv4(uplink, ip->saddr.in6_u.u6_addr32))) return CLAT_PUNT_ADDRESS;
   if (length + IPV4_HEADER > 0xffff || wire_size(skb, IPV6_HEADER, t, length) > uplink->uplink_mtu) {
     return CLAT_PUNT_TOO_BIG;
   }
@@ -200,9 +195,8 @@ inline_always enum clat_punt inspect_ipv4(struct __sk_buff* skb, const struct cl
   if (ipv4_header_sum(ip) != 0xffff) return CLAT_PUNT_MALFORMED;
   if (ip->frag_off & bpf_htons(0x3fff)) return CLAT_PUNT_FRAGMENT;
   const __u32 length = total - IPV4_HEADER;
-  const enum clat_punt reason = inspect_transport(skb, ip->protocol, IPV4_HEADER, length, t);
+  const enum clat_punt reason = inspect_transport(skb, ip->protocol, IPV4_HEADER, length, 1, t);
   if (reason != NOT_PUNTED) return reason;
-  if (is_tunnel_gso(skb, t)) return CLAT_PUNT_KERNEL;
   if (ip->ttl <= 1) return CLAT_PUNT_HOP_LIMIT;
   if (ip->saddr != tun->v4_be32 || !is_plain_peer(tun, ip->daddr)) return CLAT_PUNT_ADDRESS;
   const __u32 size = wire_size(skb, IPV6_HEADER, t, length);
@@ -240,7 +234,7 @@ inline_always int tun_to_uplink(struct __sk_buff* skb, const struct clat_interfa
     return PASS;
   }
   if (bpf_skb_store_bytes(skb, 0, &six, sizeof(six), BPF_F_RECOMPUTE_CSUM) ||
-      mend_checksum(skb, IPV6_HEADER, &t, &addresses)) {
+      mend_checksum(skb, IPV6_HEADER, &t, &addresses) || prepare_to_leave(skb, tun)) {
     return drop(skb, tun, CLAT_DROP_KERNEL);
   }
   struct clat_counters* counters = counters_of(tun);

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "bpf/attachment.hpp"
+#include "bpf/clat_abi.h"
 #include "bpf/fast_path.hpp"
+#include "bpf/pins.hpp"
 #include "core/fd/fd.hpp"
 
 namespace clat::test {
@@ -26,6 +28,8 @@ class BpfFolder {
 
   [[nodiscard]] const std::string& mount_point() const { return path_; }
   [[nodiscard]] std::string bpf_dir() const { return path_ + "/clatvisor"; }
+  // Where this build pins.
+  [[nodiscard]] std::string pins() const { return bpf::version_folder(bpf_dir(), CLAT_ABI_VERSION); }
 
  private:
   std::string path_;

@@ -39,7 +39,7 @@ class LifecycleTest : public testing::TestWithParam<bool> {
     return fast_path;
   }
   [[nodiscard]] std::string pin(const char* hook) const {
-    return folder_.bpf_dir() + "/v1/link-" + std::to_string(lab_.uplink()) + "-" + hook;
+    return folder_.pins() + "/link-" + std::to_string(lab_.uplink()) + "-" + hook;
   }
   // Programs of ours on the three hooks: tun ingress, tun egress, uplink ingress.
   [[nodiscard]] std::vector<std::size_t> on_hooks() const {
@@ -305,7 +305,7 @@ TEST_P(LifecycleTest, TakesOverFromAnotherAbiVersion) {
     attached();
   }
   const auto other = folder_.bpf_dir() + "/v0";
-  ASSERT_EQ(rename((folder_.bpf_dir() + "/v1").c_str(), other.c_str()), 0);
+  ASSERT_EQ(rename(folder_.pins().c_str(), other.c_str()), 0);
   const auto old =
       tcx() ? link_id_of_pin(other + "/" + std::filesystem::path(pin("uplink-ingress")).filename().string()) : 0;
   auto successor = open();
@@ -323,7 +323,7 @@ TEST_P(LifecycleTest, DetachesWhatAnotherAbiVersionAttached) {
     attached();
   }
   const auto other = folder_.bpf_dir() + "/v7";
-  ASSERT_EQ(rename((folder_.bpf_dir() + "/v1").c_str(), other.c_str()), 0);
+  ASSERT_EQ(rename(folder_.pins().c_str(), other.c_str()), 0);
   auto successor = open();
   ASSERT_TRUE(successor.detach(lab_.attachment()).has_value());
   EXPECT_EQ(on_hooks(), kNone);
@@ -453,16 +453,16 @@ TEST(FolderTest, PurgeOfWhatIsNotThere) {
 
 TEST(FolderTest, MapsThatDoNotFitAreAnErrorThatSaysSo) {
   BpfFolder folder;
-  std::filesystem::create_directories(folder.bpf_dir() + "/v1");
+  std::filesystem::create_directories(folder.pins());
   const Fd map(bpf_map_create(BPF_MAP_TYPE_HASH, "strange", 4, 8, 1, nullptr));
-  ASSERT_EQ(bpf_obj_pin(map.get(), (folder.bpf_dir() + "/v1/counters").c_str()), 0);
+  ASSERT_EQ(bpf_obj_pin(map.get(), (folder.pins() + "/counters").c_str()), 0);
   const auto files = open_files();
   testing::internal::CaptureStderr();
   const auto opened = bpf::FastPath::open(folder.bpf_dir());
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
   ASSERT_FALSE(opened);
   EXPECT_NE(opened.error().text().find("mismatch"), std::string::npos) << opened.error().text();
-  EXPECT_FALSE(std::filesystem::exists(folder.bpf_dir() + "/v1/interfaces"));
+  EXPECT_FALSE(std::filesystem::exists(folder.pins() + "/interfaces"));
   EXPECT_EQ(open_files(), files);
 }
 

@@ -49,8 +49,8 @@ bool is_ours(std::uint32_t program) {
 
 BpfObjects objects_of(const std::string& bpf_dir) {
   BpfObjects objects;
-  for (const auto* pin : {"/v1/interfaces", "/v1/counters"}) {
-    const Fd fd(bpf_obj_get((bpf_dir + pin).c_str()));
+  for (const auto* pin : {"/interfaces", "/counters"}) {
+    const Fd fd(bpf_obj_get((bpf::version_folder(bpf_dir, CLAT_ABI_VERSION) + pin).c_str()));
     if (fd) objects.maps.insert(info_of<bpf_map_info>(fd.get()).id);
   }
   for (std::uint32_t id = 0; bpf_prog_get_next_id(id, &id) == 0;) {

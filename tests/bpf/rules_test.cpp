@@ -1,9 +1,11 @@
 // The rules of the programs that no translation table tells: what clatd may send, sizes, tags, reasons, ways out.
+#include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
 
 #include <optional>
 
+#include "bpf/clat_abi.h"
 #include "tests/bpf/lab.hpp"
 #include "tests/bpf/packet_io.hpp"
 #include "tests/bpf/programs.hpp"
@@ -29,7 +31,7 @@ class RulesTest : public testing::Test {
     if (!opened) throw std::runtime_error(opened.error().text());
     fast_path_.emplace(std::move(*opened));
     if (auto done = fast_path_->attach(attachment_); !done) throw std::runtime_error(done.error().text());
-    program_ = program_of_pin(folder_.bpf_dir() + "/v1/link-" + std::to_string(lab_.uplink()) + "-uplink-ingress");
+    program_ = program_of_pin(folder_.pins() + "/link-" + std::to_string(lab_.uplink()) + "-uplink-ingress");
     lab_.on_peer([this] { peer_.emplace(kPeerLink, ETH_P_IPV6, ETH_HLEN); });
     last_ = counters();
   }
@@ -121,6 +123,51 @@ TEST_F(RulesTest, ClatdDeliversToTheClatAddressOnly) {
   ASSERT_TRUE(in);
   EXPECT_EQ(hex(in->bytes), hex(to(kClat4)));
   EXPECT_EQ(grown(), Growth{});
+}
+
+TEST_F(RulesTest, ClatdDeliversFromPlausiblePeersOnly) {
+  const auto from = [](const std::string& source) {
+    return packet(Ip4{.source = source, .destination = kClat4}, udp(counting(8)));
+  };
+  for (const auto* source : {"0.0.0.0", "0.1.2.3", "127.0.0.1", "169.254.1.1", "224.0.0.251", "239.1.2.3",
+                             "255.255.255.255", kClat4, "10.1.2.3", "172.16.0.1", "192.168.9.9"}) {
+    ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, from(source)}), 0);
+    EXPECT_EQ(grown(), (Growth{{"drop_source", 1}})) << source;
+  }
+  const auto delivered = [&](const std::string& source) {
+    EXPECT_EQ(write_tun(lab_.tun_fd(), {{}, from(source)}), 0);
+    const auto in = stack_.receive(kPatience);
+    ASSERT_TRUE(in) << source;
+    EXPECT_EQ(hex(in->bytes), hex(from(source)));
+  };
+  for (const auto* source : {kPeer4, "192.0.0.8", "100.64.0.1", "240.0.0.1"}) delivered(source);
+  // RFC 6052 §3.1 is about the Well-Known Prefix only.
+  attachment_.prefix = *Nat64Prefix::parse("2001:db8:64::/96");
+  update();
+  for (const auto* source : {"10.1.2.3", "172.16.0.1", "192.168.9.9"}) delivered(source);
+  EXPECT_EQ(grown(), Growth{});
+}
+
+// The translator emits a Fragment header at most.
+TEST_F(RulesTest, ClatdSendsNoHopByHopRoutingOrDestinationOptions) {
+  const Bytes options{17, 0, 1, 4, 0, 0, 0, 0};
+  const auto with = [&](std::uint8_t first, const Bytes& chain) {
+    return packet(Ip6{.source = kClat6, .destination = kPeer6, .chain_first = first, .chain = chain}, udp(counting(8)));
+  };
+  for (const std::uint8_t header : {0, 43, 60}) {
+    ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, with(header, options)}), 0);
+    EXPECT_EQ(grown(), (Growth{{"drop_headers", 1}})) << int{header};
+  }
+  for (const std::uint8_t header : {0, 43, 44, 60}) {
+    ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, with(44, fragment_header(header, 0, true, 1) + options)}), 0);
+    EXPECT_EQ(grown(), (Growth{{"drop_headers", 1}})) << "behind a Fragment header, " << int{header};
+  }
+  const auto sent = with(44, fragment_header(17, 0, true, 1));
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, sent}), 0);
+  const auto out = left();
+  ASSERT_TRUE(out);
+  EXPECT_EQ(hex(out->bytes), hex(sent));
+  EXPECT_EQ(grown(), (Growth{{"from_clatd_packets", 1}, {"from_clatd_bytes", sent.size()}}));
 }
 
 TEST_F(RulesTest, ClatdWritesRubbish) {
@@ -226,6 +273,49 @@ TEST_F(RulesTest, SizesAreComparedWithTheMtuAsOnTheWire) {
   }
 }
 
+// bpf_skb_change_head refuses them, and then it is too late to punt.
+TEST_F(RulesTest, PacketsThatTheKernelWouldRefuseArePuntedUnchanged) {
+  shell(std::string("ip link set mtu 65535 dev ") + kTun);
+  attachment_.uplink_mtu = attachment_.lowest_ipv6_mtu = 65535;
+  update();
+  const Wire tun(kTun, ETH_P_IP, 0);
+  for (const std::size_t total : {16030U, 16051U, 30000U}) {
+    const auto sent = sized4(total, true);
+    ASSERT_EQ(tun.send({{}, sent}), 0);
+    const auto punted = read_tun(lab_.tun_fd(), kPatience);
+    ASSERT_TRUE(punted) << total;
+    EXPECT_EQ(hex(punted->bytes), hex(sent));
+    EXPECT_EQ(grown(), (Growth{{"punt_to_ipv6_too_big", 1}})) << total;
+  }
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, from_clat6(kClat6, kPeer6, counting(17000))}), 0);
+  EXPECT_EQ(grown(), (Growth{{"drop_too_big", 1}}));
+}
+
+// The largest that fits goes out, and what a helper refuses is not counted as sent.
+TEST_F(RulesTest, WhatAHelperRefusesIsCountedAsDroppedOnly) {
+  shell(std::string("ip link set mtu 65535 dev ") + kUplink);
+  shell(std::string("ip link set mtu 65535 dev ") + kTun);
+  lab_.on_peer([] { shell(std::string("ip link set mtu 65535 dev ") + kPeerLink); });
+  attachment_.uplink_mtu = attachment_.lowest_ipv6_mtu = 65535;
+  update();
+  const Wire tun(kTun, ETH_P_IP, 0);
+  ASSERT_EQ(tun.send({{}, sized4(15980, true)}), 0);
+  EXPECT_TRUE(left());
+  (void)grown();
+
+  // Behind the loader's back: it never writes such an MTU.
+  const Fd map(bpf_obj_get((folder_.pins() + "/interfaces").c_str()));
+  const auto key = static_cast<std::uint32_t>(lab_.tun());
+  clat_interface entry{};
+  ASSERT_EQ(bpf_map_lookup_elem(map.get(), &key, &entry), 0);
+  entry.uplink_mtu = entry.lowest_ipv6_mtu = 65535;
+  ASSERT_EQ(bpf_map_update_elem(map.get(), &key, &entry, BPF_EXIST), 0);
+  EXPECT_EQ(tun.send({{}, sized4(17000, true)}), ENOBUFS) << "dropped on its way";
+  EXPECT_EQ(grown(), (Growth{{"drop_kernel", 1}}));
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, from_clat6(kClat6, kPeer6, counting(17000))}), 0);
+  EXPECT_EQ(grown(), (Growth{{"drop_kernel", 1}}));
+}
+
 TEST_F(RulesTest, SizesComingInAreComparedToo) {
   const auto super = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) +
                      packet(Ip6{.source = kPeer6, .destination = kClat6}, tcp(counting(2900)));
@@ -281,7 +371,9 @@ TEST_F(RulesTest, EachPuntIsCountedOnceUnderItsReason) {
       {"punt_to_ipv4_headers", with6([](Ip6& h) { h.chain_first = 60, h.chain = {17, 0, 1, 4, 0, 0, 0, 0}; })},
       {"punt_to_ipv4_hop_limit", with6([](Ip6& h) { h.hop_limit = 1; })},
       {"punt_to_ipv4_checksum_zero", packet(six, udp(counting(8), Sum::none))},
-      {"punt_to_ipv4_address", with6([](Ip6& h) { h.source = "2606:4700::1111"; })},
+      {"punt_to_ipv4_icmp",  // an error of a router on the way, say
+       packet(Ip6{.source = "2606:4700::1111", .destination = kClat6}, icmp6(3, 0, 0, counting(48)))},
+      {"punt_to_ipv4_address", with6([](Ip6& h) { h.source = "64:ff9b::7f00:1"; })},
       {"punt_to_ipv4_malformed", with6([](Ip6& h) { h.payload_length = 400; })},
   };
   for (const auto& [reason, input] : cases) {
@@ -297,6 +389,28 @@ TEST_F(RulesTest, EachPuntIsCountedOnceUnderItsReason) {
     EXPECT_EQ(hex(punted->bytes), hex(input));
     EXPECT_EQ(grown(), (Growth{{reason, 1}}));
     EXPECT_FALSE(read_tun(lab_.tun_fd())) << "once";
+  }
+}
+
+// clatd would only drop it: a flood must not fill the queue in front of it.
+TEST_F(RulesTest, WhatComesFromOutsideThePrefixIsDroppedUnlessItIsIcmp) {
+  const Ip6 six{.source = "2606:4700::1111", .destination = kClat6};
+  auto fragment = six;
+  fragment.chain_first = 44;
+  fragment.chain = fragment_header(17, 0, true, 1);
+  auto options = six;
+  options.chain_first = 60;
+  options.chain = {17, 0, 1, 4, 0, 0, 0, 0};
+  auto near = six;
+  near.source = "64:ff9b::1:c000:221";  // the last bit of the prefix
+  for (const auto& input :
+       {packet(six, udp(counting(16))), packet(six, tcp(counting(16))), packet(six, raw(50, counting(8))),
+        packet(six, raw(59, {})), packet(fragment, udp(counting(16))), packet(options, udp(counting(16))),
+        packet(near, udp(counting(16)))}) {
+    ASSERT_EQ(peer_->send({{}, ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) + input}), 0);
+    EXPECT_TRUE(eventually([&] { return counters() != last_; }));
+    EXPECT_EQ(grown(), (Growth{{"drop_outside", 1}})) << hex(input);
+    EXPECT_FALSE(read_tun(lab_.tun_fd())) << hex(input);
   }
 }
 
