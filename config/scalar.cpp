@@ -49,12 +49,17 @@ std::unexpected<Error> not_a_duration(std::string_view text) {
   return failure(in_quotes(text) + " is not a whole number and one of ms, s, m, h, like 500ms");
 }
 
-std::string_view before_slash(std::string_view text) { return text.substr(0, text.find('/')); }
-
-bool is_ipv4_mapped(const Ipv6Address& address) {
-  constexpr Ipv6Address kMapped{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0}};
-  return address.same_first_bits(kMapped, 96);
+// Also what only an escape can bring past the check of the file: "\0", "\e", "\x9b", "\u2028".
+bool holds_control_characters(std::string_view text) {
+  while (!text.empty()) {
+    const Character character = decode(text);
+    if (!is_allowed(character) || character.code < 0x20) return true;
+    text.remove_prefix(character.bytes);
+  }
+  return false;
 }
+
+std::string_view before_slash(std::string_view text) { return text.substr(0, text.find('/')); }
 
 // Loopback, multicast, reserved, "this network": no packet may carry it as a source (RFC 1122 §3.2.1.3).
 bool is_no_ipv4_source(const Ipv4Address& address) {
@@ -137,12 +142,15 @@ Result<std::uint32_t> rate_per_second(std::string_view text, std::uint32_t max) 
   return *rate;
 }
 
+Result<std::string> plain_text(std::string_view text) {
+  if (holds_control_characters(text)) return failure(in_quotes(text) + " holds control characters");
+  return std::string(text);
+}
+
 Result<std::string> absolute_path(std::string_view text) {
   if (!text.starts_with('/')) return failure(in_quotes(text) + " is not an absolute path");
   if (text.size() > kLongestPath) return failure("a path is at most " + std::to_string(kLongestPath) + " bytes long");
-  const bool has_control = std::ranges::any_of(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-  if (has_control) return failure(in_quotes(text) + " holds control characters");
-  return std::string(text);
+  return plain_text(text);
 }
 
 Result<Ipv4Address> clat_ipv4_address(std::string_view text) {
@@ -176,7 +184,7 @@ Result<Ipv6Address> clat_ipv6_address(std::string_view text) {
   if (*address == kLoopback) return refuse("the loopback address");
   if (address->is_multicast()) return refuse("multicast");
   if (address->is_link_local()) return refuse("link-local");
-  if (is_ipv4_mapped(*address)) return refuse("IPv4-mapped");
+  if (address->is_ipv4_mapped()) return refuse("IPv4-mapped");
   return *address;
 }
 

@@ -32,6 +32,8 @@ Result<milliseconds> duration(std::string_view text, milliseconds min, milliseco
 std::string text_of(milliseconds duration);  // in the largest unit that needs no fraction: "90s", "2h"
 // "100/s".
 Result<std::uint32_t> rate_per_second(std::string_view text, std::uint32_t max);
+// Without control characters: a NUL would end it early for the kernel and libc, others upset a terminal or a log.
+Result<std::string> plain_text(std::string_view text);
 Result<std::string> absolute_path(std::string_view text);
 
 // An address that a CLAT can have on its tun.

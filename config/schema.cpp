@@ -94,7 +94,7 @@ constexpr std::array<Key<ClatdDraft>, 5> kClatdKeys{{
     {"user",
      [](Reader& reader, const Entry& entry, ClatdDraft& draft) {
        draft.user = entry.value.place;
-       reader.take(entry, draft.values.user, [](std::string_view text) { return Result<std::string>(text); });
+       reader.take(entry, draft.values.user, plain_text);
      }},
     {"restart", read_restart},
     {"stop-timeout",

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -44,6 +45,13 @@ struct Ipv6Address {
   [[nodiscard]] constexpr bool is_unspecified() const { return *this == Ipv6Address{}; }
   [[nodiscard]] constexpr bool is_multicast() const { return bytes[0] == 0xff; }
   [[nodiscard]] constexpr bool is_link_local() const { return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80; }
+  // ::ffff:0:0/96 (RFC 4291 §2.5.5.2): how sockets write IPv4 addresses; no packet carries one.
+  [[nodiscard]] constexpr bool is_ipv4_mapped() const {
+    for (std::size_t i = 0; i < 10; ++i) {
+      if (bytes[i] != 0) return false;
+    }
+    return bytes[10] == 0xff && bytes[11] == 0xff;
+  }
   // fc00::/7 (RFC 4193).
   [[nodiscard]] constexpr bool is_unique_local() const { return (bytes[0] & 0xfe) == 0xfc; }
   [[nodiscard]] bool same_first_bits(const Ipv6Address& other, unsigned bits) const;

@@ -22,12 +22,26 @@ bool is_rfc6052_length(unsigned length) {
   return length == 32 || length == 40 || length == 48 || length == 56 || length == 64 || length == 96;
 }
 
+// Where no PLAT can be, whatever stands behind.
+Result<> judge_block(const Ipv6Address& address) {
+  if (address.is_ipv4_mapped()) {
+    return failure("IPv4-mapped addresses (RFC 4291 §2.5.5.2) cannot be a NAT64 prefix: no packet carries them");
+  }
+  if (address.is_multicast() || address.is_link_local() || address.is_unspecified()) {
+    return failure(address.text() + " cannot be a NAT64 prefix");
+  }
+  // Among them IPv4-compatible addresses, and IPv4-translated ones (RFC 2765), which RFC 6052 replaced.
+  if (address.same_first_bits({}, 32)) return failure("::/32 is reserved: no NAT64 prefix lies in it");
+  return {};
+}
+
 }  // namespace
 
 Result<Nat64Prefix> Nat64Prefix::make(const Ipv6Address& address, unsigned length) {
   if (!is_rfc6052_length(length)) {
     return failure("prefix length /" + std::to_string(length) + " is none of RFC 6052's: 32, 40, 48, 56, 64, 96");
   }
+  if (auto fit = judge_block(address); !fit) return std::unexpected(std::move(fit.error()));
   if (length == 96 && address.bytes[8] != 0)
     return failure("bits 64-71 of a /96 NAT64 prefix must be zero (RFC 6052 §2.2)");
   for (std::size_t i = length / 8; i < 16; ++i) {
@@ -39,9 +53,6 @@ Result<Nat64Prefix> Nat64Prefix::make(const Ipv6Address& address, unsigned lengt
       what.append(suffix).append(" has bits set behind the prefix; did you mean ").append(masked.text());
       return failure(what.append(suffix).append("?"));
     }
-  }
-  if (address.is_multicast() || address.is_link_local() || address.is_unspecified()) {
-    return failure(address.text() + " cannot be a NAT64 prefix");
   }
   return Nat64Prefix(address, length);
 }

@@ -51,6 +51,11 @@ TEST(RejectedValue, Nat64Prefix) {
       {"nat64-prefix: '64:ff9b::'", "nat64-prefix: '64:ff9b::': a NAT64 prefix needs a length, like 64:ff9b::/96"},
       {"nat64-prefix: 192.0.0.0/29",
        "nat64-prefix: '192.0.0.0/29' is IPv4; an IPv6 prefix belongs here, like 64:ff9b::/96"},
+      {"nat64-prefix: ::ffff:0:0/96",
+       "nat64-prefix: '::ffff:0:0/96': IPv4-mapped addresses (RFC 4291 §2.5.5.2) cannot be a NAT64 prefix: no packet "
+       "carries them"},
+      {"nat64-prefix: ::ffff:0:0:0/96",
+       "nat64-prefix: '::ffff:0:0:0/96': ::/32 is reserved: no NAT64 prefix lies in it"},
       {"nat64-prefix: wan0", "nat64-prefix: 'wan0' is not an IPv6 prefix like 64:ff9b::/96"},
       {"nat64-prefix: ~", "nat64-prefix: '~' is not an IPv6 prefix like 64:ff9b::/96"},
   };
@@ -194,6 +199,23 @@ TEST(RejectedValue, Clatd) {
                             {"stop-timeout: 5", "stop-timeout: '5' needs a unit: ms, s, m or h, like 1ms"},
                             {"stop-timeout: 11m", "stop-timeout: '11m' is not from 1ms to 10m"},
                         });
+}
+
+// YAML's escapes bring past the check of the file what it may not hold. A NUL would end the text early for libc.
+TEST(RejectedValue, ControlCharactersInFreeText) {
+  for (const std::string escape : {"\\0", "\\n", "\\t", "\\e", "\\x7f", "\\x9b", "\\N", "\\L", "\\uFEFF"}) {
+    SCOPED_TRACE(escape);
+    const auto shown = escape == "\\t" ? " " : "?";
+    const auto row = [&](const std::string& key, const std::string& text) {
+      return Row{key + ": \"" + text + escape + "zzz\"", key + ": '" + text + shown + "zzz' holds control characters"};
+    };
+    expect_below("clatd", {row("user", "nobody"), row("path", "/opt/bin/clatd")});
+    expect_below("log", {row("target", "/var/log/clat")});
+    expect_at_top({row("control-socket", "/run/c"), row("state-dir", "/run/s"), row("bpf-dir", "/sys/fs/bpf/c")});
+  }
+  EXPECT_EQ(report("interfaces:\n  \"wan0\\e\": {nat64-prefix: 64:ff9b::/96}\n"),
+            one_report(2, 3, "interface name 'wan0?' may hold printable ASCII only, and no space, '/', ':' or '%'",
+                       "  \"wan0\\e\": {nat64-prefix: 64:ff9b::/96}"));
 }
 
 TEST(RejectedValue, Restart) {

@@ -80,7 +80,18 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"2001:db8:1::/32", "2001:db8:1::/32 has bits set behind the prefix; did you mean 2001:db8::/32?"},
         Refused{"2001:db8:0:0:100::/96", "bits 64-71 of a /96 NAT64 prefix must be zero (RFC 6052 §2.2)"},
         Refused{"ff02::/96", "ff02:: cannot be a NAT64 prefix"}, Refused{"::/96", ":: cannot be a NAT64 prefix"},
-        Refused{"fe80::/64", "fe80:: cannot be a NAT64 prefix"}));
+        Refused{"fe80::/64", "fe80:: cannot be a NAT64 prefix"},
+        Refused{"::ffff:0:0/96",
+                "IPv4-mapped addresses (RFC 4291 §2.5.5.2) cannot be a NAT64 prefix: no packet carries them"},
+        Refused{"::ffff:192.0.2.1/96",
+                "IPv4-mapped addresses (RFC 4291 §2.5.5.2) cannot be a NAT64 prefix: no packet carries them"},
+        Refused{"::1/96", "::/32 is reserved: no NAT64 prefix lies in it"},
+        Refused{"::ffff:0:0:0/96", "::/32 is reserved: no NAT64 prefix lies in it"},
+        Refused{"0:0:1::/48", "::/32 is reserved: no NAT64 prefix lies in it"}));
+
+TEST(Prefix, MayBeginWithZeros) {
+  for (const auto* text : {"64:ff9b:1::/48", "0:1::/32"}) EXPECT_TRUE(Nat64Prefix::parse(text)) << text;
+}
 
 TEST(Address, TakesNothingAroundIt) {
   for (const auto* text : {"", "192.0.2", "192.0.2.256", "192.0.2.1 ", " 192.0.2.1", "192.0.2.01x", "1.2.3.4.5"}) {
