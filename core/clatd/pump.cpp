@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -29,6 +30,15 @@ alignas(64) std::array<std::uint8_t, kPacketAt + kMostPacket> buffer;
 // What TUN says when its device has been deleted; a stand-in says end of file.
 bool means_gone(int code) { return code == EBADFD || code == EBADF || code == ENODEV; }
 
+// Not libc's recv() and send(): on some architectures these are socketcall(2), which no filter of system calls can look
+// into.
+ssize_t receive(int fd, void* to, std::size_t size, int flags) {
+  return syscall(SYS_recvfrom, fd, to, size, flags, nullptr, nullptr);
+}
+ssize_t transmit(int fd, const void* from, std::size_t size, int flags) {
+  return syscall(SYS_sendto, fd, from, size, flags, nullptr, 0);
+}
+
 }  // namespace
 
 // One write per packet; a tun that has no room, or is down, loses it.
@@ -47,6 +57,8 @@ Pump::Step Pump::read_packet(std::size_t& size) {
   }
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Step::idle;
   const int code = got < 0 ? errno : 0;
+  // The kernel took a packet from the queue and found it to be of a GSO type that virtio_net_hdr has no number for.
+  if (code == EINVAL) return Step::lost;
   stop_ = {got == 0 || means_gone(code) ? Stop::Cause::tun_gone : Stop::Cause::tun_failed, code};
   return Step::stop;
 }
@@ -72,7 +84,8 @@ bool Pump::drain() {
   std::size_t size = 0;
   for (; counters_.drained < kMostDrained; ++counters_.drained) {
     switch (read_packet(size)) {
-      case Step::more: break;
+      case Step::more:
+      case Step::lost: break;
       case Step::idle: return true;
       case Step::stop: return false;
     }
@@ -85,7 +98,7 @@ bool Pump::report(control::Kind kind, std::uint64_t cookie) {
   if (control_fd_ < 0) return true;
   counters_.kind = kind;
   counters_.cookie = cookie;
-  if (::send(control_fd_, &counters_, sizeof counters_, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
+  if (transmit(control_fd_, &counters_, sizeof counters_, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
   if (errno == EAGAIN || errno == ENOBUFS) return true;
   const bool gone = errno == EPIPE || errno == ECONNRESET;
   stop_ = {gone ? Stop::Cause::supervisor_gone : Stop::Cause::control_failed, errno};
@@ -95,7 +108,7 @@ bool Pump::report(control::Kind kind, std::uint64_t cookie) {
 bool Pump::serve_control() {
   control::Request request;
   // MSG_TRUNC gives the real length of a message that is too long.
-  const ssize_t got = recv(control_fd_, &request, sizeof request, MSG_DONTWAIT | MSG_TRUNC);
+  const ssize_t got = receive(control_fd_, &request, sizeof request, MSG_DONTWAIT | MSG_TRUNC);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
   if (got == 0 || (got < 0 && errno == ECONNRESET)) {
     stop_ = {Stop::Cause::supervisor_gone};
@@ -117,6 +130,7 @@ bool Pump::serve_tun(bool broken) {
   for (int n = 0; n < kBatch; ++n) {
     switch (read_packet(size)) {
       case Step::more: translate_packet(size); break;
+      case Step::lost: ++counters_.verdicts[static_cast<std::size_t>(xlat::Verdict::bad_offload)]; break;
       case Step::idle:
         if (broken) stop_ = {Stop::Cause::tun_gone};
         return !broken;

@@ -25,7 +25,7 @@ class Pump final : private xlat::Sink {
   Stop run();
 
  private:
-  enum class Step { more, idle, stop };
+  enum class Step { more, lost, idle, stop };
 
   void send(const xlat::Frame& frame) override;
   Step read_packet(std::size_t& size);

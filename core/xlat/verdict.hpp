@@ -20,7 +20,7 @@ enum class Verdict : std::uint8_t {
   bad_extension,        // extension headers that are cut, too many, or hidden behind a Fragment Header
   bad_fragment,         // ends behind byte 65535, or not on a multiple of 8 with more to come
   bad_transport,        // transport header cut short, or a lying UDP length
-  bad_offload,          // virtio_net_hdr that does not fit the packet
+  bad_offload,          // virtio_net_hdr that does not fit the packet, or the kernel has none that would
 
   // Its addresses are none we translate.
   not_from_clat,   // IPv4 source is not the CLAT's

@@ -1,0 +1,182 @@
+// The pump in this process, behind system calls that can be made to fail as a kernel makes them fail.
+#include "core/clatd/pump.hpp"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include "core/fd/fd.hpp"
+#include "tests/support/vector_parts.hpp"
+
+namespace {
+
+using clat::test::Bytes;
+using clat::test::operator+;
+
+constexpr int kPatience = 20'000;              // ms; only a failing test waits that long
+constexpr std::uint8_t kInexpressible = 0xee;  // first byte of a packet whose read fails with EINVAL
+std::atomic<int> tun_fd = -1, control_fd = -1;
+std::atomic<unsigned> calls_through_libc = 0;
+
+}  // namespace
+
+// The linker puts these in the place of libc's (--wrap).
+extern "C" {
+ssize_t __real_read(int fd, void* to, size_t size);
+ssize_t __wrap_read(int fd, void* to, size_t size);
+ssize_t __real_recv(int fd, void* to, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void* to, size_t size, int flags);
+ssize_t __real_send(int fd, const void* from, size_t size, int flags);
+ssize_t __wrap_send(int fd, const void* from, size_t size, int flags);
+
+// As a tun does with a packet whose GSO type virtio_net_hdr has no number for: the packet is gone, and so is the read.
+ssize_t __wrap_read(int fd, void* to, size_t size) {
+  const ssize_t got = __real_read(fd, to, size);
+  if (fd != tun_fd || got < 1 || *static_cast<std::uint8_t*>(to) != kInexpressible) return got;
+  errno = EINVAL;
+  return -1;
+}
+ssize_t __wrap_recv(int fd, void* to, size_t size, int flags) {
+  if (fd == control_fd) ++calls_through_libc;
+  return __real_recv(fd, to, size, flags);
+}
+ssize_t __wrap_send(int fd, const void* from, size_t size, int flags) {
+  if (fd == control_fd) ++calls_through_libc;
+  return __real_send(fd, from, size, flags);
+}
+}
+
+namespace clat::clatd {
+namespace {
+
+class PumpTest : public testing::Test {
+ protected:
+  PumpTest() {
+    pair(tun_, pumps_tun_);
+    pair(control_, pumps_control_);
+    tun_fd = pumps_tun_.get();
+    control_fd = pumps_control_.get();
+    calls_through_libc = 0;
+  }
+  ~PumpTest() override {
+    finish();
+    tun_fd = control_fd = -1;
+  }
+
+  void start() {
+    thread_ = std::thread([this] {
+      const auto clat = test::neutral().clat();
+      Pump pump({clat.v4, clat.v6, clat.prefix, 1}, pumps_tun_.get(), pumps_control_.get());
+      stop_ = pump.run();
+      // Whoever waits for its next word learns that there is none.
+      shutdown(pumps_control_.get(), SHUT_RDWR);
+      shutdown(pumps_tun_.get(), SHUT_RDWR);
+    });
+  }
+  Stop finish() {
+    control_.reset();
+    if (thread_.joinable()) thread_.join();
+    return stop_;
+  }
+
+  void put(const Bytes& message) const {
+    ASSERT_EQ(write(tun_.get(), message.data(), message.size()), static_cast<ssize_t>(message.size()));
+  }
+  void put_inexpressible() const { put(Bytes(60, kInexpressible)); }
+  // Whether a good packet comes out translated, and nothing before it.
+  bool passes_through() const {
+    put(Bytes(sizeof(xlat::VnetHeader)) + test::packet(test::out4(test::neutral()), test::udp(test::counting(9))));
+    Bytes out(2000);
+    return wait(tun_) && read(tun_.get(), out.data(), out.size()) == sizeof(xlat::VnetHeader) + 40 + 8 + 9;
+  }
+  std::optional<control::Report> receive() const {
+    control::Report report;
+    if (!wait(control_) || read(control_.get(), &report, sizeof report) != sizeof report) return std::nullopt;
+    return report;
+  }
+  std::optional<control::Report> ask() const {
+    const control::Request request;
+    if (write(control_.get(), &request, sizeof request) != sizeof request) return std::nullopt;
+    return receive();
+  }
+
+  Fd tun_, pumps_tun_, control_, pumps_control_;
+
+ private:
+  static bool wait(const Fd& fd) {
+    pollfd entry{fd.get(), POLLIN, 0};
+    return poll(&entry, 1, kPatience) == 1;
+  }
+  static void pair(Fd& ours, Fd& pumps) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) std::abort();
+    ours.reset(ends[0]);
+    pumps.reset(ends[1]);
+  }
+
+  std::thread thread_;
+  Stop stop_{};
+};
+
+std::uint64_t bad_offloads(const control::Report& report) {
+  return report.verdicts[static_cast<std::size_t>(xlat::Verdict::bad_offload)];
+}
+
+TEST_F(PumpTest, LosesOnlyThePacketThatTheKernelCannotExpress) {
+  start();
+  ASSERT_TRUE(receive());
+  put_inexpressible();
+  put_inexpressible();
+  ASSERT_TRUE(passes_through());
+  const auto report = ask();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(bad_offloads(*report), 2U);
+  EXPECT_EQ(report->to_ipv6.packets, 1U);
+  EXPECT_EQ(finish().cause, Stop::Cause::supervisor_gone);
+}
+
+TEST_F(PumpTest, DrainsWhatTheKernelCannotExpress) {
+  put_inexpressible();
+  put(Bytes(60));
+  start();
+  const auto ready = receive();
+  ASSERT_TRUE(ready);
+  EXPECT_EQ(ready->drained, 2U);
+  EXPECT_EQ(bad_offloads(*ready), 0U) << "drained packets have no verdict";
+}
+
+// More of them than one batch, queued at once: the supervisor is answered in between, and after.
+TEST_F(PumpTest, AnswersAmongPacketsThatTheKernelCannotExpress) {
+  start();
+  ASSERT_TRUE(receive());
+  for (std::uint64_t sent = 0; sent < 300; ++sent) {
+    pollfd room{tun_.get(), POLLOUT, 0};
+    ASSERT_EQ(poll(&room, 1, kPatience), 1);
+    ASSERT_NO_FATAL_FAILURE(put_inexpressible());
+    if (sent % 100 == 50) {
+      ASSERT_TRUE(ask());
+    }
+  }
+  ASSERT_TRUE(passes_through());
+  const auto report = ask();
+  ASSERT_TRUE(report);
+  EXPECT_EQ(bad_offloads(*report), 300U);
+}
+
+// On i386, glibc's recv() and send() are socketcall(2), which the sandbox's filter cannot tell from connect().
+TEST_F(PumpTest, TalksToTheSupervisorWithoutLibcsChoiceOfSystemCall) {
+  start();
+  ASSERT_TRUE(receive());
+  ASSERT_TRUE(ask());
+  EXPECT_EQ(finish().cause, Stop::Cause::supervisor_gone);
+  EXPECT_EQ(calls_through_libc, 0U);
+}
+
+}  // namespace
+}  // namespace clat::clatd
