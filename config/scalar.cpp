@@ -9,9 +9,8 @@ namespace clat::config {
 namespace {
 
 constexpr std::string_view kDigits = "0123456789";
-constexpr std::size_t kLongestPath = 4095;               // PATH_MAX less the terminator
-constexpr std::size_t kLongestInterfaceName = 12;        // IFNAMSIZ less the terminator and "v4-"
-constexpr Ipv4Address kIcmpErrorSource{{192, 0, 0, 8}};  // RFC 7600
+constexpr std::size_t kLongestPath = 4095;         // PATH_MAX less the terminator
+constexpr std::size_t kLongestInterfaceName = 12;  // IFNAMSIZ less the terminator and "v4-"
 
 bool is_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of(kDigits) == std::string_view::npos;
@@ -163,7 +162,7 @@ Result<Ipv4Address> clat_ipv4_address(std::string_view text) {
     return failure(in_quotes(text) + " is not auto or an IPv4 address like 192.0.0.4");
   }
   if (is_no_ipv4_source(*address)) return failure(address->text() + " cannot be the address of a host");
-  if (*address == kIcmpErrorSource) return failure(address->text() + " is the source of clatvisor's own ICMP errors");
+  if (*address == kDummyIpv4) return failure(address->text() + " is the source of clatvisor's own ICMP errors");
   return *address;
 }
 

@@ -15,24 +15,17 @@ void add_layouts(std::vector<Vector>& table) {
     table.push_back(
         to_ipv4("L2", "extract " + scene.name, scene, packet(in6(scene), segment), packet(in4(scene), segment)));
   }
-  {
-    const Scene& s = scenes()[0];
-    auto six = in6(s);
-    six.source = "2001:db8:c000:221:0:1:2:3";
-    auto vector =
-        to_ipv4("L3", "suffix is ignored", s, packet(six, udp(counting(12))), packet(in4(s), udp(counting(12))));
+  // RFC 6052 §2.3: what stands there besides the IPv4 address has no say.
+  const auto ignored = [&](const char* description, const Scene& scene, const char* source) {
+    auto six = in6(scene);
+    six.source = source;
+    const auto segment = udp(counting(12));
+    auto vector = to_ipv4("L3", description, scene, packet(six, segment), packet(in4(scene), segment));
     vector.fast_path = FastPath::either;
     table.push_back(vector);
-  }
-  {
-    const Scene& s = scenes()[4];
-    auto six = in6(s);
-    six.source = "2001:db8:122:344:aac0:2:2100:0";
-    auto vector =
-        to_ipv4("L3", "u-octet is ignored", s, packet(six, udp(counting(12))), packet(in4(s), udp(counting(12))));
-    vector.fast_path = FastPath::either;
-    table.push_back(vector);
-  }
+  };
+  ignored("suffix is ignored", scenes()[0], "2001:db8:c000:221:0:1:2:3");
+  ignored("u-octet is ignored", scenes()[4], "2001:db8:122:344:aac0:2:2100:0");
 }
 
 void add_sources_and_destinations(std::vector<Vector>& table) {
