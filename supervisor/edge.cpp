@@ -69,7 +69,10 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Rec
   switch (action.verb) {
     case Verb::make:
     case Verb::change: return answer(state_.write(record));
-    case Verb::remove: slow_path_.erase(record.uplink); return answer(state_.erase_record(record.uplink));
+    case Verb::remove:
+      slow_path_.erase(record.uplink);
+      // Whatever it names and the plan did not know of, an earlier supervisor's above all, goes with it.
+      return answer(purge(record));
     case Verb::kill:
     case Verb::verify: break;
   }
@@ -84,9 +87,9 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Tun
       return Made{.ifindex = *ifindex, .pid = 0, .detail = {}};
     }
     case Verb::remove: return answer(network_.remove(action.uplink, tun));
+    case Verb::verify: return answer(network_.verify(action.uplink, tun));
     case Verb::change:
-    case Verb::kill:
-    case Verb::verify: break;
+    case Verb::kill: break;
   }
   return impossible(action);
 }
@@ -97,8 +100,8 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const Spec& spe
     case Verb::make: return answer(network_.make(spec));
     case Verb::change: return answer(network_.change(std::get<Spec>(*action.before), spec));
     case Verb::remove: return answer(network_.remove(spec));
-    case Verb::kill:
-    case Verb::verify: break;
+    case Verb::verify: return answer(network_.verify(spec));
+    case Verb::kill: break;
   }
   return impossible(action);
 }
@@ -109,7 +112,11 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Fas
   switch (action.verb) {
     case Verb::make: {
       const auto kind = (*fast)->attach(wanted);
-      if (!kind) return std::unexpected(kind.error());
+      if (!kind) {
+        // Somebody may have taken the pins away from under us: the next attempt loads everything anew.
+        fast_path_.reset();
+        return std::unexpected(kind.error());
+      }
       attached_.insert_or_assign(action.uplink, wanted);
       return Made{.ifindex = 0, .pid = 0, .detail = bpf::name(*kind)};
     }
@@ -161,15 +168,16 @@ Result<bpf::FastPath*> KernelEdge::fast_path() {
 }
 
 std::optional<plan::Event> KernelEdge::act(const plan::Purge& action) {
-  const auto& record = action.record;
-  auto purged = network_.purge(record);
   // Where BPF is not to be had there is no fast path to take away.
-  if (auto fast = fast_path()) {
-    auto forgotten = (*fast)->forget(record.uplink_ifindex);
-    if (!forgotten && purged) purged = std::move(forgotten);
-  }
-  if (purged) purged = state_.erase_record(record.uplink);
-  return plan::Purged{record.uplink, std::move(purged)};
+  Result<> forgotten;
+  if (auto fast = fast_path()) forgotten = (*fast)->forget(action.record.uplink_ifindex);
+  auto purged = purge(action.record);
+  return plan::Purged{action.record.uplink, purged ? std::move(forgotten) : std::move(purged)};
+}
+
+Result<> KernelEdge::purge(const plan::RecordSpec& record) {
+  if (auto purged = network_.purge(record); !purged) return purged;
+  return state_.erase_record(record.uplink);
 }
 
 std::optional<plan::Event> KernelEdge::act(const plan::LookUpRoute& action) {
@@ -195,7 +203,8 @@ std::optional<plan::Event> KernelEdge::act(const plan::CollectHealth& action) {
 
 void KernelEdge::answered(const std::string& uplink) {
   const auto latest = children_->report(uplink);
-  if (latest.report) slow_path_[uplink].take(latest.pid, *latest.report);
+  const auto totals = slow_path_.find(uplink);
+  if (latest.report && totals != slow_path_.end()) totals->second.take(latest.pid, *latest.report);
   if (unanswered_.erase(uplink) > 0 && unanswered_.empty()) post_(health());
 }
 

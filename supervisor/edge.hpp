@@ -44,6 +44,7 @@ class KernelEdge : public plan::Edge {
   Result<plan::Made> do_part(const plan::PartAction& action, const Spec& spec);
 
   Result<bpf::FastPath*> fast_path();
+  Result<> purge(const plan::RecordSpec& record);
   plan::HealthCollected health();
 
   system::StateDir& state_;

@@ -39,6 +39,7 @@ int cleanup(const config::Config& config) {
   if (!network) return complain(network.error().text(), EX_OSERR);
   const auto found = state->records();
   if (!found) return complain(found.error().text(), EX_OSERR);
+  check(network->sweep_guards(found->records));
   for (const auto& record : found->records) {
     auto purged = network->purge(record);
     check(purged);
@@ -48,6 +49,7 @@ int cleanup(const config::Config& config) {
 }
 
 int supervise(const Options& options, config::Config config, config::Surroundings surroundings) {
+  loop::Signals::block();
   auto state = open_state(config);
   if (!state) return complain(state.error().text(), EX_OSERR);
   log::Log log;
@@ -67,7 +69,6 @@ int main(std::span<const char* const> words) {
   if (options->command == Command::help) return std::fputs(help_text(), stdout) < 0 ? EX_IOERR : EX_OK;
   if (options->command == Command::version) return std::puts("clatvisor " CLATVISOR_VERSION) < 0 ? EX_IOERR : EX_OK;
 
-  loop::Signals::block();
   auto surroundings = config::make_surroundings();
   auto parsed = config::load(options->config, surroundings);
   if (!parsed) {

@@ -93,6 +93,9 @@ Result<> Supervisor::start() {
   for (const auto& ignored : found->ignored) {
     say(plan::Severity::warn, events::kRecordIgnored, {{"reason", ignored.text()}});
   }
+  if (auto swept = network_->sweep_guards(found->records); !swept) {
+    say(plan::Severity::warn, events::kActionFailed, {{"action", "sweep"}, {"reason", swept.error().text()}});
+  }
   if (!network_->forgotten().empty()) {
     say(plan::Severity::warn, events::kRecordIgnored, {{"reason", network_->forgotten()}});
   }

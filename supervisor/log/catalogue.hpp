@@ -33,6 +33,7 @@ inline constexpr std::string_view kClatUp = "clat.up";
 inline constexpr std::string_view kClatDown = "clat.down";
 inline constexpr std::string_view kClatFailed = "clat.failed";
 inline constexpr std::string_view kForwardingOff = "forwarding.off";
+inline constexpr std::string_view kPartLost = "part.lost";
 
 // its clatd
 inline constexpr std::string_view kClatSpawned = "clat.spawned";
@@ -81,6 +82,7 @@ inline constexpr std::array kAll = {
     kClatDown,
     kClatFailed,
     kForwardingOff,
+    kPartLost,
     kClatSpawned,
     kClatReady,
     kClatExited,

@@ -27,6 +27,8 @@ struct RecordSpec {
   std::string uplink;
   int uplink_ifindex = 0;
   std::string tun;
+  Leg leg = Leg::fast;
+  std::optional<std::uint32_t> metric;  // of the default route; none: there is none
   Ipv4Address v4;
   Ipv6Address v6;
   Nat64Prefix prefix;

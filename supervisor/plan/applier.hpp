@@ -46,11 +46,12 @@ class Applier {
   void take_dump(const Kernel& kernel);
   Clat* parent_of(const std::string& uplink, int pid);
   void tell_failed_action(const Done&);
-  milliseconds fail(Clat& clat, Part part, const Error& error);
+  milliseconds fail(Piece& piece, Verb verb, const Error& error);
   void back_off(const std::string& uplink, Clat& clat);
   void made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result);
   void child_started(const std::string& uplink, Clat& clat, int pid);
   void fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind);
+  void lost(const std::string& uplink, Clat& clat, Part part, const Error& error);
   void fast_path_lost(const std::string& uplink, Clat& clat, const Error& error);
   void not_made(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error);
   void fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error);

@@ -20,7 +20,9 @@ void Applier::operator()(const ConfigLoaded& event) {
   }
   for (auto& [name, clat] : world_.clats) {
     // New settings are a new chance for what failed with the old ones.
-    if (clat.failure) clat.failure->retry_at = now_;
+    for (auto& piece : clat.pieces) {
+      if (piece.failure) piece.failure->retry_at = now_;
+    }
     clat.fast_path_retry_at = now_;
     const auto* old = before ? before->find(name) : nullptr;
     const auto* now = event.config->find(name);
@@ -42,7 +44,7 @@ void Applier::operator()(const ConfigRejected& event) {
 }
 
 void Applier::operator()(const RecordsFound& event) {
-  for (const auto& record : event.records) world_.leftovers.insert_or_assign(record.uplink, record);
+  for (const auto& record : event.records) world_.leftovers.insert_or_assign(record.uplink, Leftover{.record = record});
 }
 
 void Applier::operator()(const StopRequested& event) {
@@ -154,9 +156,9 @@ void begin(World& world, const Action& action, TimePoint now) {
     auto& piece = clat.piece(part_of(part->spec));
     piece.in_flight = part->verb;
     piece.target = part->spec;
-    if (part->verb == Verb::verify) clat.verify = false;
+    if (part->verb == Verb::verify) piece.verify = false;
   } else if (const auto* purge = std::get_if<Purge>(&action)) {
-    world.purging.insert(purge->record.uplink);
+    world.leftovers.at(purge->record.uplink).purging = true;
   } else if (const auto* look_up = std::get_if<LookUpRoute>(&action)) {
     world.clats.at(look_up->uplink).ask_route = false;
   } else if (std::holds_alternative<Audit>(action)) {

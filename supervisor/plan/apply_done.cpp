@@ -36,23 +36,32 @@ void Applier::operator()(const Done& event) {
       if (event.result || world_.stopping)
         removed(clat, target);
       else
-        fail(clat, event.part, event.result.error());
+        fail(piece, event.verb, event.result.error());
       return;
     case Verb::kill: clat.child.killed = true; return;
     case Verb::verify:
-      if (!event.result) fast_path_lost(event.uplink, clat, event.result.error());
+      if (!event.result) lost(event.uplink, clat, event.part, event.result.error());
       return;
   }
 }
 
 void Applier::operator()(const Purged& event) {
-  world_.purging.erase(event.uplink);
-  world_.leftovers.erase(event.uplink);
+  const auto found = world_.leftovers.find(event.uplink);
+  if (found == world_.leftovers.end()) return;
+  if (event.result || world_.stopping) {
+    world_.leftovers.erase(found);
+  } else {
+    auto& leftover = found->second;
+    leftover.purging = false;
+    leftover.retry_at = now_ + leftover.failures.fail(world_.config->clatd.restart, world_.random);
+  }
   if (event.result) return;
   notes_.push_back({Severity::error,
                     events::kActionFailed,
                     event.uplink,
-                    {{"action", "purge"}, {"reason", event.result.error().text()}, {"next", "clatvisor --cleanup"}}});
+                    {{"action", "purge"},
+                     {"reason", event.result.error().text()},
+                     {"next", world_.stopping ? "clatvisor --cleanup" : "it is tried again"}}});
 }
 
 void Applier::tell_failed_action(const Done& event) {
@@ -64,20 +73,21 @@ void Applier::tell_failed_action(const Done& event) {
                      {"reason", event.result.error().text()}}});
 }
 
-milliseconds Applier::fail(Clat& clat, Part part, const Error& error) {
-  const auto delay = clat.failures.fail(world_.config->clatd.restart, world_.random);
-  clat.failure = Failure{part, error, now_ + delay};
+milliseconds Applier::fail(Piece& piece, Verb verb, const Error& error) {
+  const auto delay = piece.failures.fail(world_.config->clatd.restart, world_.random);
+  piece.failure = Failure{verb, error, now_ + delay};
   return delay;
 }
 
 void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result) {
   const Part part = part_of(target);
-  const bool first = !clat.piece(part).have;
-  clat.piece(part).have = target;
-  if (clat.failure && clat.failure->part == part) {
-    clat.failure.reset();
-    clat.failures.succeed();
-  }
+  auto& piece = clat.piece(part);
+  const bool first = !piece.have;
+  piece.have = target;
+  piece.failure.reset();
+  piece.failures.succeed();
+  // From here on the new record says what there is; what an earlier supervisor left is part of it.
+  if (part == Part::record) world_.leftovers.erase(uplink);
   if (part == Part::tun) {
     clat.tun = result.ifindex;
     if (clat.adopt) {
@@ -116,6 +126,16 @@ void Applier::fast_path_attached(const std::string& uplink, Clat& clat, const st
   }
 }
 
+void Applier::lost(const std::string& uplink, Clat& clat, Part part, const Error& error) {
+  if (part == Part::fast_path) return fast_path_lost(uplink, clat, error);
+  if (part == Part::tun) clat.lose_tun();
+  clat.piece(part).have.reset();
+  notes_.push_back({Severity::warn,
+                    events::kPartLost,
+                    uplink,
+                    {{"part", std::string(name(part))}, {"reason", error.text()}, {"next", "it is made again"}}});
+}
+
 void Applier::fast_path_lost(const std::string& uplink, Clat& clat, const Error& error) {
   clat.piece(Part::fast_path).have.reset();
   clat.fast_path_kind.clear();
@@ -131,6 +151,8 @@ void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb ve
     fast_path_unavailable(uplink, clat, error);
     return;
   }
+  // The map entries may be gone: attaching writes them anew.
+  if (part == Part::fast_path && verb == Verb::change) return fast_path_lost(uplink, clat, error);
   if (part == Part::child) {
     notes_.push_back({Severity::error,
                       events::kActionFailed,
@@ -139,27 +161,27 @@ void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb ve
     back_off(uplink, clat);
     return;
   }
-  if (part == Part::announce && error.code == EPERM && wanted != nullptr && leg_of(*wanted, clat) == Leg::routed) {
-    const bool told = clat.failure && clat.failure->part == part;
-    const auto delay = fail(clat, part, error);
-    if (!told)
-      notes_.push_back({Severity::error,
-                        events::kForwardingOff,
-                        uplink,
-                        {{"reason", error.text()},
-                         {"next", "sysctl -w net.ipv6.conf.all.forwarding=1; it is tried again"},
-                         {"retry_in", milliseconds_text(delay)}}});
+  auto& piece = clat.piece(part);
+  const bool told = piece.failure && piece.failure->error == error;
+  const auto retry_in = milliseconds_text(fail(piece, verb, error));
+  if (told) return;
+  const bool routed = wanted != nullptr && leg_of(*wanted, clat) == Leg::routed;
+  if (part == Part::announce && error.code == EPERM && routed) {
+    notes_.push_back({Severity::error,
+                      events::kForwardingOff,
+                      uplink,
+                      {{"reason", error.text()},
+                       {"next", "sysctl -w net.ipv6.conf.all.forwarding=1; it is tried again"},
+                       {"retry_in", retry_in}}});
     return;
   }
-  const bool told = clat.failure && clat.failure->part == part && clat.failure->error == error;
-  const auto delay = fail(clat, part, error);
-  notes_.push_back({told ? Severity::debug : Severity::error,
-                    told ? events::kActionFailed : events::kClatFailed,
+  notes_.push_back({Severity::error,
+                    events::kClatFailed,
                     uplink,
                     {{"action", std::string(name(verb))},
                      {"part", std::string(name(part))},
                      {"reason", error.text()},
-                     {"retry_in", milliseconds_text(delay)}}});
+                     {"retry_in", retry_in}}});
 }
 
 // The slow path carries the traffic; what was said once is not said again.
@@ -178,7 +200,7 @@ void Applier::fast_path_unavailable(const std::string& uplink, Clat& clat, const
 void Applier::removed(Clat& clat, const Spec& target) {
   const Part part = part_of(target);
   auto& piece = clat.piece(part);
-  if (clat.failure && clat.failure->part == part) clat.failure.reset();
+  piece.failure.reset();
   switch (part) {
     case Part::child: clat.child.kill_at = now_ + world_.config->clatd.stop_timeout; return;
     case Part::tun:

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <utility>
 
 #include "supervisor/log/catalogue.hpp"
@@ -38,7 +40,10 @@ Clat* owner_of_tun(World& world, int ifindex) {
 }
 
 void verify_all(World& world) {
-  for (auto& [name, clat] : world.clats) clat.verify = clat.piece(Part::fast_path).have.has_value();
+  constexpr std::array kVisible = {Part::tun, Part::setup, Part::guard, Part::fast_path, Part::announce, Part::route};
+  for (auto& [name, clat] : world.clats) {
+    for (const Part part : kVisible) clat.piece(part).verify = clat.piece(part).have.has_value();
+  }
 }
 
 void ask_all_routes(World& world) {
@@ -53,6 +58,9 @@ void Applier::operator()(const LinkSeen& event) {
   const auto before = known.find(event.link.ifindex);
   const bool known_before = before != known.end();
   if (auto* clat = owner_of_tun(world_, event.link.ifindex); clat != nullptr && known_before) {
+    // Under another name it is not what is wanted: it goes, and one of the right name is made.
+    auto& tun = clat->piece(Part::tun).have;
+    if (tun) std::get<TunSpec>(*tun).name = event.link.name;
     // Setting a link down flushes its routes: build both again.
     if (before->second.up && !event.link.up) {
       clat->piece(Part::setup).have.reset();
@@ -130,7 +138,8 @@ void Applier::operator()(const TrafficControlChanged& event) {
     const auto& fast = clat.piece(Part::fast_path).have;
     if (!fast) continue;
     const auto& spec = std::get<FastPathSpec>(*fast);
-    if (spec.uplink_ifindex == event.ifindex || spec.tun_ifindex == event.ifindex) clat.verify = true;
+    if (spec.uplink_ifindex == event.ifindex || spec.tun_ifindex == event.ifindex)
+      clat.piece(Part::fast_path).verify = true;
   }
 }
 
@@ -138,6 +147,10 @@ void Applier::operator()(const LookedUp& event) {
   const auto found = world_.clats.find(event.uplink);
   if (found == world_.clats.end()) return;
   auto& clat = found->second;
+  // Anything else than "there is none" says nothing about the route: the next audit asks again.
+  const bool none =
+      !event.route && (event.route.error().code == ENETUNREACH || event.route.error().code == EHOSTUNREACH);
+  if (!event.route && !none) return;
   clat.reachable = event.route.has_value();
   if (event.route) clat.route = *event.route;
 }

@@ -27,7 +27,7 @@ std::vector<Ipv6Address> ranked_addresses(const World& world, int ifindex) {
 }
 
 std::uint32_t uplink_mtu(const config::Interface& wanted, const Link& link, const Route& route) {
-  return std::min({link.mtu, route.mtu.value_or(link.mtu), wanted.mtu.value_or(link.mtu)});
+  return std::min({link.mtu, route.mtu.value_or(link.mtu), wanted.mtu.value_or(link.mtu), kLargestMtu});
 }
 
 }  // namespace
@@ -48,6 +48,7 @@ std::string no_route(const config::Interface& wanted) { return "no IPv6 route to
 
 Leg leg_of(const config::Interface& wanted, const Clat& clat) {
   if (wanted.fast_path == config::FastPathMode::off) return Leg::routed;
+  if (wanted.fast_path == config::FastPathMode::required) return Leg::fast;
   return clat.piece(Part::fast_path).have || !clat.fast_path_error ? Leg::fast : Leg::routed;
 }
 
@@ -62,7 +63,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat) {
   const auto leg = leg_of(wanted, clat);
   const auto want = [&all](Spec spec) { all[spec.index()] = std::move(spec); };
 
-  want(RecordSpec{name, link.ifindex, config::tun_name(name), v4, v6, wanted.nat64_prefix});
+  want(RecordSpec{name, link.ifindex, config::tun_name(name), leg, wanted.route_metric, v4, v6, wanted.nat64_prefix});
   want(TunSpec{config::tun_name(name), clat.adopt});
   if (clat.tun == 0) return all;
   want(SetupSpec{clat.tun, config::tun_name(name), name, v4, tun_mtu(mtu)});

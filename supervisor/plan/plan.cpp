@@ -16,18 +16,22 @@ static_assert(kInOrder.size() == kParts);
 
 constexpr std::size_t index(Part part) { return static_cast<std::size_t>(part); }
 
-// Which parts a part stands on: it is made after them and taken down before them.
+// Whether `part`, being (or to be) as `spec` says, stands on `base`: it is made after it and taken down before it.
 // - guard before fast path before announce: attach before announce, withdraw before detach, the blackhole in first and
 //   out last.
+// - Announced on the routed leg it needs neither; so changing legs makes the one before it takes down the other.
 // - The route does not stand on the announcement: changing legs must not take the default route away.
-bool stands_on(Part part, Part base) {
+bool stands_on(Part part, Part base, const std::optional<Spec>& spec) {
   switch (part) {
     case Part::record: return false;
     case Part::tun:
     case Part::guard: return base == Part::record;
     case Part::setup: return base == Part::tun;
     case Part::fast_path: return base == Part::setup || base == Part::guard;
-    case Part::announce: return base == Part::setup || base == Part::guard || base == Part::fast_path;
+    case Part::announce: {
+      const bool routed = spec && std::get<AnnounceSpec>(*spec).leg == Leg::routed;
+      return base == Part::setup || (!routed && (base == Part::guard || base == Part::fast_path));
+    }
     case Part::child:
     case Part::route: return base == Part::setup;
   }
@@ -43,9 +47,13 @@ bool changes_in_place(const Spec& have, const Spec& wanted) {
       const auto& b = std::get<FastPathSpec>(wanted);
       return a.uplink_ifindex == b.uplink_ifindex && a.tun_ifindex == b.tun_ifindex && a.layer == b.layer;
     }
+    case Part::announce: {
+      const auto& a = std::get<AnnounceSpec>(have);
+      const auto& b = std::get<AnnounceSpec>(wanted);
+      return a.uplink_ifindex == b.uplink_ifindex && a.tun == b.tun && a.v6 == b.v6;
+    }
     case Part::tun:
     case Part::guard:
-    case Part::announce:
     case Part::child:
     case Part::route: return false;
   }
@@ -65,14 +73,10 @@ class ClatPlanner {
     }
     if (auto action = child_overstays()) return action;
     if (auto action = look_up_route()) return action;
-    if (clat_.failure && !later(clat_.failure->retry_at) && !world_.stopping) return std::nullopt;
     if (auto action = release_guard()) return action;
     if (auto action = take_down()) return action;
     if (auto action = build()) return action;
-    if (clat_.verify && piece(Part::fast_path).have) {
-      return act(Verb::verify, *piece(Part::fast_path).have, "audit");
-    }
-    return std::nullopt;
+    return look();
   }
 
   void wake(TimePoint at) {
@@ -97,7 +101,7 @@ class ClatPlanner {
     if (!have) return false;
     if (!want(part)) return true;
     if (*have != *want(part) && !changes_in_place(*have, *want(part))) return true;
-    return std::ranges::any_of(kInOrder, [&](Part base) { return stands_on(part, base) && must_go(base); });
+    return std::ranges::any_of(kInOrder, [&](Part base) { return stands_on(part, base, want(part)) && must_go(base); });
   }
 
   Action act(Verb verb, Spec spec, std::string reason) const {
@@ -123,35 +127,49 @@ class ClatPlanner {
     return LookUpRoute{uplink_, uplink->link->ifindex, uplink->wanted->nat64_prefix.address()};
   }
 
+  // Asked to leave and still there, or never ready.
   std::optional<Action> child_overstays() {
     const auto& child = clat_.child;
-    if (!piece(Part::child).have || !child.kill_at || child.killed) return std::nullopt;
-    if (!later(*child.kill_at)) return std::nullopt;
-    return act(Verb::kill, *piece(Part::child).have, "it did not stop within stop-timeout");
+    if (!piece(Part::child).have || child.killed) return std::nullopt;
+    if (child.kill_at) {
+      if (!later(*child.kill_at)) return std::nullopt;
+      return act(Verb::kill, *piece(Part::child).have, "it did not stop within stop-timeout");
+    }
+    if (child.ready || !later(child.started + kReadyTimeout)) return std::nullopt;
+    return act(Verb::kill, *piece(Part::child).have, "it read no packets in time");
+  }
+
+  // This part failed a moment ago.
+  bool held_back(Part part, bool removing) {
+    const auto& failure = piece(part).failure;
+    if (!failure || world_.stopping || (failure->verb == Verb::remove) != removing) return false;
+    return !later(failure->retry_at);
   }
 
   std::optional<Action> take_down() {
     for (const Part part : kInOrder | std::views::reverse) {
       if (!must_go(part)) continue;
       const bool carries = std::ranges::any_of(
-          kInOrder, [&](Part other) { return stands_on(other, part) && piece(other).have.has_value(); });
+          kInOrder, [&](Part other) { return piece(other).have && stands_on(other, part, piece(other).have); });
       if (carries) continue;
       if (part == Part::child && clat_.child.kill_at) continue;  // asked already
       if (part == Part::guard && guard_lingers()) continue;
       if (part == Part::record && !clat_.retired.empty()) continue;
+      if (held_back(part, true)) continue;
       return act(Verb::remove, *piece(part).have, why_gone(part));
     }
     return std::nullopt;
   }
 
-  // The blackhole of an address that nobody carries any more stays a while. An address that merely changes to the
-  // routed leg needs it out of the way at once.
+  // The blackhole of an address that has no use any more stays a while. On the routed leg it is in nobody's way, but
+  // of no use either.
   bool guard_lingers() {
     if (world_.stopping || want(Part::announce)) return false;
     return !clat_.guard_release_at || !later(*clat_.guard_release_at);
   }
 
   std::optional<Action> release_guard() {
+    if (held_back(Part::guard, true)) return std::nullopt;
     for (const auto& retired : clat_.retired) {
       if (world_.stopping || later(retired.release_at)) {
         return act(Verb::remove, retired.guard, "its grace period is over");
@@ -162,15 +180,9 @@ class ClatPlanner {
 
   [[nodiscard]] bool has_its_base(Part part) const {
     return std::ranges::all_of(kInOrder, [&](Part base) {
-      if (!stands_on(part, base) || (base == Part::fast_path && falls_back())) return true;
+      if (!stands_on(part, base, want(part))) return true;
       return !must_go(base) && piece(base).have.has_value() == want(base).has_value();
     });
-  }
-
-  // The fast path is wanted and was refused: the routed leg does without, while it is tried again.
-  [[nodiscard]] bool falls_back() const {
-    const auto& announce = want(Part::announce);
-    return announce && std::get<AnnounceSpec>(*announce).leg == Leg::routed;
   }
 
   // What `make` waits for beyond the parts it stands on.
@@ -200,9 +212,9 @@ class ClatPlanner {
     for (const Part part : kInOrder) {
       const auto& have = piece(part).have;
       const auto& wanted = want(part);
-      if (!wanted || have == wanted || must_go(part)) continue;
+      if (!wanted || have == wanted || must_go(part) || held_back(part, false) || !has_its_base(part)) continue;
       if (!have) {
-        if (has_its_base(part) && may_make(part)) return act(Verb::make, *wanted, why_made(part));
+        if (may_make(part)) return act(Verb::make, *wanted, why_made(part));
       } else if (!waits_for_fast_path(*wanted)) {
         return PartAction{uplink_, Verb::change, *wanted, have, 0, "its settings changed"};
       }
@@ -215,6 +227,13 @@ class ClatPlanner {
     if (part == Part::fast_path && clat_.fast_path_was_lost) return "it was lost";
     if (part == Part::fast_path && clat_.fast_path_error) return "trying again";
     return clat_.adopt ? "taking over from an earlier supervisor" : "the uplink is usable";
+  }
+
+  [[nodiscard]] std::optional<Action> look() const {
+    for (const Part part : kInOrder) {
+      if (piece(part).verify && piece(part).have) return act(Verb::verify, *piece(part).have, "audit");
+    }
+    return std::nullopt;
   }
 
   const World& world_;
@@ -242,13 +261,12 @@ Plan plan(const World& world, TimePoint now) {
     return result;
   }
 
-  for (const auto& [uplink, record] : world.leftovers) {
-    if (world.purging.contains(uplink)) continue;
-    if (world.wanted(uplink) == nullptr) {
-      result.actions.emplace_back(Purge{record, world.stopping ? "stopping" : "no longer configured"});
-    } else if (world.clats.contains(uplink) && !world.clats.at(uplink).addresses && usable_uplink(world, uplink)) {
-      result.actions.emplace_back(Purge{record, "made with other settings"});
-    }
+  for (const auto& [uplink, leftover] : world.leftovers) {
+    if (!leftover.unfit || leftover.purging) continue;
+    if (leftover.retry_at > now && !world.stopping)
+      wake(leftover.retry_at);
+    else
+      result.actions.emplace_back(Purge{leftover.record, "it does not fit what is wanted now"});
   }
 
   for (const auto& [uplink, clat] : world.clats) {

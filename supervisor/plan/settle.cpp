@@ -24,8 +24,8 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
       return false;
     }
   }
-  for (const auto& [other, record] : world.leftovers) {
-    if (other != uplink && record.v4 == v4) return false;
+  for (const auto& [other, leftover] : world.leftovers) {
+    if (other != uplink && leftover.record.v4 == v4) return false;
   }
   for (const auto& other : world.config->interfaces) {
     if (other.name != uplink && other.ipv4_address == v4) return false;
@@ -33,7 +33,9 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
   const auto own_tun = config::tun_name(uplink);
   return std::ranges::none_of(world.kernel.ipv4, [&](const auto& each) {
     const auto link = world.kernel.links.find(each.first);
-    const bool own = link != world.kernel.links.end() && link->second.name == own_tun;
+    const auto clat = world.clats.find(uplink);
+    const bool own = (clat != world.clats.end() && clat->second.tun == each.first) ||
+                     (link != world.kernel.links.end() && link->second.name == own_tun);
     return !own && !world.buried_tuns.contains(each.first) && holds(each.second, v4);
   });
 }
@@ -86,22 +88,41 @@ void move_to(const std::string& name, Clat& clat, const Addresses& addresses, Ti
   clat.was_ready = false;
 }
 
+// Whether all that the record names is what would be made now: then it can be taken over as it stands.
+bool fits(const World& world, const std::string& name, const Clat& clat, const RecordSpec& record) {
+  const auto uplink = usable_uplink(world, name);
+  if (!uplink || !uplink->link->carrier || !clat.reachable) return false;
+  const auto& wanted = *uplink->wanted;
+  return record.uplink_ifindex == uplink->link->ifindex && record.prefix == wanted.nat64_prefix &&
+         record.metric == wanted.route_metric && record.leg == leg_of(wanted, clat) &&
+         still_fit(world, name, *uplink, {record.v4, record.v6});
+}
+
+// What does not fit is purged before anything new is made.
+void judge_leftovers(World& world) {
+  for (auto& [name, leftover] : world.leftovers) {
+    const auto clat = world.clats.find(name);
+    if (world.wanted(name) == nullptr || clat == world.clats.end()) {
+      leftover.unfit = true;
+    } else if (!clat->second.adopt) {
+      const bool asking = clat->second.ask_route && usable_uplink(world, name);
+      leftover.unfit = leftover.unfit || (!asking && !fits(world, name, clat->second, leftover.record));
+    }
+  }
+}
+
 std::optional<Obstacle> find_addresses(World& world, const std::string& name, Clat& clat, TimePoint now,
                                        std::vector<Note>& notes) {
   const auto uplink = usable_uplink(world, name);
   if (!uplink) return uplink.error();
-  const auto leftover = world.leftovers.find(name);
-  if (leftover != world.leftovers.end()) {
-    const auto& record = leftover->second;
-    const Addresses recorded{record.v4, record.v6};
-    if (record.prefix != uplink->wanted->nat64_prefix || !still_fit(world, name, *uplink, recorded)) {
-      return Obstacle{false, "what an earlier supervisor left is being cleared away", 0};
-    }
-    move_to(name, clat, recorded, now, notes);
-    clat.adopt = true;
-    world.leftovers.erase(leftover);
-  }
   if (!clat.route) return Obstacle{false, no_route(*uplink->wanted), 0};
+  const auto leftover = world.leftovers.find(name);
+  if (leftover != world.leftovers.end() && !clat.adopt) {
+    if (leftover->second.unfit) return Obstacle{false, "what an earlier supervisor left is being cleared away", 0};
+    const auto& record = leftover->second.record;
+    move_to(name, clat, Addresses{record.v4, record.v6}, now, notes);
+    clat.adopt = true;
+  }
   if (name_is_taken(world, name, clat)) {
     return Obstacle{true, config::tun_name(name) + " exists and is not ours", EBUSY};
   }
@@ -130,7 +151,11 @@ void tell_obstacle(const std::string& name, const Obstacle& obstacle, std::vecto
 bool carries_ipv4(const Desired& wanted, const Clat& clat) {
   const auto stands = [&](Part part) { return clat.piece(part).have.has_value(); };
   const bool route = stands(Part::route) || !wanted[static_cast<std::size_t>(Part::route)];
-  return stands(Part::setup) && stands(Part::announce) && clat.was_ready && route;
+  // A fast path that is merely being attached again is not worth a word; one that cannot be is.
+  const auto& announce = clat.piece(Part::announce).have;
+  const bool fast = announce && std::get<AnnounceSpec>(*announce).leg == Leg::fast;
+  const bool broken = fast && !stands(Part::fast_path) && clat.piece(Part::fast_path).failure;
+  return stands(Part::setup) && announce && clat.was_ready && route && !broken;
 }
 
 std::string why_down(const World& world, const std::string& name, const Clat& clat) {
@@ -140,6 +165,7 @@ std::string why_down(const World& world, const std::string& name, const Clat& cl
   const auto* link = world.link(name);
   if (link != nullptr && !link->carrier) return "no carrier";
   if (!clat.reachable) return no_route(*world.wanted(name));
+  if (const auto* failure = clat.failure(); failure != nullptr) return failure->error.text();
   return "its settings changed";
 }
 
@@ -166,6 +192,14 @@ void tell_up_or_down(const World& world, const std::string& name, Clat& clat, Ti
                     {"path", announce.leg == Leg::fast ? clat.fast_path_kind : "routed"}}});
 }
 
+// A failure ends with its cause, be it that the part is not wanted any more.
+void forget_failures(const Desired& wanted, Clat& clat) {
+  for (std::size_t i = 0; i < kParts; ++i) {
+    auto& piece = clat.pieces[i];
+    if (piece.failure && piece.have == wanted[i]) piece.failure.reset();
+  }
+}
+
 // The blackhole of an address without use is released after a while; with use again, it stays.
 void time_guard(const World& world, const std::string& name, Clat& clat, TimePoint now) {
   const auto wanted = desired(world, name, clat);
@@ -183,6 +217,7 @@ void settle(World& world, TimePoint now, std::vector<Note>& notes) {
   if (!world.stopping) {
     for (const auto& wanted : world.config->interfaces) world.clats.try_emplace(wanted.name);
   }
+  judge_leftovers(world);
   for (auto& [name, clat] : world.clats) {
     if (world.wanted(name) == nullptr) {
       clat.obstacle.reset();
@@ -190,9 +225,12 @@ void settle(World& world, TimePoint now, std::vector<Note>& notes) {
       auto obstacle = find_addresses(world, name, clat, now, notes);
       // What only waits for the kernel's answer about the route is not worth a line.
       const bool asking = clat.ask_route && !clat.route && usable_uplink(world, name);
-      if (obstacle && obstacle != clat.obstacle && !asking) tell_obstacle(name, *obstacle, notes);
-      if (!asking || !clat.obstacle) clat.obstacle = std::move(obstacle);
+      if (!asking) {
+        if (obstacle && obstacle != clat.obstacle) tell_obstacle(name, *obstacle, notes);
+        clat.obstacle = std::move(obstacle);
+      }
     }
+    forget_failures(desired(world, name, clat), clat);
     time_guard(world, name, clat, now);
     tell_up_or_down(world, name, clat, now, notes);
   }

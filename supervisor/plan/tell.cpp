@@ -98,8 +98,8 @@ Note tell_health(const World& world, const std::string& name, const Clat& clat, 
   say("state", std::string(plan::name(state_of(world, name, clat))));
   if (clat.obstacle)
     say("reason", clat.obstacle->why);
-  else if (clat.failure)
-    say("reason", clat.failure->error.text());
+  else if (const auto* failure = clat.failure())
+    say("reason", failure->error.text());
   say("pid", std::to_string(clat.child.pid));
   say("uptime", milliseconds_text(clat.up_since ? now - *clat.up_since : std::chrono::steady_clock::duration{}));
   say("restarts", std::to_string(clat.child.restarts));
@@ -111,7 +111,7 @@ Note tell_health(const World& world, const std::string& name, const Clat& clat, 
 State state_of(const World& world, const std::string& uplink, const Clat& clat) {
   if (world.wanted(uplink) == nullptr) return State::stopping;
   if (clat.obstacle) return clat.obstacle->failed ? State::failed : State::waiting;
-  if (clat.failure) return State::failed;
+  if (clat.failure() != nullptr) return State::failed;
   if (clat.child.not_before && clat.child.pid == 0) return State::backoff;
   return clat.up ? State::up : State::starting;
 }
@@ -133,7 +133,7 @@ std::vector<std::string> dump(const World& world, TimePoint now) {
     line += " fast_path=" + (clat.fast_path_kind.empty() ? std::string("none") : clat.fast_path_kind);
     if (clat.child.not_before) line += " next_start_in=" + milliseconds_text(*clat.child.not_before - now);
     if (clat.obstacle) line += " waiting_for=" + clat.obstacle->why;
-    if (clat.failure) line += " failure=" + clat.failure->error.text();
+    if (const auto* failure = clat.failure()) line += " failure=" + failure->error.text();
     for (std::size_t i = 0; i < kParts; ++i) {
       if (clat.pieces[i].have) line += " +" + std::string(plan::name(static_cast<Part>(i)));
     }

@@ -10,6 +10,11 @@ void Clat::lose_tun() {
   adopt = false;
 }
 
+const Failure* Clat::failure() const {
+  const auto failing = std::ranges::find_if(pieces, [](const Piece& each) { return each.failure.has_value(); });
+  return failing == pieces.end() ? nullptr : &*failing->failure;
+}
+
 bool Clat::empty() const {
   return retired.empty() && std::ranges::none_of(pieces, [](const Piece& each) { return each.have || each.in_flight; });
 }

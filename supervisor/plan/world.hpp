@@ -17,10 +17,20 @@
 
 namespace clat::plan {
 
+// Why an action failed, and when the next may be tried. It holds back its own part, and so what stands on it.
+struct Failure {
+  Verb verb = Verb::make;
+  Error error;
+  TimePoint retry_at{};
+};
+
 struct Piece {
   std::optional<Spec> have;
   std::optional<Verb> in_flight;  // an action was issued and its result is not here yet
   std::optional<Spec> target;     // of that action
+  bool verify = false;            // ask the kernel whether `have` is still true
+  std::optional<Failure> failure;
+  Backoff failures;
 };
 
 struct Addresses {
@@ -40,18 +50,14 @@ struct Child {
   bool killed = false;
 };
 
-struct Failure {
-  Part part = Part::record;
-  Error error;
-  TimePoint retry_at{};
-};
-
 // The blackhole of an address that was given up stays for kGuardGrace, so that the kernel answers nobody in its name.
 struct RetiredGuard {
   GuardSpec guard;
   TimePoint release_at{};
 };
 constexpr std::chrono::seconds kGuardGrace{10};
+// A clatd that does not read packets by then is killed, and started again after the usual delay.
+constexpr std::chrono::seconds kReadyTimeout{10};
 
 // Why an interface has no IPv4 at the moment; the text is for the log. `failed` needs somebody to act.
 struct Obstacle {
@@ -80,31 +86,35 @@ struct Clat {
   std::optional<TimePoint> guard_release_at;  // the address has no use now; its blackhole stays until then
   std::vector<RetiredGuard> retired;
 
-  std::optional<Failure> failure;
-  Backoff failures;
-
   std::string fast_path_kind;  // "tcx", "clsact"; empty: not attached
   bool fast_path_was_lost = false;
-  bool verify = false;  // ask the kernel whether the fast path is still attached
   std::optional<Error> fast_path_error;
   TimePoint fast_path_retry_at{};
   Backoff fast_path_backoff;
 
   Piece& piece(Part part) { return pieces[static_cast<std::size_t>(part)]; }
   [[nodiscard]] const Piece& piece(Part part) const { return pieces[static_cast<std::size_t>(part)]; }
-  [[nodiscard]] bool empty() const;  // nothing of it is in the kernel
+  [[nodiscard]] bool empty() const;              // nothing of it is in the kernel
+  [[nodiscard]] const Failure* failure() const;  // of the first part that has one
   // The tun is not there any more. What stood on it is found unwanted by the plan.
   void lose_tun();
+};
+
+// What an earlier supervisor left of one uplink, until it is taken over or purged.
+struct Leftover {
+  RecordSpec record;
+  bool unfit = false;  // to be purged
+  bool purging = false;
+  TimePoint retry_at = {};
+  Backoff failures = {};
 };
 
 struct World {
   std::shared_ptr<const config::Config> config;  // none before the first ConfigLoaded
   Kernel kernel;
   bool kernel_known = false;
-  std::map<std::string, Clat> clats;  // by uplink
-  // What earlier supervisors left, not yet adopted or purged.
-  std::map<std::string, RecordSpec> leftovers;
-  std::set<std::string> purging;
+  std::map<std::string, Clat> clats;          // by uplink
+  std::map<std::string, Leftover> leftovers;  // by uplink
   // Tuns that we have taken down while notifications about them may still be on their way.
   std::set<int> buried_tuns;
   bool stopping = false;

@@ -330,6 +330,18 @@ Result<> Network::purge_routes(const plan::RecordSpec& record) {
   return result;
 }
 
+Result<> Network::sweep_guards(const std::vector<plan::RecordSpec>& records) {
+  const auto routes = rtnetlink_.host_routes();
+  if (!routes) return std::unexpected(routes.error());
+  Result<> result;
+  for (const auto& route : *routes) {
+    const bool guard = route == guard_route(route.destination);
+    const bool named = std::ranges::find(records, route.destination, &plan::RecordSpec::v6) != records.end();
+    if (guard && !named) note(result, rtnetlink_.delete_route(route));
+  }
+  return result;
+}
+
 Result<> Network::purge(const plan::RecordSpec& record) {
   Result<> result;
   if (const auto proxies = rtnetlink_.proxies(); !proxies) {

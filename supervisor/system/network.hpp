@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "core/fd/fd.hpp"
 #include "core/net/error.hpp"
@@ -71,6 +72,9 @@ class Network {
 
   // Why the saved sysctls of a killed supervisor could not be taken over; empty: they could, or there were none.
   [[nodiscard]] const std::string& forgotten() const { return saved_.forgotten(); }
+  // Takes away the blackholes of ours that no record names: of addresses that a killed supervisor had just given up.
+  Result<> sweep_guards(const std::vector<plan::RecordSpec>& records);
+
   [[nodiscard]] const Sysctl& sysctl() const { return sysctl_; }
 
  private:

@@ -77,30 +77,45 @@ Result<StateDir::Lines> parse_lines(std::string_view text) {
 }
 
 StateDir::Lines lines_of(const plan::RecordSpec& record) {
-  return {{"uplink", record.uplink}, {"tun", record.tun},      {"ifindex", std::to_string(record.uplink_ifindex)},
-          {"v4", record.v4.text()},  {"v6", record.v6.text()}, {"prefix", record.prefix.text()}};
+  return {{"uplink", record.uplink},
+          {"tun", record.tun},
+          {"ifindex", std::to_string(record.uplink_ifindex)},
+          {"leg", record.leg == plan::Leg::fast ? "fast" : "routed"},
+          {"metric", record.metric ? std::to_string(*record.metric) : "none"},
+          {"v4", record.v4.text()},
+          {"v6", record.v6.text()},
+          {"prefix", record.prefix.text()}};
+}
+
+template <class Number>
+std::optional<Number> number_of(std::string_view text) {
+  Number number{};
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return code == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
 Result<plan::RecordSpec> record_of(const StateDir::Lines& lines) {
-  constexpr std::array<std::string_view, 6> keys{"uplink", "tun", "ifindex", "v4", "v6", "prefix"};
+  constexpr std::array<std::string_view, 8> keys{"uplink", "tun", "ifindex", "leg", "metric", "v4", "v6", "prefix"};
   if (lines.size() != keys.size()) return failure("not the lines of a record", EBADMSG);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (lines[i].first != keys[i]) return failure("\"" + std::string(keys[i]) + "\" expected", EBADMSG);
   }
-  const auto& index = lines[2].second;
-  int ifindex = 0;
-  const auto [end, code] = std::from_chars(index.data(), index.data() + index.size(), ifindex);
-  const bool numbered = code == std::errc{} && end == index.data() + index.size() && ifindex > 0;
-  const auto v4 = Ipv4Address::parse(lines[3].second);
-  const auto v6 = Ipv6Address::parse(lines[4].second);
-  const auto prefix = Nat64Prefix::parse(lines[5].second);
-  if (!valid_interface_name(lines[0].second) || !valid_interface_name(lines[1].second) || !numbered || !v4 || !v6 ||
-      !prefix) {
+  const auto ifindex = number_of<int>(lines[2].second);
+  const bool routed = lines[3].second == "routed";
+  const auto metric = number_of<std::uint32_t>(lines[4].second);
+  const bool has_metric = lines[4].second != "none";
+  const auto v4 = Ipv4Address::parse(lines[5].second);
+  const auto v6 = Ipv6Address::parse(lines[6].second);
+  const auto prefix = Nat64Prefix::parse(lines[7].second);
+  if (!valid_interface_name(lines[0].second) || !valid_interface_name(lines[1].second) || !ifindex || *ifindex <= 0 ||
+      (!routed && lines[3].second != "fast") || (has_metric && !metric) || !v4 || !v6 || !prefix) {
     return failure("a value makes no sense", EBADMSG);
   }
   return plan::RecordSpec{.uplink = lines[0].second,
-                          .uplink_ifindex = ifindex,
+                          .uplink_ifindex = *ifindex,
                           .tun = lines[1].second,
+                          .leg = routed ? plan::Leg::routed : plan::Leg::fast,
+                          .metric = metric,
                           .v4 = *v4,
                           .v6 = *v6,
                           .prefix = *prefix};

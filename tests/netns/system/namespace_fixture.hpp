@@ -51,6 +51,8 @@ class NamespaceTest : public ::testing::Test {
     return {.uplink = "up0",
             .uplink_ifindex = ifindex("up0"),
             .tun = "v4-up0",
+            .leg = plan::Leg::fast,
+            .metric = {},
             .v4 = v4,
             .v6 = v6,
             .prefix = *Nat64Prefix::parse("64:ff9b::/96")};

@@ -37,11 +37,14 @@ class FakeEdge : public Edge {
   // The next makes of this part fail with this error.
   std::map<std::pair<std::string, Part>, Error> failing;
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64
-  bool obedient_children = true;                                   // exit on SIGTERM
-  bool children_get_ready = true;                                  // by themselves
+  std::set<Part> change_fails;
+  bool purge_fails = false;
+  bool obedient_children = true;   // exit on SIGTERM
+  bool children_get_ready = true;  // by themselves
 
   // What happens behind the product's back.
   void steal_fast_path(const std::string& uplink);
+  void steal(const std::string& uplink, Part part);
   void forget_child(const std::string& uplink);
   void lose_tun(int ifindex);
 

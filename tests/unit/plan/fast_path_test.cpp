@@ -90,6 +90,38 @@ TEST_F(TwoLegs, HintsAboutOtherLinksAskNothing) {
   EXPECT_EQ(bench.edge.executed.size(), before);
 }
 
+TEST_F(TwoLegs, EachLegIsReadyBeforeTheOtherGoes) {
+  bring_up();
+  bench.edge.executed.clear();
+  config.interfaces[0].fast_path = config::FastPathMode::off;
+  bench.load(config);
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change record", "change announce", "remove fast-path", "remove guard"}));
+  bench.edge.executed.clear();
+  config.interfaces[0].fast_path = config::FastPathMode::automatic;
+  bench.load(config);
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change record", "make guard", "make fast-path", "change announce"}));
+}
+
+TEST_F(TwoLegs, AChangeThatFailsIsALossAndIsAttachedAnew) {
+  bring_up();
+  bench.edge.change_fails.insert(Part::fast_path);
+  bench.link("up0", 2, true, true, 1400);
+  EXPECT_NE(bench.last("fastpath.lost"), nullptr);
+  EXPECT_EQ(std::get<FastPathSpec>(*bench.edge.spec("up0", Part::fast_path)).uplink_mtu, 1400U);
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(TwoLegs, RequiredAndLostForGoodIsDown) {
+  config.interfaces[0].fast_path = config::FastPathMode::required;
+  bring_up();
+  EXPECT_TRUE(clat().up);
+  bench.edge.failing[{"up0", Part::fast_path}] = Error{"bpf", EPERM};
+  bench.edge.steal_fast_path("up0");
+  bench.advance(5s);
+  EXPECT_FALSE(clat().up);
+  EXPECT_NE(bench.last("clat.down"), nullptr);
+}
+
 TEST_F(TwoLegs, SwitchedOffByReloadItMovesToTheRoutedLegAndKeepsItsChild) {
   bring_up();
   const int pid = bench.edge.pid("up0");

@@ -258,6 +258,102 @@ TEST_F(Lifecycle, AFailingPartHoldsBackItsInterfaceOnly) {
   EXPECT_TRUE(clat("up0").up);
 }
 
+TEST_F(Lifecycle, AFailingRouteDelaysNeitherChildNorWithdrawal) {
+  bench.edge.failing[{"up0", Part::route}] = Error{"add default route", EEXIST};
+  bring_up();
+  bench.advance(20s);
+  bench.kill_child("up0");
+  bench.edge.executed.clear();
+  bench.advance(100ms);
+  EXPECT_TRUE(bench.edge.has("up0", Part::child)) << "the route's backoff held the child back";
+  bench.no_address(2, "2001:db8::1");
+  EXPECT_FALSE(bench.edge.has("up0", Part::announce)) << "the route's backoff held the withdrawal back";
+}
+
+TEST_F(Lifecycle, AFailureEndsWithItsCause) {
+  bench.edge.failing[{"up0", Part::route}] = Error{"add default route", EEXIST};
+  bring_up();
+  EXPECT_EQ(state_of(bench.app.world(), "up0", clat()), State::failed);
+  auto config = config_of(1);
+  config.interfaces[0].route_metric.reset();
+  bench.load(config);
+  EXPECT_EQ(state_of(bench.app.world(), "up0", clat()), State::up);
+}
+
+TEST_F(Lifecycle, TwoFailingPartsDoNotKeepEachOtherBusy) {
+  bench.edge.failing[{"up0", Part::route}] = Error{"add default route", EEXIST};
+  bench.edge.failing[{"up0", Part::announce}] = Error{"add proxy", ENOBUFS};
+  bring_up();
+  bench.edge.executed.clear();
+  bench.advance(60s);
+  EXPECT_LT(bench.edge.executed.size(), 60U);
+}
+
+TEST_F(Lifecycle, AnAuditFindsAndRepairsWhatSomebodyTookAway) {
+  bring_up();
+  for (const Part part : {Part::setup, Part::guard, Part::announce, Part::route}) {
+    bench.edge.steal("up0", part);
+    bench.advance(5s);
+    EXPECT_TRUE(bench.edge.has("up0", part)) << name(part);
+    EXPECT_EQ(field(*bench.last("part.lost"), "part"), name(part));
+  }
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(Lifecycle, ARenamedTunIsReplaced) {
+  bring_up();
+  const int old = clat().tun;
+  bench.handle(LinkSeen{Link{old, "foo0", true, true, 1472, LinkLayer::raw_ip, {}}});
+  EXPECT_TRUE(clat().up);
+  EXPECT_NE(clat().tun, old);
+  EXPECT_EQ(clat().addresses->v4.text(), "192.0.0.4");
+}
+
+TEST_F(Lifecycle, AChildThatIsNeverReadyIsKilledAndStartedAgain) {
+  bench.edge.children_get_ready = false;
+  bring_up();
+  const int first = bench.edge.pid("up0");
+  bench.advance(kReadyTimeout);
+  EXPECT_EQ(field(*bench.last("clat.exited"), "signal"), "SIGKILL");
+  bench.advance(100ms);
+  EXPECT_NE(bench.edge.pid("up0"), first);
+}
+
+TEST_F(Lifecycle, WithoutARouteItWaitsAndSaysSo) {
+  bench.edge.route = failure("no way", ENETUNREACH);
+  bring_up();
+  EXPECT_TRUE(bench.edge.executed.empty());
+  EXPECT_EQ(field(*bench.last("clat.waiting"), "reason"), "no IPv6 route towards 2001:db8:64::/96");
+  bench.edge.route = Route{};
+  bench.handle(Ipv6RoutesChanged{});
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(Lifecycle, ALostRouteTakesDefaultRouteAndAnnouncementOnly) {
+  bring_up();
+  bench.edge.route = failure("no way", ENETUNREACH);
+  bench.handle(Ipv6RoutesChanged{});
+  EXPECT_FALSE(bench.edge.has("up0", Part::route));
+  EXPECT_FALSE(bench.edge.has("up0", Part::announce));
+  EXPECT_TRUE(bench.edge.has("up0", Part::fast_path));
+  EXPECT_EQ(field(*bench.last("clat.down"), "reason"), "no IPv6 route towards 2001:db8:64::/96");
+}
+
+TEST_F(Lifecycle, ALookUpThatFailedSaysNothingAboutTheRoute) {
+  bring_up();
+  bench.edge.route = failure("no answer", ETIMEDOUT);
+  bench.handle(Ipv6RoutesChanged{});
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(Lifecycle, ANextHopThatMovesIsHandedToThePrograms) {
+  bring_up();
+  bench.edge.route = Route{Ipv6Address::parse("fe80::2"), {}};
+  bench.edge.executed.clear();
+  bench.handle(Ipv6RoutesChanged{});
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change fast-path"}));
+}
+
 TEST_F(Lifecycle, EachInterfaceGetsAnIpv4AddressOfItsOwnAndTheHostsAreLeftAlone) {
   bench.handle(Ipv4Seen{1, {{192, 0, 0, 5}}});
   bench.load(config_of(8));

@@ -73,63 +73,118 @@ TEST_F(Reload, ABrokenFileIsSaidAndChangesNothing) {
   EXPECT_EQ(field(*note, "col"), "5");
 }
 
-TEST_F(Reload, ChangingTheRouteMetricReplacesTheRouteOnly) {
+TEST_F(Reload, ChangingTheRouteMetricReplacesTheRouteAndItsNote) {
   config.interfaces[0].route_metric = 77;
   bench.load(config);
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"remove route", "make route"}));
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"remove route", "change record", "make route"}));
 }
 
-TEST(Adoption, TakesOverWhatFits) {
-  const auto config = config_of(1);
-  const auto v6 =
-      make_clat_ipv6(*Ipv6Address::parse("2001:db8::"), {{192, 0, 0, 6}}, config.interfaces[0].nat64_prefix, 5);
+// A successor's first minute: the uplink is there, and so is what the record names.
+class Adoption : public testing::Test {
+ protected:
+  Adoption() {
+    bench.link("up0", 2);
+    bench.address(2, "2001:db8::1");
+    bench.link("v4-up0", 50);
+    bench.handle(Ipv4Seen{50, {{192, 0, 0, 6}}});
+  }
+  void start() {
+    bench.handle(RecordsFound{{record}});
+    bench.load(config);
+  }
+  // Purged, and then made anew as if there had been nothing.
+  void expect_cleared_away() {
+    start();
+    ASSERT_EQ(bench.edge.purged.size(), 1U);
+    EXPECT_EQ(bench.edge.purged[0].record, record);
+    bench.unlink(50);
+    EXPECT_TRUE(bench.app.world().clats.at("up0").up);
+    EXPECT_FALSE(std::get<TunSpec>(*bench.edge.spec("up0", Part::tun)).adopt);
+    EXPECT_EQ(bench.last("supervisor.adopted"), nullptr);
+  }
+
+  config::Config config = config_of(1);
+  Nat64Prefix prefix = config.interfaces[0].nat64_prefix;
+  RecordSpec record{.uplink = "up0",
+                    .uplink_ifindex = 2,
+                    .tun = "v4-up0",
+                    .leg = Leg::fast,
+                    .metric = 2048,
+                    .v4 = {{192, 0, 0, 6}},
+                    .v6 = make_clat_ipv6(*Ipv6Address::parse("2001:db8::"), {{192, 0, 0, 6}}, prefix, 5),
+                    .prefix = prefix};
   Bench bench;
-  bench.link("v4-up0", 50);
-  bench.handle(Ipv4Seen{50, {{192, 0, 0, 6}}});
-  bench.handle(RecordsFound{{RecordSpec{"up0", 2, "v4-up0", {{192, 0, 0, 6}}, v6, config.interfaces[0].nat64_prefix}}});
-  bench.load(config);
-  bench.link("up0", 2);
-  bench.address(2, "2001:db8::1");
+};
+
+TEST_F(Adoption, TakesOverWhatFits) {
+  start();
   const auto& clat = bench.app.world().clats.at("up0");
   EXPECT_TRUE(clat.up);
-  EXPECT_EQ(clat.addresses, (Addresses{{{192, 0, 0, 6}}, v6}));
+  EXPECT_EQ(clat.addresses, (Addresses{record.v4, record.v6}));
   EXPECT_TRUE(std::get<TunSpec>(*bench.edge.spec("up0", Part::tun)).adopt);
   EXPECT_NE(bench.last("supervisor.adopted"), nullptr);
   EXPECT_TRUE(bench.edge.purged.empty());
+  EXPECT_TRUE(bench.app.world().leftovers.empty());
 }
 
-TEST(Adoption, ClearsAwayWhatDoesNot) {
-  const auto config = config_of(1);
-  Bench bench;
-  bench.handle(RecordsFound{{RecordSpec{"up0",
-                                        2,
-                                        "v4-up0",
-                                        {{192, 0, 0, 6}},
-                                        *Ipv6Address::parse("2001:db8:9::1"),
-                                        config.interfaces[0].nat64_prefix},
-                             RecordSpec{"old0",
-                                        3,
-                                        "v4-old0",
-                                        {{192, 0, 0, 7}},
-                                        *Ipv6Address::parse("2001:db8:8::1"),
-                                        config.interfaces[0].nat64_prefix}}});
-  bench.load(config);
+TEST_F(Adoption, ClearsAwayAnAddressOfAnotherSubnet) {
+  record.v6 = make_clat_ipv6(*Ipv6Address::parse("2001:db8:9::"), record.v4, prefix, 5);
+  expect_cleared_away();
+}
+
+TEST_F(Adoption, ClearsAwayAnotherLeg) {
+  record.leg = Leg::routed;
+  expect_cleared_away();
+}
+
+TEST_F(Adoption, ClearsAwayAnotherMetric) {
+  record.metric.reset();
+  expect_cleared_away();
+}
+
+TEST_F(Adoption, ClearsAwayAnotherIncarnationOfTheUplink) {
+  record.uplink_ifindex = 1;
+  expect_cleared_away();
+}
+
+TEST_F(Adoption, ClearsAwayWhatIsNoLongerConfigured) {
+  record.uplink = "old0";
+  start();
   ASSERT_EQ(bench.edge.purged.size(), 1U);
   EXPECT_EQ(bench.edge.purged[0].record.uplink, "old0");
-  bench.link("up0", 2);
-  bench.address(2, "2001:db8::1");
-  ASSERT_EQ(bench.edge.purged.size(), 2U);
-  EXPECT_EQ(bench.edge.purged[1].record.uplink, "up0");
-  EXPECT_TRUE(bench.app.world().clats.at("up0").up);
-  EXPECT_FALSE(std::get<TunSpec>(*bench.edge.spec("up0", Part::tun)).adopt);
 }
 
-TEST(Adoption, StopClearsAwayWhatWasNeverTakenOver) {
-  const auto config = config_of(1);
-  Bench bench;
-  bench.handle(RecordsFound{{RecordSpec{
-      "up0", 2, "v4-up0", {{192, 0, 0, 6}}, *Ipv6Address::parse("2001:db8:9::1"), config.interfaces[0].nat64_prefix}}});
-  bench.load(config);
+// What is not rebuilt at once must not stay half alive: a default route into a tun that nobody reads, above all.
+TEST_F(Adoption, ClearsAwayWhatCannotWorkNow) {
+  bench.link("up0", 2, true, false);
+  start();
+  EXPECT_EQ(bench.edge.purged.size(), 1U) << "no carrier";
+}
+
+TEST_F(Adoption, ClearsAwayWhatHasNoRoute) {
+  bench.edge.route = failure("no way", ENETUNREACH);
+  start();
+  EXPECT_EQ(bench.edge.purged.size(), 1U);
+  EXPECT_FALSE(bench.app.world().clats.at("up0").up);
+}
+
+TEST_F(Adoption, AFailedPurgeIsTriedAgain) {
+  record.metric.reset();
+  bench.edge.purge_fails = true;
+  start();
+  EXPECT_EQ(bench.edge.purged.size(), 1U);
+  EXPECT_TRUE(bench.edge.executed.empty());
+  bench.edge.purge_fails = false;
+  bench.advance(std::chrono::milliseconds(100));
+  EXPECT_EQ(bench.edge.purged.size(), 2U);
+  bench.unlink(50);
+  EXPECT_TRUE(bench.app.world().clats.at("up0").up);
+}
+
+TEST_F(Adoption, StopClearsAwayWhatWasNeverTakenOver) {
+  bench.edge.failing[{"up0", Part::record}] = Error{"write", ENOSPC};
+  start();
+  EXPECT_TRUE(bench.edge.purged.empty());
   bench.handle(StopRequested{15});
   EXPECT_EQ(bench.edge.purged.size(), 1U);
   EXPECT_TRUE(bench.app.done());

@@ -25,6 +25,8 @@ plan::RecordSpec record(const std::string& uplink = "wan0") {
   return {.uplink = uplink,
           .uplink_ifindex = 2,
           .tun = "v4-" + uplink,
+          .leg = plan::Leg::fast,
+          .metric = 2048,
           .v4 = *Ipv4Address::parse("192.0.0.4"),
           .v6 = *Ipv6Address::parse("2001:db8::7"),
           .prefix = *Nat64Prefix::parse("64:ff9b::/96")};
@@ -37,6 +39,8 @@ constexpr const char* kText =
     "uplink=wan0\n"
     "tun=v4-wan0\n"
     "ifindex=2\n"
+    "leg=fast\n"
+    "metric=2048\n"
     "v4=192.0.0.4\n"
     "v6=2001:db8::7\n"
     "prefix=64:ff9b::/96\n";
@@ -138,8 +142,9 @@ TEST_F(StateDirTest, GarbageIsIgnoredAndReported) {
         good.substr(0, good.size() - 1), good + "more=1\n", replaced("format=1", "format=2"),
         replaced("v4=192.0.0.4", "v4=192.0.0"), replaced("v6=2001:db8::7", "v6=x"),
         replaced("prefix=64:ff9b::/96", "prefix=64:ff9b::/95"), replaced("tun=v4-wan0", "tun=../x"),
-        replaced("ifindex=2", "ifindex=0"), replaced("ifindex=2", "ifindex=2x"), replaced("uplink=wan0", "uplink=wan1"),
-        replaced("uplink=wan0\n", ""), replaced("v4=", "v5=")}) {
+        replaced("ifindex=2", "ifindex=0"), replaced("ifindex=2", "ifindex=2x"), replaced("leg=fast", "leg=slow"),
+        replaced("metric=2048", "metric=-1"), replaced("uplink=wan0", "uplink=wan1"), replaced("uplink=wan0\n", ""),
+        replaced("v4=", "v5=")}) {
     put_contents(root / "state/wan0.record", text);
     const auto read = state.records();
     ASSERT_TRUE(read);
