@@ -110,6 +110,17 @@ Result<std::vector<Filter>> filters_on(int ifindex, Flow flow) {
   }
 }
 
+Result<std::optional<Filter>> filter_at_our_place(int ifindex, Flow flow) {
+  auto filters = filters_on(ifindex, flow);
+  if (!filters) return std::unexpected(std::move(filters).error());
+  const auto there = std::ranges::find_if(
+      *filters, [](const Filter& filter) { return filter.handle == kHandle && filter.priority == kPriority; });
+  if (there == filters->end()) return std::nullopt;
+  return std::move(*there);
+}
+
+bool is_ours(const Filter& filter) { return filter.name.starts_with(kProgramNamePrefix); }
+
 }  // namespace
 
 Result<bool> ensure_clsact(int ifindex) {
@@ -140,6 +151,12 @@ Result<> remove_empty_clsact(int ifindex) {
 }
 
 Result<> attach_classifier(const Hook& hook) {
+  const auto there = filter_at_our_place(hook.ifindex, hook.flow);
+  if (!there) return std::unexpected(there.error());
+  if (*there && !is_ours(**there)) {
+    const auto& name = (*there)->name;
+    return failure("our place for a clsact filter is taken by " + (name.empty() ? "another filter" : name), EBUSY);
+  }
   const auto place = hook_at(hook.ifindex, point(hook.flow));
   auto options = our_place();
   options.prog_fd = hook.program_fd;
@@ -150,12 +167,9 @@ Result<> attach_classifier(const Hook& hook) {
 }
 
 Result<> remove_classifier(int ifindex, Flow flow) {
-  const auto filters = filters_on(ifindex, flow);
-  if (!filters) return std::unexpected(filters.error());
-  const bool there = std::ranges::any_of(*filters, [](const Filter& filter) {
-    return filter.handle == kHandle && filter.priority == kPriority && filter.name.starts_with(kProgramNamePrefix);
-  });
-  if (!there) return {};
+  const auto there = filter_at_our_place(ifindex, flow);
+  if (!there) return std::unexpected(there.error());
+  if (!*there || !is_ours(**there)) return {};
   const auto place = hook_at(ifindex, point(flow));
   auto options = our_place();
   const int error = bpf_tc_detach(&place, &options);

@@ -12,6 +12,7 @@ Result<bool> ensure_clsact(int ifindex);
 // Removes the qdisc when no filter is left on it, in either direction.
 Result<> remove_empty_clsact(int ifindex);
 
+// EBUSY, with its name, when somebody else's filter is at our place.
 Result<> attach_classifier(const Hook& hook);
 // Gone afterwards, also when filter, qdisc or interface were gone. A filter at our place that is not ours stays.
 Result<> remove_classifier(int ifindex, Flow flow);
