@@ -16,6 +16,7 @@
 #include "bpf/libbpf_log.hpp"
 #include "bpf/link.hpp"
 #include "bpf/pins.hpp"
+#include "bpf/purge.hpp"
 #include "clat_programs.skel.h"
 
 namespace clat::bpf {
@@ -30,6 +31,17 @@ struct Program {
   int fd = -1;
   std::uint32_t id = 0;
 };
+
+// Whether the map pinned at `path` can be this one; also when there is none.
+bool fits(const bpf_map* map, const std::string& path) {
+  const Fd pinned(bpf_obj_get(path.c_str()));
+  if (!pinned) return true;
+  bpf_map_info info{};
+  std::uint32_t size = sizeof(info);
+  return bpf_obj_get_info_by_fd(pinned.get(), &info, &size) == 0 && info.type == bpf_map__type(map) &&
+         info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
+         info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
+}
 
 Result<Program> facts_of(const bpf_program* program) {
   const int fd = bpf_program__fd(program);
@@ -62,7 +74,9 @@ std::string name(AttachKind kind) { return kind == AttachKind::tcx ? "tcx" : "cl
 
 struct FastPath::Impl {
   std::string bpf_dir;
+  std::string space;   // network namespace
   std::string folder;  // of our ABI version
+  Fd lock;             // on that folder
   std::unique_ptr<clat_programs, DestroyPrograms> programs;
   Program uplink_ethernet, uplink_raw_ip, tun_egress, tun_ingress;
   int interfaces = -1;  // map fds, owned by `programs`
@@ -80,7 +94,7 @@ struct FastPath::Impl {
   }
   [[nodiscard]] std::vector<std::string> other_folders() const {
     auto folders = version_folders(bpf_dir);
-    std::erase(folders, folder);
+    std::erase_if(folders, [this](const auto& one) { return one == folder || !is_of_namespace(one, space); });
     return folders;
   }
   [[nodiscard]] std::vector<std::string> older_pins(int uplink_ifindex, const Hook& hook) const {
@@ -90,6 +104,7 @@ struct FastPath::Impl {
   }
 
   [[nodiscard]] std::optional<clat_interface> entry(int ifindex) const;
+  [[nodiscard]] int tun_of(int uplink_ifindex) const;
   Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags) const;
   Result<> write_entries(const Attachment& a, std::uint64_t flags) const;
   Result<> make_counters(int uplink_ifindex) const;
@@ -105,11 +120,18 @@ Result<> FastPath::Impl::load() {
   // Where memory for maps and programs counts against RLIMIT_MEMLOCK (before 5.11), libbpf 1.x raises it by itself.
   programs.reset(clat_programs__open());
   if (!programs) return libbpf_failure("open the BPF object", errno);
+  bool fit = true;
   for (const auto& [map, pin] : {std::pair{programs->maps.clat_interfaces, kInterfacesPin},
                                  std::pair{programs->maps.clat_counters, kCountersPin}}) {
-    if (const int error = bpf_map__set_pin_path(map, (folder + "/" + pin).c_str()); error != 0) {
+    const auto path = folder + "/" + pin;
+    if (const int error = bpf_map__set_pin_path(map, path.c_str()); error != 0) {
       return libbpf_failure("name a pin", -error);
     }
+    fit = fit && fits(map, path);
+  }
+  // Else what is attached would go on with maps that nobody can write any more.
+  if (!fit) {
+    if (auto emptied = empty_folder(folder); !emptied) return emptied;
   }
   // Takes the pins of the maps that it made back when it fails.
   if (const int error = clat_programs__load(programs.get()); error != 0) {
@@ -137,6 +159,20 @@ std::optional<clat_interface> FastPath::Impl::entry(int ifindex) const {
   const auto key = static_cast<std::uint32_t>(ifindex);
   if (bpf_map_lookup_elem(interfaces, &key, &value) != 0) return std::nullopt;
   return value;
+}
+
+// Ifindex; 0 when no entry tells.
+int FastPath::Impl::tun_of(int uplink_ifindex) const {
+  if (const auto uplink = entry(uplink_ifindex)) return static_cast<int>(uplink->peer_ifindex);
+  std::uint32_t key = 0;
+  const void* last = nullptr;
+  // At most so many, whatever is changed under way.
+  for (int i = 0; i < 2 * CLAT_MAX_UPLINKS && bpf_map_get_next_key(interfaces, last, &key) == 0; ++i, last = &key) {
+    const auto ifindex = static_cast<int>(key);
+    const auto tun = entry(ifindex);
+    if (tun && tun->uplink_ifindex == static_cast<std::uint32_t>(uplink_ifindex)) return ifindex;
+  }
+  return 0;
 }
 
 Result<> FastPath::Impl::write_entry(int ifindex, clat_interface value, std::uint64_t flags) const {
@@ -241,14 +277,15 @@ FastPath::~FastPath() = default;
 Result<FastPath> FastPath::open(const std::string& bpf_dir, bool allow_tcx) {
   capture_libbpf_log();
   clear_libbpf_log();
-  auto folder = make_version_folder(bpf_dir, CLAT_ABI_VERSION);
-  if (!folder) return std::unexpected(std::move(folder).error());
+  auto own = take_version_folder(bpf_dir, CLAT_ABI_VERSION);
+  if (!own) return std::unexpected(std::move(own).error());
   auto impl = std::make_unique<Impl>();
   impl->bpf_dir = bpf_dir;
-  impl->folder = *folder;
+  impl->space = own->space;
+  impl->folder = own->path;
+  impl->lock = std::move(own->lock);
   if (auto loaded = impl->load(); !loaded) {
-    impl.reset();
-    remove_empty_folders(bpf_dir, CLAT_ABI_VERSION);
+    remove_empty_folders(bpf_dir, impl->folder);
     return std::unexpected(std::move(loaded).error());
   }
   impl->tcx = allow_tcx && has_tcx(impl->tun_ingress.fd);
@@ -292,8 +329,7 @@ Result<> FastPath::detach(const Attachment& attached) {
 
 Result<> FastPath::forget(int uplink_ifindex) {
   clear_libbpf_log();
-  const auto uplink = impl_->entry(uplink_ifindex);
-  auto gone = impl_->detach({uplink_ifindex, uplink ? static_cast<int>(uplink->peer_ifindex) : 0});
+  auto gone = impl_->detach({uplink_ifindex, impl_->tun_of(uplink_ifindex)});
   if (!gone) return std::unexpected(std::move(gone).error().in("detach from " + std::to_string(uplink_ifindex)));
   return {};
 }

@@ -21,8 +21,10 @@ using Counters = std::vector<std::pair<std::string, std::uint64_t>>;
 
 class FastPath {
  public:
-  // Loads programs and maps, or takes over those that an earlier process of the same ABI pinned under `bpf_dir` (a
-  // folder in a bpffs). `allow_tcx` false goes straight to clsact, as kernels before 6.6 do by themselves.
+  // Loads programs and maps, or takes over the maps that an earlier process of the same ABI pinned under `bpf_dir` (a
+  // folder in a bpffs) in this network namespace; where they do not fit these programs, they and all that runs on them
+  // goes first. EBUSY while another FastPath of this namespace has that `bpf_dir`. `allow_tcx` false goes straight to
+  // clsact, as kernels before 6.6 do by themselves.
   static Result<FastPath> open(const std::string& bpf_dir, bool allow_tcx = true);
   FastPath(FastPath&&) noexcept;
   FastPath& operator=(FastPath&&) noexcept;
@@ -31,7 +33,9 @@ class FastPath {
   // Map entries first, then the programs. On an error nothing of this uplink is left attached. Doing it again is
   // harmless and takes over links that are pinned already.
   Result<AttachKind> attach(const Attachment& wanted);
-  // Replaces the map entries in place, atomically each. Same ifindexes as attached.
+  // Replaces the map entries of tun and uplink, one after the other. Same ifindexes as attached. The programs find the
+  // old entry or the new one, never none; but one that is at work on the old one while another update takes over its
+  // memory (Linux 6.1 and newer) may see parts of both, and send that one packet wrong.
   Result<> update(const Attachment& wanted);
   // Gone afterwards, also when it was gone, or the interface was gone, before.
   Result<> detach(const Attachment& attached);
@@ -41,7 +45,9 @@ class FastPath {
   Result<> verify(const Attachment& attached);
   Result<Counters> counters(const Attachment& attached);
 
-  // Takes away everything pinned under `bpf_dir`, and the folder. Works without a loaded FastPath.
+  // Takes away everything of this network namespace that is pinned under `bpf_dir`, what is left there of namespaces
+  // that are gone, and the folder when it is empty then. Works without a loaded FastPath: EBUSY while one of this
+  // namespace has that `bpf_dir`.
   static Result<> purge(const std::string& bpf_dir);
 
  private:

@@ -112,6 +112,12 @@ Result<> remove_link(const std::string& path) {
   return {};
 }
 
+bool is_attached(const std::string& path) {
+  const Fd link(bpf_obj_get(path.c_str()));
+  const auto facts = link ? facts_of(link.get()) : std::nullopt;
+  return facts && facts->ifindex != 0;
+}
+
 Result<> verify_link(const Hook& hook, const std::string& path) {
   const Fd link(bpf_obj_get(path.c_str()));
   if (!link) return failure("the link is not pinned at " + path + " any more", errno);

@@ -16,6 +16,8 @@ bool has_tcx(int program_fd);
 Result<> attach_link(const Hook& hook, const std::string& path, const std::vector<std::string>& older);
 // Detached afterwards, whoever else holds the link.
 Result<> remove_link(const std::string& path);
+// Whether it is on an interface, of whatever network namespace.
+bool is_attached(const std::string& path);
 Result<> verify_link(const Hook& hook, const std::string& path);
 
 }  // namespace clat::bpf

@@ -1,11 +1,12 @@
 // FastPath::purge: everything ours out of the kernel, with no programs loaded.
+#include "bpf/purge.hpp"
+
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <optional>
 
 #include "bpf/classifier.hpp"
 #include "bpf/clat_abi.h"
@@ -57,7 +58,37 @@ Result<> purge_classifiers(const std::vector<Seen>& interfaces) {
   return first;
 }
 
+Result<> remove_links(const std::string& folder) {
+  Result<> first;
+  for (const auto& pin : link_pins(folder)) {
+    if (auto removed = remove_link(pin); !removed && first) first = std::move(removed);
+  }
+  return first;
+}
+
+// Of another network namespace: nobody can tell from here what its filters are on, only whether its links are. Where
+// they are, a supervisor may come back to them.
+Result<> purge_foreign(const std::string& folder) {
+  if (std::ranges::any_of(link_pins(folder), is_attached)) return {};
+  if (auto removed = remove_links(folder); !removed) return removed;
+  return remove_linkless_folder(folder);
+}
+
+Result<> purge_own(const std::string& folder) {
+  if (auto emptied = empty_folder(folder); !emptied) return emptied;
+  return remove_linkless_folder(folder);
+}
+
 }  // namespace
+
+Result<> empty_folder(const std::string& folder) {
+  auto result = remove_links(folder);
+  if (auto removed = purge_classifiers(interfaces_in(folder + "/" + kInterfacesPin)); !removed && result) {
+    result = std::move(removed);
+  }
+  if (auto removed = remove_map_pins(folder); !removed && result) result = std::move(removed);
+  return result;
+}
 
 Result<> FastPath::purge(const std::string& bpf_dir) {
   if (access(bpf_dir.c_str(), F_OK) != 0) {
@@ -66,16 +97,25 @@ Result<> FastPath::purge(const std::string& bpf_dir) {
   }
   if (!is_on_bpffs(bpf_dir)) return failure(bpf_dir + " is not in a bpffs");
   capture_libbpf_log();
+  const auto space = network_namespace();
+  if (!space) return std::unexpected(space.error());
   Result<> first;
   const auto keep = [&](Result<> result) {
     if (!result && first) first = std::move(result);
   };
   for (const auto& folder : version_folders(bpf_dir)) {
-    for (const auto& pin : link_pins(folder)) keep(remove_link(pin));
-    keep(purge_classifiers(interfaces_in(folder + "/" + kInterfacesPin)));
-    keep(remove_linkless_folder(folder));
+    const bool own = is_of_namespace(folder, *space);
+    const auto lock = lock_folder(folder);
+    if (lock) {
+      keep(own ? purge_own(folder) : purge_foreign(folder));
+    } else if (own && lock.error().code != ENOENT) {
+      keep(std::unexpected(lock.error()));
+    }
   }
-  if (rmdir(bpf_dir.c_str()) != 0 && errno != ENOENT) keep(failure("remove " + bpf_dir, errno));
+  // Other namespaces' folders may be left in it.
+  if (rmdir(bpf_dir.c_str()) != 0 && errno != ENOENT && (errno != ENOTEMPTY || version_folders(bpf_dir).empty())) {
+    keep(failure("remove " + bpf_dir, errno));
+  }
   return first;
 }
 

@@ -28,8 +28,10 @@ class BpfFolder {
 
   [[nodiscard]] const std::string& mount_point() const { return path_; }
   [[nodiscard]] std::string bpf_dir() const { return path_ + "/clatvisor"; }
-  // Where this build pins.
-  [[nodiscard]] std::string pins() const { return bpf::version_folder(bpf_dir(), CLAT_ABI_VERSION); }
+  // Where a build of this ABI version pins when it is run in the present network namespace.
+  [[nodiscard]] std::string pins(unsigned version = CLAT_ABI_VERSION) const {
+    return bpf::version_folder(bpf_dir(), version, *bpf::network_namespace());
+  }
 
  private:
   std::string path_;

@@ -6,13 +6,16 @@
 #include <linux/if_ether.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 
@@ -304,7 +307,7 @@ TEST_P(LifecycleTest, TakesOverFromAnotherAbiVersion) {
   {
     attached();
   }
-  const auto other = folder_.bpf_dir() + "/v0";
+  const auto other = folder_.pins(0);
   ASSERT_EQ(rename(folder_.pins().c_str(), other.c_str()), 0);
   const auto old =
       tcx() ? link_id_of_pin(other + "/" + std::filesystem::path(pin("uplink-ingress")).filename().string()) : 0;
@@ -322,7 +325,7 @@ TEST_P(LifecycleTest, DetachesWhatAnotherAbiVersionAttached) {
   {
     attached();
   }
-  const auto other = folder_.bpf_dir() + "/v7";
+  const auto other = folder_.pins(7);
   ASSERT_EQ(rename(folder_.pins().c_str(), other.c_str()), 0);
   auto successor = open();
   ASSERT_TRUE(successor.detach(lab_.attachment()).has_value());
@@ -410,6 +413,9 @@ TEST_P(LifecycleTest, NeedsTwoCapabilities) {
     if (!opened->counters(lab_.attachment())) _exit(6);
     if (!opened->detach(lab_.attachment())) _exit(7);
     if (!opened->attach(lab_.attachment())) _exit(8);
+    {
+      const auto closed = std::move(*opened);
+    }
     _exit(bpf::FastPath::purge(folder_.bpf_dir()) ? 0 : 9);
   }
   int status = 0;
@@ -433,6 +439,184 @@ TEST_P(LifecycleTest, ForgetsByIfindex) {
   EXPECT_TRUE(successor.forget(lab_.uplink()).has_value());
 }
 
+// The map entry of the uplink is gone, or was never written.
+TEST_P(LifecycleTest, ForgetsWithoutTheUplinksEntry) {
+  {
+    attached();
+  }
+  const Fd map(bpf_obj_get((folder_.pins() + "/interfaces").c_str()));
+  const auto key = static_cast<std::uint32_t>(lab_.uplink());
+  ASSERT_EQ(bpf_map_delete_elem(map.get(), &key), 0);
+  auto successor = open();
+  ASSERT_TRUE(successor.forget(lab_.uplink()).has_value());
+  EXPECT_EQ(on_hooks(), kNone);
+  EXPECT_FALSE(has_clsact(kTun));
+  const auto tun = static_cast<std::uint32_t>(lab_.tun());
+  clat_interface entry{};
+  EXPECT_NE(bpf_map_lookup_elem(map.get(), &tun, &entry), 0);
+}
+
+TEST_P(LifecycleTest, OneAtATime) {
+  std::optional<bpf::FastPath> first(attached());
+  // A program that is started meanwhile does not inherit the lock.
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  FILE* const child = popen(("echo >/proc/self/fd/" + std::to_string(ready[1]) + "; exec cat").c_str(), "we");
+  ASSERT_NE(child, nullptr);
+  close(ready[1]);
+  char byte = 0;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  const auto busy = [](const auto& result) { return !result && result.error().code == EBUSY; };
+  EXPECT_TRUE(busy(bpf::FastPath::open(folder_.bpf_dir(), tcx())));
+  EXPECT_TRUE(busy(bpf::FastPath::purge(folder_.bpf_dir())));
+  EXPECT_EQ(on_hooks(), kAll);
+  EXPECT_TRUE(first->verify(lab_.attachment()).has_value());
+  first.reset();
+  EXPECT_TRUE(open().attach(lab_.attachment()).has_value());
+  EXPECT_TRUE(bpf::FastPath::purge(folder_.bpf_dir()).has_value());
+  EXPECT_EQ(on_hooks(), kNone);
+  pclose(child);
+  close(ready[0]);
+}
+
+TEST_P(LifecycleTest, NorBesideAnotherAbiVersion) {
+  {
+    attached();
+  }
+  for (const unsigned version : {0U, 7U}) {
+    std::filesystem::create_directories(folder_.pins(version));
+    {
+      const auto other = bpf::lock_folder(folder_.pins(version));
+      ASSERT_TRUE(other);
+      const auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+      ASSERT_FALSE(opened);
+      EXPECT_EQ(opened.error().code, EBUSY) << opened.error().text();
+    }
+    EXPECT_TRUE(open().attach(lab_.attachment()).has_value());
+  }
+}
+
+TEST_P(LifecycleTest, AKilledOneIsAdopted) {
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const auto child = fork();
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+    if (!opened || !opened->attach(lab_.attachment()) || write(ready[1], "1", 1) != 1) _exit(1);
+    pause();
+    _exit(0);
+  }
+  close(ready[1]);
+  char byte = 0;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  close(ready[0]);
+  const auto refused = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+  EXPECT_TRUE(!refused && refused.error().code == EBUSY);
+  kill(child, SIGKILL);
+  ASSERT_EQ(waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(on_hooks(), kAll);
+  const auto link = tcx() ? link_id_of_pin(pin("tun-egress")) : 0;
+  auto successor = open();
+  ASSERT_TRUE(successor.attach(lab_.attachment()).has_value());
+  EXPECT_EQ(tcx() ? link_id_of_pin(pin("tun-egress")) : 0, link);
+  EXPECT_EQ(on_hooks(), kAll);
+}
+
+// Interfaces have the same numbers in both.
+TEST_P(LifecycleTest, NetworkNamespacesShareABpfDir) {
+  std::optional<bpf::FastPath> here(attached());
+  const auto pins_here = folder_.pins();
+  {
+    const Lab other;
+    ASSERT_EQ(other.uplink(), lab_.uplink());
+    ASSERT_EQ(other.tun(), lab_.tun());
+    ASSERT_NE(folder_.pins(), pins_here);
+    EXPECT_EQ(on_hooks(), kNone);
+    {
+      auto there = open();
+      ASSERT_TRUE(there.attach(other.attachment()).has_value());
+      EXPECT_EQ(on_hooks(), kAll);
+      EXPECT_TRUE(there.verify(other.attachment()).has_value());
+      EXPECT_TRUE(here->verify(lab_.attachment()).has_value() == tcx()) << "filters are looked for here";
+    }
+    EXPECT_TRUE(bpf::FastPath::purge(folder_.bpf_dir()).has_value());
+    EXPECT_EQ(on_hooks(), kNone);
+    EXPECT_FALSE(std::filesystem::exists(folder_.pins()));
+    EXPECT_TRUE(std::filesystem::exists(pins_here)) << "a live one's";
+    // Left behind by one that was killed, and then by its namespace.
+    ASSERT_TRUE(open().attach(other.attachment()).has_value());
+  }
+  EXPECT_EQ(on_hooks(), kAll);
+  EXPECT_TRUE(here->verify(lab_.attachment()).has_value());
+  EXPECT_TRUE(translates());
+  here.reset();
+  EXPECT_TRUE(eventually([this] {
+    const auto purged = bpf::FastPath::purge(folder_.bpf_dir());
+    return purged && !std::filesystem::exists(folder_.bpf_dir());
+  })) << "those of the namespace that is gone included";
+  EXPECT_EQ(on_hooks(), kNone);
+}
+
+TEST_P(LifecycleTest, ANamespaceWhoseSupervisorIsAwayKeepsItsLinks) {
+  {
+    attached();
+  }
+  const auto pins_here = folder_.pins();
+  {
+    const Lab other;
+    EXPECT_TRUE(bpf::FastPath::purge(folder_.bpf_dir()).has_value());
+    EXPECT_EQ(std::filesystem::exists(pins_here), tcx()) << "filters cannot be told from those of a dead one";
+  }
+  EXPECT_EQ(on_hooks(), kAll);
+  // What runs without its pins is taken over all the same.
+  ASSERT_TRUE(open().attach(lab_.attachment()).has_value());
+  EXPECT_EQ(on_hooks(), kAll);
+  EXPECT_TRUE(translates());
+}
+
+// As when clat_abi.h is changed and CLAT_ABI_VERSION is not raised.
+TEST_P(LifecycleTest, MapsThatDoNotFitGoWithAllThatRunsOnThem) {
+  for (const auto* name : {"/interfaces", "/counters"}) {
+    {
+      attached();
+    }
+    const auto path = folder_.pins() + name;
+    ASSERT_EQ(unlink(path.c_str()), 0);
+    const Fd map(bpf_map_create(BPF_MAP_TYPE_HASH, "strange", 4, 8, 16, nullptr));
+    for (const auto ifindex : {lab_.uplink(), lab_.tun()}) {
+      const auto key = static_cast<std::uint32_t>(ifindex);
+      const std::uint64_t value = 0;
+      ASSERT_EQ(bpf_map_update_elem(map.get(), &key, &value, BPF_ANY), 0);
+    }
+    ASSERT_EQ(bpf_obj_pin(map.get(), path.c_str()), 0);
+    testing::internal::CaptureStderr();
+    auto healed = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    ASSERT_TRUE(healed) << healed.error().text();
+    EXPECT_EQ(on_hooks(), kNone);
+    ASSERT_TRUE(healed->attach(lab_.attachment()).has_value());
+    EXPECT_EQ(on_hooks(), kAll);
+    EXPECT_TRUE(translates());
+  }
+}
+
+class ClassifierTest : public LifecycleTest {};
+INSTANTIATE_TEST_SUITE_P(Kinds, ClassifierTest, testing::Values(false), [](const auto&) { return "Clsact"; });
+
+TEST_P(ClassifierTest, SomebodyElsesFilterAtOurPlaceStays) {
+  ForeignProgram foreign;
+  foreign.attach_clsact(lab_.uplink(), 0x464, 4);
+  auto fast_path = open();
+  const auto kind = fast_path.attach(lab_.attachment());
+  ASSERT_FALSE(kind);
+  EXPECT_EQ(kind.error().code, EBUSY);
+  EXPECT_NE(kind.error().text().find("foreign"), std::string::npos) << kind.error().text();
+  EXPECT_EQ(on_hooks(), kNone);
+  native_packet();
+  EXPECT_GE(foreign.seen(), 1U);
+}
+
 TEST(FolderTest, MustBeInABpffs) {
   const auto files = open_files();
   for (const auto* folder : {"/tmp/bpft-no-such/clatvisor", "/dev/shm/clatvisor", "relative", ""}) {
@@ -449,21 +633,6 @@ TEST(FolderTest, MustBeInABpffs) {
 TEST(FolderTest, PurgeOfWhatIsNotThere) {
   EXPECT_TRUE(bpf::FastPath::purge("/tmp/bpft-no-such/clatvisor").has_value());
   EXPECT_FALSE(bpf::FastPath::purge("/tmp").has_value());
-}
-
-TEST(FolderTest, MapsThatDoNotFitAreAnErrorThatSaysSo) {
-  BpfFolder folder;
-  std::filesystem::create_directories(folder.pins());
-  const Fd map(bpf_map_create(BPF_MAP_TYPE_HASH, "strange", 4, 8, 1, nullptr));
-  ASSERT_EQ(bpf_obj_pin(map.get(), (folder.pins() + "/counters").c_str()), 0);
-  const auto files = open_files();
-  testing::internal::CaptureStderr();
-  const auto opened = bpf::FastPath::open(folder.bpf_dir());
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
-  ASSERT_FALSE(opened);
-  EXPECT_NE(opened.error().text().find("mismatch"), std::string::npos) << opened.error().text();
-  EXPECT_FALSE(std::filesystem::exists(folder.pins() + "/interfaces"));
-  EXPECT_EQ(open_files(), files);
 }
 
 // In a mount namespace of its own, where nothing is mounted at the default place.

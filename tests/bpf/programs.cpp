@@ -49,8 +49,9 @@ bool is_ours(std::uint32_t program) {
 
 BpfObjects objects_of(const std::string& bpf_dir) {
   BpfObjects objects;
+  const auto folder = bpf::version_folder(bpf_dir, CLAT_ABI_VERSION, *bpf::network_namespace());
   for (const auto* pin : {"/interfaces", "/counters"}) {
-    const Fd fd(bpf_obj_get((bpf::version_folder(bpf_dir, CLAT_ABI_VERSION) + pin).c_str()));
+    const Fd fd(bpf_obj_get((folder + pin).c_str()));
     if (fd) objects.maps.insert(info_of<bpf_map_info>(fd.get()).id);
   }
   for (std::uint32_t id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
@@ -140,7 +141,7 @@ void ForeignProgram::attach_tcx(int ifindex) {
   link_ = Fd(bpf_link_create(program_.get(), ifindex, static_cast<bpf_attach_type>(46), nullptr));
   if (!link_) fail("attach a TCX program");
 }
-void ForeignProgram::attach_clsact(int ifindex) {
+void ForeignProgram::attach_clsact(int ifindex, std::uint32_t handle, std::uint32_t priority) {
   bpf_tc_hook hook{};
   hook.sz = sizeof(hook);
   hook.ifindex = ifindex;
@@ -149,6 +150,8 @@ void ForeignProgram::attach_clsact(int ifindex) {
   bpf_tc_opts options{};
   options.sz = sizeof(options);
   options.prog_fd = program_.get();
+  options.handle = handle;
+  options.priority = priority;
   if ((made != 0 && made != -EEXIST) || bpf_tc_attach(&hook, &options) != 0) fail("attach a filter");
 }
 std::uint64_t ForeignProgram::seen() const {

@@ -42,7 +42,7 @@ class ForeignProgram {
  public:
   ForeignProgram();
   void attach_tcx(int ifindex);  // ingress; until this object dies
-  void attach_clsact(int ifindex);
+  void attach_clsact(int ifindex, std::uint32_t handle = 0, std::uint32_t priority = 0);
   [[nodiscard]] std::uint64_t seen() const;
   [[nodiscard]] std::uint32_t id() const;
 
