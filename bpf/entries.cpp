@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "core/net/mtu.hpp"
+
 namespace clat::bpf {
 
 namespace {
@@ -15,10 +17,6 @@ std::uint32_t word_be32(std::span<const std::uint8_t> bytes, std::size_t index) 
   std::memcpy(&word, bytes.data() + 4 * index, sizeof(word));
   return word;
 }
-
-// Without GSO bpf_skb_change_head takes no packet above SKB_MAX_ALLOC (16064 bytes with 4 KiB pages), and says so when
-// it has been translated. What is above this is punted before.
-constexpr std::uint32_t kLargestMtu = 16000;
 
 constexpr std::array<const char*, CLAT_DIRECTIONS> kDirections{"to_ipv4", "to_ipv6"};
 constexpr std::array<const char*, CLAT_PROTOCOLS> kProtocols{"tcp", "udp"};
@@ -43,6 +41,7 @@ clat_interface uplink_entry(const Attachment& a) {
     entry.prefix_mask_be32[i] = bits == 0 ? 0 : htonl(0xffffffffU << (32 - bits));
   }
   entry.prefix_length = a.prefix.length();
+  // The supervisor asks for no more; should anybody, then this is where a packet that is too big is still whole.
   entry.uplink_mtu = std::min(a.uplink_mtu, kLargestMtu);
   entry.lowest_ipv6_mtu = a.lowest_ipv6_mtu;
   entry.mark = a.mark;
