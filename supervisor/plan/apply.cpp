@@ -160,7 +160,9 @@ void begin(World& world, const Action& action, TimePoint now) {
   } else if (const auto* purge = std::get_if<Purge>(&action)) {
     world.leftovers.at(purge->record.uplink).purging = true;
   } else if (const auto* look_up = std::get_if<LookUpRoute>(&action)) {
-    world.clats.at(look_up->uplink).ask_route = false;
+    auto& clat = world.clats.at(look_up->uplink);
+    clat.ask_route = false;
+    clat.asking_route = true;
   } else if (std::holds_alternative<Audit>(action)) {
     world.audit_due = now + world.config->audit_interval;
   } else if (const auto* health = std::get_if<CollectHealth>(&action); health != nullptr && !health->overdue) {

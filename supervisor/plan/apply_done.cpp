@@ -49,6 +49,7 @@ void Applier::operator()(const Purged& event) {
   const auto found = world_.leftovers.find(event.uplink);
   if (found == world_.leftovers.end()) return;
   if (event.result || world_.stopping) {
+    if (const auto* tun = world_.link(found->second.record.tun)) world_.bury_tun(tun->ifindex);
     world_.leftovers.erase(found);
   } else {
     auto& leftover = found->second;
@@ -204,10 +205,7 @@ void Applier::removed(Clat& clat, const Spec& target) {
   switch (part) {
     case Part::child: clat.child.kill_at = now_ + world_.config->clatd.stop_timeout; return;
     case Part::tun:
-      world_.buried_tuns.insert(clat.tun);
-      world_.kernel.links.erase(clat.tun);
-      world_.kernel.ipv4.erase(clat.tun);
-      world_.kernel.ipv6.erase(clat.tun);
+      world_.bury_tun(clat.tun);
       clat.lose_tun();
       return;
     case Part::guard:

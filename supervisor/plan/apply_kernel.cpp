@@ -147,6 +147,7 @@ void Applier::operator()(const LookedUp& event) {
   const auto found = world_.clats.find(event.uplink);
   if (found == world_.clats.end()) return;
   auto& clat = found->second;
+  clat.asking_route = false;
   // Anything else than "there is none" says nothing about the route: the next audit asks again.
   const bool none =
       !event.route && (event.route.error().code == ENETUNREACH || event.route.error().code == EHOSTUNREACH);

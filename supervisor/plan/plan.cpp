@@ -123,7 +123,7 @@ class ClatPlanner {
 
   [[nodiscard]] std::optional<Action> look_up_route() const {
     const auto uplink = usable_uplink(world_, uplink_);
-    if (!clat_.ask_route || !uplink) return std::nullopt;
+    if (!clat_.ask_route || clat_.asking_route || !uplink) return std::nullopt;
     return LookUpRoute{uplink_, uplink->link->ifindex, uplink->wanted->nat64_prefix.address()};
   }
 

@@ -98,6 +98,10 @@ bool fits(const World& world, const std::string& name, const Clat& clat, const R
          still_fit(world, name, *uplink, {record.v4, record.v6});
 }
 
+bool asks_route(const World& world, const std::string& name, const Clat& clat) {
+  return (clat.ask_route || clat.asking_route) && usable_uplink(world, name);
+}
+
 // What does not fit is purged before anything new is made.
 void judge_leftovers(World& world) {
   for (auto& [name, leftover] : world.leftovers) {
@@ -105,7 +109,7 @@ void judge_leftovers(World& world) {
     if (world.wanted(name) == nullptr || clat == world.clats.end()) {
       leftover.unfit = true;
     } else if (!clat->second.adopt) {
-      const bool asking = clat->second.ask_route && usable_uplink(world, name);
+      const bool asking = asks_route(world, name, clat->second);
       leftover.unfit = leftover.unfit || (!asking && !fits(world, name, clat->second, leftover.record));
     }
   }
@@ -224,7 +228,7 @@ void settle(World& world, TimePoint now, std::vector<Note>& notes) {
     } else {
       auto obstacle = find_addresses(world, name, clat, now, notes);
       // What only waits for the kernel's answer about the route is not worth a line.
-      const bool asking = clat.ask_route && !clat.route && usable_uplink(world, name);
+      const bool asking = !clat.route && asks_route(world, name, clat);
       if (!asking) {
         if (obstacle && obstacle != clat.obstacle) tell_obstacle(name, *obstacle, notes);
         clat.obstacle = std::move(obstacle);

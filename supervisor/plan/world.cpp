@@ -19,6 +19,13 @@ bool Clat::empty() const {
   return retired.empty() && std::ranges::none_of(pieces, [](const Piece& each) { return each.have || each.in_flight; });
 }
 
+void World::bury_tun(int ifindex) {
+  buried_tuns.insert(ifindex);
+  kernel.links.erase(ifindex);
+  kernel.ipv4.erase(ifindex);
+  kernel.ipv6.erase(ifindex);
+}
+
 const config::Interface* World::wanted(const std::string& uplink) const {
   return config == nullptr || stopping ? nullptr : config->find(uplink);
 }

@@ -76,6 +76,7 @@ struct Clat {
   std::optional<Route> route;          // last known, towards the NAT64
   bool reachable = false;              // `route` holds now
   bool ask_route = true;               // something changed that may change it
+  bool asking_route = false;           // the answer is on its way
   bool adopt = false;                  // the parts of `addresses` exist already, left by an earlier supervisor
   int tun = 0;                         // ifindex of our tun, 0: none
   Child child;
@@ -126,6 +127,8 @@ struct World {
 
   [[nodiscard]] const config::Interface* wanted(const std::string& uplink) const;  // none when stopping
   [[nodiscard]] const Link* link(const std::string& name) const;
+  // This tun of ours is gone; what is still said of it does not count.
+  void bury_tun(int ifindex);
 };
 
 }  // namespace clat::plan

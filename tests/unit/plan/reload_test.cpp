@@ -97,8 +97,8 @@ class Adoption : public testing::Test {
     start();
     ASSERT_EQ(bench.edge.purged.size(), 1U);
     EXPECT_EQ(bench.edge.purged[0].record, record);
-    bench.unlink(50);
     EXPECT_TRUE(bench.app.world().clats.at("up0").up);
+    EXPECT_EQ(bench.last("clat.failed"), nullptr) << "late news of the purged tun is no foreign tun";
     EXPECT_FALSE(std::get<TunSpec>(*bench.edge.spec("up0", Part::tun)).adopt);
     EXPECT_EQ(bench.last("supervisor.adopted"), nullptr);
   }
@@ -125,6 +125,24 @@ TEST_F(Adoption, TakesOverWhatFits) {
   EXPECT_NE(bench.last("supervisor.adopted"), nullptr);
   EXPECT_TRUE(bench.edge.purged.empty());
   EXPECT_TRUE(bench.app.world().leftovers.empty());
+}
+
+TEST_F(Adoption, TakesOverTwoAtOnce) {
+  config = config_of(2);
+  auto second = record;
+  second.uplink = "up1";
+  second.uplink_ifindex = 3;
+  second.tun = "v4-up1";
+  second.metric = 2049;
+  second.prefix = config.interfaces[1].nat64_prefix;
+  second.v4 = {{192, 0, 0, 7}};
+  second.v6 = make_clat_ipv6(*Ipv6Address::parse("2001:db8:1::"), second.v4, second.prefix, 5);
+  bench.link("up1", 3);
+  bench.address(3, "2001:db8:1::1");
+  bench.handle(RecordsFound{{record, second}});
+  bench.load(config);
+  EXPECT_TRUE(bench.edge.purged.empty());
+  EXPECT_TRUE(bench.app.world().clats.at("up1").adopt);
 }
 
 TEST_F(Adoption, ClearsAwayAnAddressOfAnotherSubnet) {
@@ -177,7 +195,6 @@ TEST_F(Adoption, AFailedPurgeIsTriedAgain) {
   bench.edge.purge_fails = false;
   bench.advance(std::chrono::milliseconds(100));
   EXPECT_EQ(bench.edge.purged.size(), 2U);
-  bench.unlink(50);
   EXPECT_TRUE(bench.app.world().clats.at("up0").up);
 }
 
