@@ -88,7 +88,13 @@ def with_tayga(stack: contextlib.ExitStack) -> Lab:
     return lab
 
 
+# Debian's default, named so that every host measures the same: BBR paces itself by its own estimates, leaves the CPUs
+# idle between, and then says little about the cost of a path.
+CONGESTION_CONTROL = ["-C", "cubic"]
+
+
 def iperf(path: Path_, *options: str, seconds: int) -> dict:
+    options = (*CONGESTION_CONTROL, *options)
     text = path.lab.router.run(
         "iperf3", "-c", path.host, "-t", str(seconds), "-O", "1", "-J", *options, check=False, timeout=seconds + 30
     )
