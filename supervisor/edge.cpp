@@ -1,7 +1,5 @@
 #include "supervisor/edge.hpp"
 
-#include <net/if.h>
-
 #include <cerrno>
 #include <csignal>
 

@@ -90,7 +90,7 @@ class ClatPlanner {
   [[nodiscard]] bool must_go(Part part) const { return must_go_[index(part)]; }
 
   // Whether `at` has come; if not, the loop wakes up for it.
-  bool later(TimePoint at) {
+  bool has_come(TimePoint at) {
     if (at <= now_) return true;
     wake(at);
     return false;
@@ -132,10 +132,10 @@ class ClatPlanner {
     const auto& child = clat_.child;
     if (!piece(Part::child).have || child.killed) return std::nullopt;
     if (child.kill_at) {
-      if (!later(*child.kill_at)) return std::nullopt;
+      if (!has_come(*child.kill_at)) return std::nullopt;
       return act(Verb::kill, *piece(Part::child).have, "it did not stop within stop-timeout");
     }
-    if (child.ready || !later(child.started + kReadyTimeout)) return std::nullopt;
+    if (child.ready || !has_come(child.started + kReadyTimeout)) return std::nullopt;
     return act(Verb::kill, *piece(Part::child).have, "it read no packets in time");
   }
 
@@ -143,7 +143,7 @@ class ClatPlanner {
   bool held_back(Part part, bool removing) {
     const auto& failure = piece(part).failure;
     if (!failure || world_.stopping || (failure->verb == Verb::remove) != removing) return false;
-    return !later(failure->retry_at);
+    return !has_come(failure->retry_at);
   }
 
   std::optional<Action> take_down() {
@@ -165,13 +165,13 @@ class ClatPlanner {
   // of no use either.
   bool guard_lingers() {
     if (world_.stopping || want(Part::announce)) return false;
-    return !clat_.guard_release_at || !later(*clat_.guard_release_at);
+    return !clat_.guard_release_at || !has_come(*clat_.guard_release_at);
   }
 
   std::optional<Action> release_guard() {
     if (held_back(Part::guard, true)) return std::nullopt;
     for (const auto& retired : clat_.retired) {
-      if (world_.stopping || later(retired.release_at)) {
+      if (world_.stopping || has_come(retired.release_at)) {
         return act(Verb::remove, retired.guard, "its grace period is over");
       }
     }
@@ -188,8 +188,8 @@ class ClatPlanner {
   // What `make` waits for beyond the parts it stands on.
   bool may_make(Part part) {
     switch (part) {
-      case Part::fast_path: return !clat_.fast_path_error || later(clat_.fast_path_retry_at);
-      case Part::child: return !clat_.child.not_before || later(*clat_.child.not_before);
+      case Part::fast_path: return !clat_.fast_path_error || has_come(clat_.fast_path_retry_at);
+      case Part::child: return !clat_.child.not_before || has_come(*clat_.child.not_before);
       // IPv4 that leads nowhere yet would take the place of a default route that works.
       case Part::route: return clat_.was_ready && piece(Part::announce).have == want(Part::announce);
       case Part::guard:

@@ -58,25 +58,16 @@ Result<NetlinkMonitor::Drained> NetlinkMonitor::read(const EventSink& sink) {
   Drained drained = Drained::all;
   Hints hints;
   for (;;) {
-    sockaddr_nl sender{};
-    iovec area{.iov_base = buffer_.data(), .iov_len = buffer_.size()};
-    msghdr header{};
-    header.msg_name = &sender;
-    header.msg_namelen = sizeof sender;
-    header.msg_iov = &area;
-    header.msg_iovlen = 1;
-    const ssize_t size = ::recvmsg(fd_.get(), &header, 0);
-    if (size < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN) break;
-      if (errno != ENOBUFS) return failure("read netlink notifications", errno);
+    const auto datagram = receive_datagram(fd_, buffer_);
+    if (!datagram) {
+      if (datagram.error() == EAGAIN) break;
+      if (datagram.error() != ENOBUFS) return failure("read netlink notifications", datagram.error());
       drained = Drained::overrun;
       continue;
     }
-    if (sender.nl_pid != 0) continue;  // not from the kernel
     // A notification too long to be read whole is one that was lost.
-    if ((header.msg_flags & MSG_TRUNC) != 0) drained = Drained::overrun;
-    deliver(Bytes(buffer_.data(), static_cast<std::size_t>(size)), sink, hints);
+    if (datagram->truncated) drained = Drained::overrun;
+    deliver(datagram->bytes, sink, hints);
   }
   if (hints.ipv6_routes) sink(plan::Ipv6RoutesChanged{});
   for (const int ifindex : hints.traffic_control) sink(plan::TrafficControlChanged{ifindex});

@@ -76,24 +76,31 @@ Result<NetlinkSocket> NetlinkSocket::open() {
   return NetlinkSocket(std::move(fd));
 }
 
-Result<std::size_t> NetlinkSocket::receive() {
+std::expected<Datagram, int> receive_datagram(const Fd& fd, std::span<std::uint8_t> buffer) {
   for (;;) {
     sockaddr_nl sender{};
-    iovec area{.iov_base = buffer_.data(), .iov_len = buffer_.size()};
+    iovec area{.iov_base = buffer.data(), .iov_len = buffer.size()};
     msghdr header{};
     header.msg_name = &sender;
     header.msg_namelen = sizeof sender;
     header.msg_iov = &area;
     header.msg_iovlen = 1;
-    const ssize_t size = ::recvmsg(fd_.get(), &header, 0);
-    if (size < 0) {
-      if (errno == EINTR) continue;
-      return failure("no answer from the kernel", errno == EAGAIN ? ETIMEDOUT : errno);
-    }
+    const ssize_t size = ::recvmsg(fd.get(), &header, 0);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return std::unexpected(errno);
     if (sender.nl_pid != 0) continue;  // not from the kernel
-    if ((header.msg_flags & MSG_TRUNC) != 0) return failure("answer from the kernel", EMSGSIZE);
-    return static_cast<std::size_t>(size);
+    return Datagram{.bytes = buffer.first(static_cast<std::size_t>(size)),
+                    .truncated = (header.msg_flags & MSG_TRUNC) != 0};
   }
+}
+
+Result<std::size_t> NetlinkSocket::receive() {
+  const auto datagram = receive_datagram(fd_, buffer_);
+  if (!datagram) {
+    return failure("no answer from the kernel", datagram.error() == EAGAIN ? ETIMEDOUT : datagram.error());
+  }
+  if (datagram->truncated) return failure("answer from the kernel", EMSGSIZE);
+  return datagram->bytes.size();
 }
 
 Result<NetlinkSocket::Outcome> NetlinkSocket::run(Request& request, const MessageSink& sink) {

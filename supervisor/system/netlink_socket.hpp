@@ -6,6 +6,7 @@
 #include <array>
 #include <concepts>
 #include <cstdint>
+#include <expected>
 #include <functional>
 #include <span>
 #include <string_view>
@@ -16,6 +17,15 @@
 #include "supervisor/system/netlink_message.hpp"
 
 namespace clat::system {
+
+// One datagram of the kernel's; what others send to the socket is passed over. A system call that a signal interrupted
+// is made again.
+struct Datagram {
+  Bytes bytes;
+  bool truncated = false;  // longer than `buffer`
+};
+// The error is the bare errno, EAGAIN where nothing is there (any more).
+std::expected<Datagram, int> receive_datagram(const Fd& fd, std::span<std::uint8_t> buffer);
 
 // One message in the making. What does not fit is remembered, and makes the exchange fail.
 class Request {
