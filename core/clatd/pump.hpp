@@ -28,6 +28,7 @@ class Pump final : private xlat::Sink {
   enum class Step { more, lost, idle, stop };
 
   void send(const xlat::Frame& frame) override;
+  bool may_answer() override { return false; }
   Step read_packet(std::size_t& size);
   void translate_packet(std::size_t size);
   bool drain();

@@ -20,7 +20,8 @@ Translator::Translator(const Settings& settings)
       v6_(load_halves(settings.v6.bytes.data())),
       v4_sum_(sum4(settings.v4.bytes.data())),
       v6_sum_(sum16(settings.v6.bytes.data())),
-      identification_(settings.first_identification) {}
+      identification_(settings.first_identification),
+      mtus_(settings.mtus) {}
 
 Verdict Translator::translate(Frame frame, Sink& sink) {
   if (frame.size == 0) return Verdict::truncated;

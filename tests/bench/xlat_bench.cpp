@@ -17,6 +17,7 @@ using clat::xlat::VnetHeader;
 
 class Count final : public clat::xlat::Sink {
  public:
+  bool may_answer() override { return true; }
   void send(const Frame& frame) override { bytes += frame.size; }
   std::size_t bytes = 0;
 };
@@ -37,7 +38,7 @@ double cpu_seconds() {
 double ns_per_packet(const clat::test::Scene& scene, const Case& c, double seconds) {
   constexpr std::size_t kRing = 64;
   const auto clat = scene.clat();
-  clat::xlat::Translator translator({clat.v4, clat.v6, clat.prefix});
+  clat::xlat::Translator translator(clat.settings());
   std::vector<std::vector<std::uint8_t>> ring(kRing, std::vector<std::uint8_t>(kHeadroom + c.packet.size()));
   const auto headers = static_cast<std::ptrdiff_t>(std::min<std::size_t>(c.packet.size(), 64));
   for (auto& buffer : ring) std::copy(c.packet.begin(), c.packet.end(), buffer.begin() + kHeadroom);

@@ -20,6 +20,7 @@ void require(bool condition) {
 
 class Check final : public xlat::Sink {
  public:
+  bool may_answer() override { return true; }
   void send(const xlat::Frame& frame) override {
     // Whoever writes it out puts the vnet header in front.
     std::memset(frame.data - sizeof(xlat::VnetHeader), 0, sizeof(xlat::VnetHeader));
@@ -45,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr std::size_t kPreamble = 1 + sizeof(xlat::VnetHeader);
   if (size <= kPreamble) return 0;
   const auto clat = test::scenes()[data[0] % test::scenes().size()].clat();
-  xlat::Translator translator({clat.v4, clat.v6, clat.prefix});
+  xlat::Translator translator(clat.settings());
   const std::size_t packet = size - kPreamble;
   // A block of its own for each packet: one byte too far is seen.
   const std::unique_ptr<std::uint8_t[]> block(new std::uint8_t[xlat::kHeadroom + packet]());

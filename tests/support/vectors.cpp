@@ -27,6 +27,10 @@ Clat Scene::clat() const {
   return clat;
 }
 
+xlat::Settings Clat::settings(std::uint16_t first_identification) const {
+  return {v4, v6, prefix, first_identification, mtus, ranges, private_in_wkp};
+}
+
 const std::vector<Scene>& scenes() {
   static const std::vector<Scene> all{
       {"/32", "192.0.0.4", "2001:db9:1:2::c1a7", "2001:db8::", 32, "192.0.2.33", "2001:db8:c000:221::"},
@@ -56,7 +60,7 @@ Vector to_ipv6(const char* id, std::string description, const Scene& scene, Byte
           .direction = Direction::to_ipv6,
           .clat = scene.clat(),
           .input = std::move(input),
-          .expected = std::move(expected)};
+          .expected = expected.empty() ? std::vector<Bytes>{} : std::vector<Bytes>(1, std::move(expected))};
 }
 
 Vector to_ipv4(const char* id, std::string description, const Scene& scene, Bytes input, Bytes expected) {
@@ -102,17 +106,17 @@ const std::vector<Vector>& vectors() {
   return all;
 }
 
-std::string mismatch(const Vector& vector, std::span<const std::uint8_t> actual) {
+std::string mismatch(const Vector& vector, std::span<const std::uint8_t> actual, std::size_t index) {
+  const auto& expected = vector.expected.at(index);
   Bytes bytes(actual.begin(), actual.end());
-  if (vector.any_identification && bytes.size() >= 20) {
+  if (vector.any_identification && bytes.size() >= 20 && bytes[0] >> 4 == 4) {
     if (const auto fault = checksum_fault(bytes, true); !fault.empty()) return fault + " in\n" + hex(bytes);
-    for (const std::size_t at : {4, 5, 10, 11}) bytes[at] = vector.expected.at(at);
+    for (const std::size_t at : {4, 5, 10, 11}) bytes[at] = expected.at(at);
   }
-  if (bytes == vector.expected) return {};
-  const auto [left, right] = std::ranges::mismatch(bytes, vector.expected);
+  if (bytes == expected) return {};
+  const auto [left, right] = std::ranges::mismatch(bytes, expected);
   return "first difference at byte " + std::to_string(left - bytes.begin()) + "; got " + std::to_string(actual.size()) +
-         " bytes\n" + hex(actual) + "\nexpected " + std::to_string(vector.expected.size()) + "\n" +
-         hex(vector.expected);
+         " bytes\n" + hex(actual) + "\nexpected " + std::to_string(expected.size()) + "\n" + hex(expected);
 }
 
 std::string test_name(const Vector& vector) {

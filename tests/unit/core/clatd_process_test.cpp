@@ -202,7 +202,7 @@ TEST_F(Clatd, TranslatesEveryVectorOfItsConfiguration) {
     if (v.clat.prefix != mine.prefix || v.clat.v6 != mine.v6 || v.clat.v4 != mine.v4) continue;
     put(v.input, v.vnet);
     ++sent;
-    if (v.expected.empty()) continue;
+    if (!v.is_translated()) continue;
     const auto got = take();
     ASSERT_GT(got.size(), sizeof(VnetHeader)) << test::test_name(v);
     VnetHeader vnet;
@@ -219,7 +219,7 @@ TEST_F(Clatd, TranslatesEveryVectorOfItsConfiguration) {
   // A last packet whose coming out says that all before it were looked at.
   const auto& last = vector("A1_version_6_and_flow_label_0");
   put(last.input);
-  ASSERT_EQ(take().size(), sizeof(VnetHeader) + last.expected.size());
+  ASSERT_EQ(take().size(), sizeof(VnetHeader) + last.expected.at(0).size());
   ++sent;
   ++to_ipv6;
   bytes_to_ipv6 += last.input.size();

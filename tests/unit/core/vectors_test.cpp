@@ -17,21 +17,27 @@ TEST(Vectors, HaveUniqueNames) {
   EXPECT_GT(names.size(), 100U);
 }
 
-TEST(Vectors, ExpectAPacketExactlyWhenTranslated) {
+TEST(Vectors, ExpectSomethingOfWhatIsTranslated) {
   for (const auto& vector : vectors()) {
-    EXPECT_EQ(vector.expected.empty(), vector.verdict != xlat::Verdict::translated) << test_name(vector);
-    EXPECT_FALSE(vector.expected.empty() && vector.fast_path == FastPath::translates) << test_name(vector);
+    EXPECT_FALSE(vector.is_translated() && vector.expected.empty()) << test_name(vector);
+    if (vector.fast_path == FastPath::translates) {
+      EXPECT_TRUE(vector.is_translated() && vector.expected.size() == 1) << test_name(vector);
+    }
+    if (!vector.is_translated()) {
+      EXPECT_LE(vector.expected.size(), 1U) << test_name(vector) << ": one answer at most";
+    }
   }
 }
 
 TEST(Vectors, ExpectRightChecksumsWhereTheyDoNotSayWrong) {
   for (const auto& vector : vectors()) {
-    if (vector.expected.empty()) continue;
     const bool partial = (vector.vnet.flags & xlat::VnetHeader::kNeedsChecksum) != 0;
     const bool wrong = vector.id == "D5" || vector.id == "D4";
-    const bool fault = !checksum_fault(vector.expected, partial).empty();
-    EXPECT_EQ(fault, vector.id == "D5") << test_name(vector) << ": " << checksum_fault(vector.expected, partial);
-    if (!wrong) {
+    for (const auto& expected : vector.expected) {
+      const auto fault = checksum_fault(expected, partial);
+      EXPECT_EQ(!fault.empty(), vector.id == "D5") << test_name(vector) << ": " << fault;
+    }
+    if (!wrong && vector.is_translated()) {
       EXPECT_EQ(checksum_fault(Bytes(vector.input), partial), "") << test_name(vector);
     }
   }

@@ -321,7 +321,7 @@ INSTANTIATE_TEST_SUITE_P(
             "control message of " + std::to_string(sizeof(control::Report) - 1) + " bytes instead of " + kSize},
         Lie{"long", "control message of " + std::to_string(sizeof(control::Report) + 1) + " bytes instead of " + kSize},
         Lie{"empty", ""},  // looks like the end
-        Lie{"version", "control message of version 2 instead of 1"}, Lie{"kind", "control message of kind 77"},
+        Lie{"version", "control message of version 3 instead of 2"}, Lie{"kind", "control message of kind 77"},
         Lie{"request", "control message of kind 2"}, Lie{"ready twice", "ready for the second time", 1},
         Lie{"unasked report", "a report that nobody asked for"}),
     [](const auto& each) {
