@@ -1,11 +1,12 @@
 #!/bin/bash
-# Installs, builds, and runs every test: unit, bpf and netns, with the release build and again with the sanitizers'.
+# Installs, builds, and runs every test: unit, bpf and netns, with the release build and again with the sanitizers';
+# then the fuzzers for a minute.
 #
 #   tests/run.sh          within 25 minutes on two cores
 #   tests/run.sh --full   with ten times the rounds of every stress test
 #
-# BUILD_DIR (default: build/) holds the release build, BUILD_DIR-asan the other. Needs root; all traffic stays in network
-# namespaces of its own. Ends with "N passed, N failed"; exit 0 only when none failed.
+# BUILD_DIR (default: build/) holds the release build, BUILD_DIR-asan and BUILD_DIR-fuzz the others. Needs root; all
+# traffic stays in network namespaces of its own. Ends with "N passed, N failed"; exit 0 only when none failed.
 set -u -o pipefail
 export PATH=$PATH:/usr/sbin:/sbin
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -30,7 +31,7 @@ cleanup() {
   jobs -p | xargs -r kill 2>/dev/null
   wait
   "$root/tests/netns/run.py" --reap
-  rm -rf "$scratch" ${own_build:+"$own_build" "$own_build-asan"}
+  rm -rf "$scratch" ${own_build:+"$own_build" "$own_build-asan" "$own_build-fuzz"}
 }
 trap cleanup EXIT
 trap 'exit 130' INT
@@ -50,34 +51,40 @@ if ! flock -n 8; then
   echo "another run uses the build folder: building in $build"
 fi
 
-make_build() {  # DIR CMAKE-OPTIONS...
-  local dir=$1
-  shift
+make_build() {  # DIR TARGET CMAKE-OPTIONS...
+  local dir=$1 target=$2
+  shift 2
   echo "== building $dir"
   run cmake -S "$root" -B "$dir" "$@" >"$scratch/configure.log" 2>&1 || { cat "$scratch/configure.log"; return 1; }
-  run cmake --build "$dir" -j2 >"$scratch/build.log" 2>&1 || { grep -v '^\[' "$scratch/build.log" | tail -80; return 1; }
+  run cmake --build "$dir" -j2 --target "$target" >"$scratch/build.log" 2>&1 ||
+    { grep -v '^\[' "$scratch/build.log" | tail -80; return 1; }
 }
 
-run_tests() {  # NAME DIR; every test is counted from ctest's own report
-  local name=$1 dir=$2
+run_tests() {  # NAME DIR LABELS; every test is counted from ctest's own report
+  local name=$1 dir=$2 labels=$3
   echo "== $name tests"
-  run ctest --test-dir "$dir" -L '^(unit|bpf|netns)$' -j2 --no-tests=error --output-on-failure \
+  run ctest --test-dir "$dir" -L "^($labels)\$" -j2 --no-tests=error --output-on-failure \
     --test-output-size-passed 100000 --output-junit "$scratch/$name.xml" 8>&-
 }
 
 export CLATVISOR_TEST_ROUNDS=$rounds
 failed_builds=0
-if make_build "$build" -DCMAKE_BUILD_TYPE=Release; then
-  run_tests release "$build"
+if make_build "$build" all -DCMAKE_BUILD_TYPE=Release; then
+  run_tests release "$build" "unit|bpf|netns"
   echo "== unit tests as an unprivileged user"
   run "$root/tests/netns/run.py" --unprivileged "$build" "$scratch/unprivileged.xml"
 else
   failed_builds=1
 fi
-if make_build "$build-asan" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" -DCLATVISOR_SANITIZE=ON; then
+if make_build "$build-asan" all -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g" -DCLATVISOR_SANITIZE=ON; then
   export CLATVISOR_TEST_SLOW=3
   [ "$rounds" != 1 ] || export CLATVISOR_TEST_ROUNDS=0.1
-  run_tests asan "$build-asan"
+  run_tests asan "$build-asan" "unit|bpf|netns"
+else
+  failed_builds=$((failed_builds + 1))
+fi
+if make_build "$build-fuzz" fuzzers -DCMAKE_CXX_COMPILER=clang++-19 -DCLATVISOR_FUZZERS=ON; then
+  run_tests fuzz "$build-fuzz" fuzz
 else
   failed_builds=$((failed_builds + 1))
 fi

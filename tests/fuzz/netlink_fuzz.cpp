@@ -1,0 +1,35 @@
+// Any datagram: reading ends, and what it is taken for stays within its bounds.
+#include <net/if.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <vector>
+
+#include "supervisor/system/netlink_message.hpp"
+#include "supervisor/system/rtnl_parse.hpp"
+
+namespace {
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace clat;
+  // A block of its own: one byte too far is seen.
+  const std::vector<std::uint8_t> datagram(data, data + size);
+  plan::Kernel kernel;
+  system::Bytes rest(datagram);
+  while (const auto message = system::next_message(rest)) {
+    if (const auto link = system::parse_link(message->payload)) require(link->link.name.size() < IFNAMSIZ);
+    if (const auto event = system::parse_event(*message)) system::add_to(kernel, *event);
+    (void)system::parse_acknowledgement(*message);
+    (void)system::parse_host_route(*message);
+    (void)system::parse_default_route(*message);
+    (void)system::parse_proxy_neighbour(*message);
+    (void)system::parse_way(*message);
+  }
+  return 0;
+}
