@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "bpf/fast_path.hpp"
@@ -48,6 +49,11 @@ Result<> Supervisor::open() {
   auto event_loop = loop::Loop::create(sink);
   if (!event_loop) return std::unexpected(std::move(event_loop).error());
   loop_ = std::move(*event_loop);
+  if (auto notifier = loop::Notifier::from_environment(*loop_)) {
+    notifier_ = std::move(*notifier);
+  } else {
+    say_unheard(notifier.error());
+  }
   if (auto watching = watch_netlink(); !watching) return watching;
 
   edge_.emplace(state_, *network_, *monitor_, config_->bpf_dir, sink);
@@ -116,6 +122,8 @@ Result<> Supervisor::start() {
 
 void Supervisor::deliver(std::vector<plan::Event> events) {
   app_->handle(std::move(events));
+  const bool leaving = app_->world().stopping || app_->world().handover;
+  notify(leaving ? loop::Phase::stopping : loop::Phase::ready);
   log_.flush();
   if (app_->done()) {
     loop_->stop();
@@ -178,6 +186,9 @@ Result<> Supervisor::watch_netlink() {
 }
 
 void Supervisor::reload() {
+  // In a storm of them the stop shall not wait for the file to be read again and again.
+  if (app_->world().stopping) return;
+  notify(loop::Phase::reloading);
   if (auto reopened = log_.reopen(); !reopened) {
     say(plan::Severity::error, events::kActionFailed,
         {{"action", "reopen the log"}, {"reason", reopened.error().text()}, {"next", "the old file stays in use"}});
@@ -194,11 +205,29 @@ void Supervisor::reload() {
     return reject(1, 1, "log: " + configured.error().text(), 1);
   }
   config_ = std::make_shared<const config::Config>(std::move(*parsed));
+  complaint_.clear();
   deliver({plan::ConfigLoaded{config_, file_}});
 }
 
 void Supervisor::reject(unsigned line, unsigned column, std::string reason, std::size_t errors) {
+  complaint_ = "; the config file was refused, line " + std::to_string(line);
   deliver({plan::ConfigRejected{file_, line, column, std::move(reason), errors}});
+}
+
+void Supervisor::notify(loop::Phase phase) {
+  const auto& world = app_->world();
+  const auto up = std::ranges::count_if(
+      world.clats, [&](const auto& each) { return each.second.up && world.wanted(each.first) != nullptr; });
+  const auto status =
+      std::to_string(up) + " of " + std::to_string(config_->interfaces.size()) + " uplinks up" + complaint_;
+  const auto told = notifier_.tell(phase, status);
+  if (!told && !unheard_) say_unheard(told.error());
+  unheard_ = !told;
+}
+
+void Supervisor::say_unheard(const Error& error) {
+  say(plan::Severity::warn, events::kNotifyFailed,
+      {{"reason", error.text()}, {"next", "the service manager hears nothing of us until that works"}});
 }
 
 void Supervisor::say(plan::Severity severity, std::string_view event,

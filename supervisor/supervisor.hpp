@@ -10,6 +10,7 @@
 #include "supervisor/log/log.hpp"
 #include "supervisor/loop/children.hpp"
 #include "supervisor/loop/loop.hpp"
+#include "supervisor/loop/notify.hpp"
 #include "supervisor/loop/reaper.hpp"
 #include "supervisor/loop/signals.hpp"
 #include "supervisor/plan/app.hpp"
@@ -40,6 +41,9 @@ class Supervisor {
   void reopen_monitor();
   void reload();
   void reject(unsigned line, unsigned column, std::string reason, std::size_t errors);
+  // Tells the service manager what is news to it.
+  void notify(loop::Phase phase);
+  void say_unheard(const Error& error);
   void say(plan::Severity severity, std::string_view event, std::vector<std::pair<std::string, std::string>> fields);
 
   std::string file_;
@@ -52,12 +56,16 @@ class Supervisor {
   std::optional<system::Network> network_;
   std::optional<system::NetlinkMonitor> monitor_;
   std::unique_ptr<loop::Loop> loop_;
+  loop::Notifier notifier_;
   std::optional<KernelEdge> edge_;
   std::optional<plan::App> app_;
   std::optional<loop::Children> children_;
   std::optional<loop::StrangerReaper> reaper_;
   std::optional<loop::Signals> signals_;
   loop::Watch netlink_;
+
+  std::string complaint_;  // about the latest config file, for the service manager's status line
+  bool unheard_ = false;   // the service manager could not be told
 };
 
 }  // namespace clat

@@ -15,6 +15,7 @@ inline constexpr std::string_view kSupervisorStopping = "supervisor.stopping";
 inline constexpr std::string_view kSupervisorStopped = "supervisor.stopped";
 inline constexpr std::string_view kRecordIgnored = "record.ignored";
 inline constexpr std::string_view kSysctlRisky = "sysctl.risky";
+inline constexpr std::string_view kNotifyFailed = "notify.failed";
 
 // configuration
 inline constexpr std::string_view kConfigLoaded = "config.loaded";
@@ -70,6 +71,7 @@ inline constexpr std::array kAll = {
     kSupervisorStopped,
     kRecordIgnored,
     kSysctlRisky,
+    kNotifyFailed,
     kConfigLoaded,
     kConfigRejected,
     kLinkUp,

@@ -65,6 +65,28 @@ TEST_F(SignalsTest, OfABrokenPipeAreIgnored) {
   ::close(ends[1]);
 }
 
+// The kernel would hand out SIGHUP, the lower number, first, and in a storm of it nothing else.
+TEST_F(SignalsTest, PendingTogetherComeTheStopFirst) {
+  for (const int signal : {SIGHUP, SIGINT, SIGUSR1, SIGUSR2, SIGTERM}) ::raise(signal);
+  run_until([&] { return saw(SIGHUP); });
+  EXPECT_EQ(seen_, (std::vector{SIGTERM, SIGINT, SIGUSR2, SIGUSR1, SIGHUP}));
+}
+
+TEST_F(SignalsTest, AnEndlessStormHidesNoStop) {
+  signals_.reset();
+  auto created = Signals::create(*loop_, [&](int signal) {
+    seen_.push_back(signal);
+    ::raise(SIGHUP);  // pending again before anything else is read
+    check();
+  });
+  ASSERT_TRUE(created);
+  ::raise(SIGHUP);
+  run_until([&] { return seen_.size() == 100; });
+  ::raise(SIGTERM);
+  run_until([&] { return saw(SIGTERM) || seen_.size() > 1000; });
+  EXPECT_TRUE(saw(SIGTERM));
+}
+
 // libuv's own signal pipe loses both in such a storm.
 TEST_F(SignalsTest, AStormHidesNeitherSigtermNorTheExitOfAChild) {
   Children children(*loop_, sink(), [](const std::string&) {});
