@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint32_t kFirstMetric = 2048;
 constexpr std::uint32_t kLargestMtu = 65'535;
+constexpr std::uint32_t kMostQueues = 8;
 
 // An interface while it is read, with the places that a comparison with others must name.
 struct Draft {
@@ -49,7 +50,7 @@ void read_default_route(Reader& reader, const Entry& entry, Draft& draft) {
   }
 }
 
-constexpr std::array<Key<Draft>, 10> kInterfaceKeys{{
+constexpr std::array<Key<Draft>, 11> kInterfaceKeys{{
     {"nat64-prefix",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.prefix, nat64_prefix); }},
     {"ipv4-address",
@@ -76,14 +77,16 @@ constexpr std::array<Key<Draft>, 10> kInterfaceKeys{{
     {"net-id",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.net_id, any_number); }},
     {"queues",
-     [](Reader& reader, const Entry& entry, Draft&) {
-       std::uint32_t queues = 1;
-       if (reader.take(entry, queues, [](auto text) { return whole_number(text, 1, 256); }) && queues != 1) {
-         reader.fail(entry, "more than 1 is not supported yet");
-       }
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       reader.take(entry, draft.values.queues, [](auto text) { return whole_number(text, 1, kMostQueues); });
      }},
     {"lowest-ipv6-mtu", [](Reader& reader, const Entry& entry,
                            Draft& draft) { reader.take_unless_auto(entry, draft.values.lowest_ipv6_mtu, mtu); }},
+    {"allow-private-ipv4",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       constexpr std::array<std::pair<std::string_view, bool>, 2> kAnswers{{{"true", true}, {"false", false}}};
+       reader.take(entry, draft.values.allow_private_ipv4, [&](auto text) { return choice(text, kAnswers); });
+     }},
 }};
 
 constexpr std::array<std::string_view, 6> kReserved{"when", "ipv4-source", "ipv6-source", "table", "on-up", "on-down"};

@@ -22,23 +22,24 @@ Result<Made> impossible(const plan::PartAction& action) {
 }
 
 std::vector<std::string> clatd_argv(const plan::ChildSpec& child) {
-  return {"clatd-" + child.uplink,
-          "-i",
-          child.uplink,
-          "-p",
-          child.prefix.text(),
-          "-4",
-          child.v4.text(),
-          "-6",
-          child.v6.text(),
-          "-t",
-          "3",
-          "--tun-format",
-          "vnet",
-          "--control-fd",
-          "4",
-          "--user",
-          std::to_string(child.uid) + ":" + std::to_string(child.gid)};
+  std::vector<std::string> argv{"clatd-" + child.uplink,
+                                "-i",
+                                child.uplink,
+                                "-p",
+                                child.prefix.text(),
+                                "-4",
+                                child.v4.text(),
+                                "-6",
+                                child.v6.text(),
+                                "-t",
+                                "3",
+                                "--tun-format",
+                                "vnet",
+                                "--control-fd",
+                                "4",
+                                "--user",
+                                std::to_string(child.uid) + ":" + std::to_string(child.gid)};
+  return argv;
 }
 
 }  // namespace
@@ -143,14 +144,14 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Chi
   };
   switch (action.verb) {
     case Verb::make: {
-      auto pid = children_->spawn({child.uplink, child.path, clatd_argv(child), network_.tun_fd(child.uplink)});
+      auto pid = children_->spawn({child.uplink, child.path, clatd_argv(child), network_.tun_queues(child.uplink)});
       if (!pid) return std::unexpected(std::move(pid).error());
       slow_path_.try_emplace(child.uplink);
       return Made{.ifindex = 0, .pid = *pid, .detail = {}};
     }
+    case Verb::change: return answer(children_->request_report(child.uplink));
     case Verb::remove: return signal(SIGTERM);
     case Verb::kill: return signal(SIGKILL);
-    case Verb::change:
     case Verb::verify: break;
   }
   return impossible(action);

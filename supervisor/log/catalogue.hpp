@@ -39,6 +39,7 @@ inline constexpr std::string_view kPartLost = "part.lost";
 // its clatd
 inline constexpr std::string_view kClatSpawned = "clat.spawned";
 inline constexpr std::string_view kClatReady = "clat.ready";
+inline constexpr std::string_view kClatReplaced = "clat.replaced";
 inline constexpr std::string_view kClatExited = "clat.exited";
 inline constexpr std::string_view kClatBackoff = "clat.backoff";
 inline constexpr std::string_view kClatFlapping = "clat.flapping";
@@ -87,6 +88,7 @@ inline constexpr std::array kAll = {
     kPartLost,
     kClatSpawned,
     kClatReady,
+    kClatReplaced,
     kClatExited,
     kClatBackoff,
     kClatFlapping,

@@ -7,32 +7,35 @@
 #include <sys/wait.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <iterator>
 #include <utility>
 #include <vector>
 
 namespace clat::loop {
 namespace {
 
-constexpr int kChildFds = 5;
+constexpr int kControlFd = 4;  // in the child
 // Of output, in one turn of the loop: a child that only prints must not keep the others waiting.
 constexpr std::size_t kOutputPerWake = 64 << 10;
 // A pipe holds 64 KiB; more comes only from a grandchild that still writes.
 constexpr std::size_t kOutputAtExit = 256 << 10;
 
-// Descriptors 0 to 4 in use, for as long as this lives: in the child they become its own table, and whatever of
-// libuv's (the pipe by which it learns that exec failed) had such a number there would be overwritten.
+// Every descriptor that the child's own table has is in use for as long as this lives: whatever of libuv's (the pipe by
+// which it learns that exec failed) had such a number would be overwritten in the child.
 class LowFds {
  public:
-  Result<int> open() {
+  // One past the table, open on /dev/null.
+  Result<int> occupy(std::size_t table) {
     for (;;) {
       Fd fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
       if (!fd) return failure("open /dev/null", errno);
       const int number = fd.get();
       fds_.push_back(std::move(fd));
-      if (number >= kChildFds) return number;
+      if (static_cast<std::size_t>(number) >= table) return number;
     }
   }
 
@@ -65,47 +68,59 @@ Result<std::unique_ptr<Child>> Child::spawn(Loop& loop, const Owner& owner, cons
 Result<> Child::start(Loop& loop, const Launch& launch) {
   // Ours are close-on-exec; what whoever started us left open should be as well. Before Linux 5.11 it stays.
   ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
+  const std::size_t size = 3 + launch.fds.size() + (launch.control ? 1 : 0);
   LowFds low;
-  const auto null = low.open();
+  const auto null = low.occupy(size);
   if (!null) return std::unexpected(null.error());
 
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return failure("pipe2", errno);
   output_ = Fd(pipe[0]);
   const Fd write_end(pipe[1]);
-  std::array<int, 2> pair{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) != 0) {
-    return failure("socketpair", errno);
-  }
-  control_ = ControlChannel(Fd(pair[0]));
-  const Fd far_end(pair[1]);
-
-  // Before the child runs: afterwards nothing may fail.
+  // Watched before the child runs: afterwards nothing may fail.
   auto output_watch = loop.watch(output_.get(), [this](Wake) {
     if (!read_output(kOutputPerWake)) output_watch_.end();
   });
   if (!output_watch) return std::unexpected(std::move(output_watch).error());
   output_watch_ = std::move(*output_watch);
-  auto control_watch = loop.watch(control_.fd(), [this](Wake) { read_control(); });
-  if (!control_watch) return std::unexpected(std::move(control_watch).error());
-  control_watch_ = std::move(*control_watch);
 
-  return run(loop, launch, *null, write_end.get(), far_end.get());
+  mute_ = !launch.control;
+  std::vector<int> table{*null, write_end.get(), write_end.get()};
+  table.insert(table.end(), launch.fds.begin(), launch.fds.end());
+  Fd far_end;
+  if (launch.control) {
+    if (auto opened = open_control(loop, far_end); !opened) return opened;
+    table.insert(table.begin() + kControlFd, far_end.get());
+  }
+  return run(loop, launch, table);
 }
 
-Result<> Child::run(Loop& loop, const Launch& launch, int null, int output, int control) {
+Result<> Child::open_control(Loop& loop, Fd& far_end) {
+  std::array<int, 2> pair{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) != 0) {
+    return failure("socketpair", errno);
+  }
+  control_ = ControlChannel(Fd(pair[0]));
+  far_end = Fd(pair[1]);
+  auto watch = loop.watch(control_.fd(), [this](Wake) { read_control(); });
+  if (!watch) return std::unexpected(std::move(watch).error());
+  control_watch_ = std::move(*watch);
+  return {};
+}
+
+Result<> Child::run(Loop& loop, const Launch& launch, const std::vector<int>& table) {
   std::vector<std::string> argv = launch.argv;
   std::vector<char*> args;
   for (std::string& argument : argv) args.push_back(argument.data());
   args.push_back(nullptr);
   char* no_environment = nullptr;
-  std::array<uv_stdio_container_t, kChildFds> stdio{inherited(null), inherited(output), inherited(output),
-                                                    inherited(launch.tun_fd), inherited(control)};
+  std::vector<uv_stdio_container_t> stdio;
+  std::ranges::transform(table, std::back_inserter(stdio), inherited);
   uv_process_options_t options{};
   options.file = launch.path.c_str();
   options.args = args.data();
   options.env = &no_environment;
-  options.stdio_count = kChildFds;
+  options.stdio_count = static_cast<int>(stdio.size());
   options.stdio = stdio.data();
   options.exit_cb = [](uv_process_t* process, std::int64_t status, int signal) {
     auto* self = static_cast<Child*>(process->data);
@@ -134,7 +149,8 @@ Child::Fate Child::fate() const {
 }
 
 void Child::drain() {
-  read_control();
+  // Its exit says more than the end of its control socket.
+  if (!std::exchange(mute_, true)) read_control();
   read_output(kOutputAtExit);
   lines_.finish([this](std::string line) { say(std::move(line)); });
   show(throttle_.last());
@@ -155,13 +171,21 @@ bool Child::read_output(std::size_t limit) {
 }
 
 void Child::read_control() {
+  std::string reason = "it closed its control socket";
   const bool open = control_.read({
       .ready =
           [this](const control::Report& message) { owner_.sink(plan::ChildReady{uplink_, pid_, message.drained}); },
       .answer = [this](const control::Report* message) { owner_.answered(*this, message); },
-      .violation = [this](const Error& error) { say("control socket closed: " + error.text()); },
+      .violation =
+          [&](const Error& error) {
+            reason = "its control socket was closed: " + error.text();
+            say("control socket closed: " + error.text());
+          },
   });
-  if (!open) control_watch_.end();
+  if (open) return;
+  control_watch_.end();
+  if (std::exchange(mute_, true)) return;
+  owner_.sink(plan::ChildMute{uplink_, pid_, std::move(reason)});
 }
 
 void Child::say(std::string line) { show(throttle_.offer(std::move(line), std::chrono::steady_clock::now())); }

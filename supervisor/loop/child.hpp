@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/fd/fd.hpp"
 #include "supervisor/loop/children.hpp"
@@ -44,7 +45,9 @@ class Child {
  private:
   Child(const Owner& owner, std::string uplink) : owner_(owner), uplink_(std::move(uplink)) {}
   Result<> start(Loop& loop, const Launch& launch);
-  Result<> run(Loop& loop, const Launch& launch, int null, int output, int control);
+  Result<> open_control(Loop& loop, Fd& far_end);
+  // `table`: the child's descriptors from 0.
+  Result<> run(Loop& loop, const Launch& launch, const std::vector<int>& table);
   // At most `limit` bytes. False: nothing will come any more.
   bool read_output(std::size_t limit);
   void read_control();
@@ -57,6 +60,7 @@ class Child {
   uv_process_s* process_ = nullptr;  // libuv frees it
   Fd output_;
   ControlChannel control_;
+  bool mute_ = false;  // the control socket is over, and the owner knows
   LineSplitter lines_;
   OutputThrottle throttle_;
   // After the descriptors they watch.

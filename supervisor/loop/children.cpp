@@ -35,7 +35,14 @@ struct Children::State {
     return at == children.rend() ? nullptr : at->get();
   }
 
+  Child* find(const std::string& uplink, int pid) {
+    const auto at = std::ranges::find_if(
+        children, [&](const auto& child) { return child->pid() == pid && child->uplink() == uplink; });
+    return at == children.end() ? nullptr : at->get();
+  }
+
   void keep(Child& child, const control::Report* report) {
+    if (report != nullptr) owner.sink(plan::ChildAnswered{child.uplink(), child.pid()});
     // A predecessor that is stopping has nothing new to say.
     if (&child != newest(child.uplink())) return;
     if (report != nullptr) reports[child.uplink()] = {child.pid(), false, *report};
@@ -87,10 +94,9 @@ Result<int> Children::spawn(const Launch& launch) {
 }
 
 Result<> Children::signal(const std::string& uplink, int pid, int signal) {
-  const auto at = std::ranges::find_if(
-      state_->children, [&](const auto& child) { return child->pid() == pid && child->uplink() == uplink; });
+  const Child* child = state_->find(uplink, pid);
   // libuv may have waited for it already, with the exit callback still to come.
-  if (at == state_->children.end() || (*at)->fate() == Child::Fate::gone) {
+  if (child == nullptr || child->fate() == Child::Fate::gone) {
     return failure("signal clatd " + std::to_string(pid), ESRCH);
   }
   if (::kill(pid, signal) != 0) return failure("signal clatd " + std::to_string(pid), errno);
@@ -101,6 +107,12 @@ Result<> Children::request_report(const std::string& uplink) {
   Child* child = state_->newest(uplink);
   if (child == nullptr) return failure("no clatd for " + uplink, ESRCH);
   return child->control().request();
+}
+
+Result<> Children::tell_mtus(const std::string& uplink, int pid, std::uint32_t mtu, std::uint32_t lowest_ipv6_mtu) {
+  Child* child = state_->find(uplink, pid);
+  if (child == nullptr) return failure("no clatd " + std::to_string(pid), ESRCH);
+  return child->control().tell_mtus(mtu, lowest_ipv6_mtu);
 }
 
 LatestReport Children::report(const std::string& uplink) const {

@@ -17,7 +17,9 @@ struct Launch {
   std::string uplink;
   std::string path;               // absolute
   std::vector<std::string> argv;  // argv[0] "clatd-<uplink>"
-  int tun_fd = -1;                // stays the caller's; the child gets a copy as fd 3
+  // Stay the caller's; the child gets copies as fd 3 and up, the control socket, if any, being 4 among them.
+  std::vector<int> fds;
+  bool control = true;
 };
 
 // The counters of an uplink's clatd as far as they are known.
@@ -27,8 +29,9 @@ struct LatestReport {
   std::optional<control::Report> report;
 };
 
-// Events: ChildReady, ChildOutput and, as the last of a child, ChildExited. An uplink may have several children for a
-// while, an old one that is stopping and its successor. Sink and callback may call back into this object.
+// Events: ChildReady, ChildAnswered, ChildMute, ChildOutput and, as the last of a child, ChildExited. An uplink may
+// have several children for a while, an old one that is stopping and its successor. Sink and callback may call back
+// into this object.
 class Children {
  public:
   // `answered`: this uplink's report is not waited for any more; it came, or its child cannot send it.
@@ -38,8 +41,8 @@ class Children {
   // Kills what still runs (SIGKILL), without a word: a child that outlives us would hold the tun.
   ~Children();
 
-  // The child has fds 0 (/dev/null), 1 and 2 (a pipe whose lines become ChildOutput), 3 (tun) and 4 (control socket)
-  // and no others, an empty environment, no signal blocked or ignored. Answers the pid; that exec failed is an error.
+  // The child has fds 0 (/dev/null), 1 and 2 (a pipe whose lines become ChildOutput), those of the Launch and no
+  // others, an empty environment, no signal blocked or ignored. Answers the pid; that exec failed is an error.
   Result<int> spawn(const Launch& launch);
 
   // ESRCH when there is no such child, or no more: never another process that got its pid.
@@ -48,6 +51,8 @@ class Children {
   // Asks the uplink's newest child. ESRCH without one.
   Result<> request_report(const std::string& uplink);
   [[nodiscard]] LatestReport report(const std::string& uplink) const;
+  // Tells that child the MTUs of its uplink, bytes; it answers. ESRCH when there is no such child.
+  Result<> tell_mtus(const std::string& uplink, int pid, std::uint32_t mtu, std::uint32_t lowest_ipv6_mtu);
 
   // For the audit: finds children that are gone though nobody told. The events come in a later turn of the loop.
   void reconcile();

@@ -36,14 +36,21 @@ Result<control::Report> decode_report(std::span<const std::byte> message) {
 }
 
 Result<> ControlChannel::request() {
+  if (!closed_ && waiting()) return {};
+  return send({});
+}
+
+Result<> ControlChannel::tell_mtus(std::uint32_t mtu, std::uint32_t lowest_ipv6_mtu) {
+  return send({.kind = control::Kind::mtus, .mtu = mtu, .lowest_ipv6_mtu = lowest_ipv6_mtu});
+}
+
+Result<> ControlChannel::send(control::Request request) {
   if (closed_) return failure("control socket is closed", EPIPE);
-  if (waiting_) return {};
-  const control::Request request{.cookie = cookie_ + 1};
+  request.cookie = asked_ + 1;
   if (::send(fd_.get(), &request, sizeof request, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     return failure("send control request", errno);
   }
-  ++cookie_;
-  waiting_ = true;
+  ++asked_;
   return {};
 }
 
@@ -56,7 +63,7 @@ bool ControlChannel::read(const Listener& listener) {
     }
   }
   if (!closed_) return true;
-  if (std::exchange(waiting_, false)) listener.answer(nullptr);
+  if (std::exchange(answered_, asked_) != asked_) listener.answer(nullptr);
   return false;
 }
 
@@ -82,8 +89,9 @@ Result<> ControlChannel::accept(const control::Report& message, const Listener& 
     listener.ready(message);
     return {};
   }
-  if (!waiting_ || message.cookie != cookie_) return failure("a report that nobody asked for");
-  waiting_ = false;
+  // A child whose answer finds no room goes on to the next.
+  if (message.cookie <= answered_ || message.cookie > asked_) return failure("a report that nobody asked for");
+  answered_ = message.cookie;
   listener.answer(&message);
   return {};
 }

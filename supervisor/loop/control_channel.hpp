@@ -22,7 +22,7 @@ class ControlChannel {
  public:
   struct Listener {
     std::function<void(const control::Report&)> ready;   // once
-    std::function<void(const control::Report*)> answer;  // to the request that waits; null: there will be none
+    std::function<void(const control::Report*)> answer;  // to what was asked; null: there will be none
     std::function<void(const Error&)> violation;
   };
 
@@ -30,10 +30,12 @@ class ControlChannel {
   explicit ControlChannel(Fd fd) : fd_(std::move(fd)) {}
 
   [[nodiscard]] int fd() const { return fd_.get(); }
-  [[nodiscard]] bool waiting() const { return waiting_; }
+  [[nodiscard]] bool waiting() const { return answered_ != asked_; }
 
   // Nothing is sent while an answer is due: that one will do.
   Result<> request();
+  // Sent also while an answer is due; answered by a report of its own.
+  Result<> tell_mtus(std::uint32_t mtu, std::uint32_t lowest_ipv6_mtu);
 
   // At most kBatch messages. False: over, the child closed it or sent what the protocol does not know. The descriptor
   // stays open for the watch to end first.
@@ -44,12 +46,14 @@ class ControlChannel {
   enum class Next { more, later, close };
   Next read_one(const Listener& listener);
   Result<> accept(const control::Report& message, const Listener& listener);
+  Result<> send(control::Request request);
 
   Fd fd_;
   bool closed_ = false;
   bool ready_ = false;
-  bool waiting_ = false;
-  std::uint64_t cookie_ = 0;  // of the latest request
+  // Cookies: of the latest that was sent, and of the latest that was answered.
+  std::uint64_t asked_ = 0;
+  std::uint64_t answered_ = 0;
 };
 
 }  // namespace clat::loop

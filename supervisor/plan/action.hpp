@@ -21,12 +21,23 @@ namespace clat::plan {
 // routed: the kernel routes the CLAT address into the tun.
 enum class Leg : std::uint8_t { fast, routed };
 
+// vnet: a virtio_net_hdr stands in front of each packet on the tun, and offloads are on. packet_info: a tun_pi, as
+// Android's clatd wants it.
+enum class TunFormat : std::uint8_t { vnet, packet_info };
+// What a tun is for life.
+struct TunShape {
+  TunFormat format = TunFormat::vnet;
+  std::uint32_t queues = 1;
+  bool operator==(const TunShape&) const = default;
+};
+
 // The note in the state directory by which a successor recognises as ours what a killed supervisor left behind.
 // It is written before, and removed after, everything it names.
 struct RecordSpec {
   std::string uplink;
   int uplink_ifindex = 0;
   std::string tun;
+  TunShape shape = {};  // of the tun
   Leg leg = Leg::fast;
   std::optional<std::uint32_t> metric;  // of the default route; none: there is none
   Ipv4Address v4;
@@ -36,6 +47,7 @@ struct RecordSpec {
 };
 struct TunSpec {
   std::string name;
+  TunShape shape = {};
   bool adopt = false;  // the device may exist already: it is ours by a record of this boot
   bool operator==(const TunSpec&) const = default;
 };
@@ -73,6 +85,11 @@ struct ChildSpec {
   Ipv4Address v4;
   Ipv6Address v6;
   Nat64Prefix prefix;
+  std::uint32_t mtu = 0;              // IPv6 MTU towards the NAT64, bytes; a running child is told a new one
+  std::uint32_t lowest_ipv6_mtu = 0;  // RFC 7915 §4.1, bytes; likewise
+  std::uint32_t icmp_rate = 0;        // own ICMP errors per second
+  std::uint32_t queues = 1;
+  bool allow_private_ipv4 = false;  // RFC 6052 §3.1
   bool operator==(const ChildSpec&) const = default;
 };
 struct RouteSpec {
@@ -90,8 +107,8 @@ inline Part part_of(const Spec& spec) { return static_cast<Part>(spec.index()); 
 std::string_view name(Part part);
 
 // make: bring it about, also when half or all of it is there already. change: from `before` to `spec` in place.
-// remove: gone afterwards, also when it was gone before. For a child, remove sends SIGTERM and kill SIGKILL.
-// verify: ask the kernel whether it is still there.
+// remove: gone afterwards, also when it was gone before. For a child, change tells it new MTUs, remove sends SIGTERM
+// and kill SIGKILL. verify: ask the kernel whether it is still there.
 enum class Verb : std::uint8_t { make, change, remove, kill, verify };
 std::string_view name(Verb verb);
 
@@ -100,7 +117,7 @@ struct PartAction {
   Verb verb = Verb::make;
   Spec spec;
   std::optional<Spec> before;  // with change
-  int pid = 0;                 // of the child that is removed or killed
+  int pid = 0;                 // of the child that is changed, removed or killed
   std::string reason;
   bool operator==(const PartAction&) const = default;
 };

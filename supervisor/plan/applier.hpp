@@ -1,5 +1,5 @@
-// apply() by kind of event. Split over three files: what the kernel tells (apply_kernel.cpp), how actions went
-// (apply_done.cpp), everything else (apply.cpp).
+// apply() by kind of event. Split over four files: what the kernel tells (apply_kernel.cpp), how actions went
+// (apply_done.cpp), what becomes of a clatd (apply_child.cpp), everything else (apply.cpp).
 #pragma once
 
 #include <string>
@@ -33,6 +33,8 @@ class Applier {
   void operator()(const Done&);
   void operator()(const Purged&);
   void operator()(const ChildReady&);
+  void operator()(const ChildAnswered&);
+  void operator()(const ChildMute&);
   void operator()(const ChildExited&);
   void operator()(const ChildOutput&);
   void operator()(const HealthCollected&);
@@ -45,15 +47,18 @@ class Applier {
   void ask_route_of(int ifindex);
   void take_dump(const Kernel& kernel);
   Clat* parent_of(const std::string& uplink, int pid);
+  void fall_silent(Process& process, const std::string& reason);
   void tell_failed_action(const Done&);
   milliseconds fail(Piece& piece, Verb verb, const Error& error);
-  void back_off(const std::string& uplink, Clat& clat);
+  // `end`: how the one before ended, or why none could be started.
+  void back_off(const std::string& uplink, Child& child, std::string end);
   void made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result);
   void child_started(const std::string& uplink, Clat& clat, int pid);
   void fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind);
   void lost(const std::string& uplink, Clat& clat, Part part, const Error& error);
   void fast_path_lost(const std::string& uplink, Clat& clat, const Error& error);
   void not_made(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error);
+  void child_not_made(const std::string& uplink, Clat& clat, Verb verb, const Error& error);
   void fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error);
   void removed(Clat& clat, const Spec& target);
 

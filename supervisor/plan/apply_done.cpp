@@ -38,7 +38,7 @@ void Applier::operator()(const Done& event) {
       else
         fail(piece, event.verb, event.result.error());
       return;
-    case Verb::kill: clat.child.killed = true; return;
+    case Verb::kill: clat.child.process.killed = true; return;
     case Verb::verify:
       if (!event.result) lost(event.uplink, clat, event.part, event.result.error());
       return;
@@ -100,21 +100,20 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
                          {"v6", clat.addresses->v6.text()}}});
     }
   }
-  if (part == Part::child) child_started(uplink, clat, result.pid);
+  if (part == Part::child && first) child_started(uplink, clat, result.pid);
+  if (part == Part::child && !first) clat.child.process.expect_answer(now_);
   if (part == Part::fast_path && first) fast_path_attached(uplink, clat, result.detail);
 }
 
 void Applier::child_started(const std::string& uplink, Clat& clat, int pid) {
   auto& child = clat.child;
-  if (child.started != TimePoint{}) ++child.restarts;
-  child.pid = pid;
-  child.ready = false;
-  child.started = now_;
+  ++child.spawns;
+  child.process = {.pid = pid, .started = now_};
   child.not_before.reset();
   notes_.push_back({Severity::info,
                     events::kClatSpawned,
                     uplink,
-                    {{"pid", std::to_string(pid)}, {"restarts", std::to_string(child.restarts)}}});
+                    {{"pid", std::to_string(pid)}, {"restarts", std::to_string(child.restarts())}}});
 }
 
 void Applier::fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind) {
@@ -154,14 +153,7 @@ void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb ve
   }
   // The map entries may be gone: attaching writes them anew.
   if (part == Part::fast_path && verb == Verb::change) return fast_path_lost(uplink, clat, error);
-  if (part == Part::child) {
-    notes_.push_back({Severity::error,
-                      events::kActionFailed,
-                      uplink,
-                      {{"action", "make"}, {"part", "child"}, {"reason", error.text()}}});
-    back_off(uplink, clat);
-    return;
-  }
+  if (part == Part::child) return child_not_made(uplink, clat, verb, error);
   auto& piece = clat.piece(part);
   const bool told = piece.failure && piece.failure->error == error;
   const auto retry_in = milliseconds_text(fail(piece, verb, error));
@@ -185,6 +177,16 @@ void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb ve
                      {"retry_in", retry_in}}});
 }
 
+void Applier::child_not_made(const std::string& uplink, Clat& clat, Verb verb, const Error& error) {
+  notes_.push_back({Severity::error,
+                    events::kActionFailed,
+                    uplink,
+                    {{"action", std::string(name(verb))}, {"part", "child"}, {"reason", error.text()}}});
+  if (verb == Verb::make) return back_off(uplink, clat.child, error.text());
+  fail(clat.piece(Part::child), verb, error);
+  fall_silent(clat.child.process, error.text());
+}
+
 // The slow path carries the traffic; what was said once is not said again.
 void Applier::fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error) {
   constexpr config::Restart kRetry{.initial = std::chrono::seconds(1), .max = std::chrono::minutes(5)};
@@ -203,7 +205,7 @@ void Applier::removed(Clat& clat, const Spec& target) {
   auto& piece = clat.piece(part);
   piece.failure.reset();
   switch (part) {
-    case Part::child: clat.child.kill_at = now_ + world_.config->clatd.stop_timeout; return;
+    case Part::child: clat.child.process.kill_at = now_ + world_.config->clatd.stop_timeout; return;
     case Part::tun:
       world_.bury_tun(clat.tun);
       clat.lose_tun();

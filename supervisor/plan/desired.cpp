@@ -27,7 +27,8 @@ std::vector<Ipv6Address> ranked_addresses(const World& world, int ifindex) {
 }
 
 std::uint32_t uplink_mtu(const config::Interface& wanted, const Link& link, const Route& route) {
-  return std::min({link.mtu, route.mtu.value_or(link.mtu), wanted.mtu.value_or(link.mtu), kLargestMtu});
+  const auto least = std::min({link.mtu, route.mtu.value_or(link.mtu), wanted.mtu.value_or(link.mtu), kLargestMtu});
+  return std::max(least, kIpv6MinimumMtu);
 }
 
 }  // namespace
@@ -52,6 +53,8 @@ Leg leg_of(const config::Interface& wanted, const Clat& clat) {
   return clat.piece(Part::fast_path).have || !clat.fast_path_error ? Leg::fast : Leg::routed;
 }
 
+TunShape tun_shape(const config::Interface& wanted) { return {TunFormat::vnet, wanted.queues}; }
+
 Desired desired(const World& world, const std::string& name, const Clat& clat) {
   Desired all;
   const auto uplink = usable_uplink(world, name);
@@ -60,20 +63,24 @@ Desired desired(const World& world, const std::string& name, const Clat& clat) {
   const auto& link = *uplink->link;
   const auto [v4, v6] = *clat.addresses;
   const auto mtu = uplink_mtu(wanted, link, *clat.route);
+  const auto lowest_ipv6_mtu = wanted.lowest_ipv6_mtu.value_or(mtu);
   const auto leg = leg_of(wanted, clat);
   const auto want = [&all](Spec spec) { all[spec.index()] = std::move(spec); };
 
-  want(RecordSpec{name, link.ifindex, config::tun_name(name), leg, wanted.route_metric, v4, v6, wanted.nat64_prefix});
-  want(TunSpec{config::tun_name(name), clat.adopt});
+  const auto shape = tun_shape(wanted);
+  want(RecordSpec{name, link.ifindex, config::tun_name(name), shape, leg, wanted.route_metric, v4, v6,
+                  wanted.nat64_prefix});
+  want(TunSpec{config::tun_name(name), shape, clat.adopt});
   if (clat.tun == 0) return all;
   want(SetupSpec{clat.tun, config::tun_name(name), name, v4, tun_mtu(mtu)});
   if (leg == Leg::fast) want(GuardSpec{v6});
   if (wanted.fast_path != config::FastPathMode::off) {
     want(FastPathSpec{name, link.ifindex, clat.tun, link.layer, link.mac, v4, v6, wanted.nat64_prefix,
-                      clat.route->next_hop, mtu, wanted.lowest_ipv6_mtu.value_or(mtu), wanted.mark});
+                      clat.route->next_hop, mtu, lowest_ipv6_mtu, wanted.mark});
   }
   const auto& clatd = world.config->clatd;
-  want(ChildSpec{name, clatd.path, clatd.uid, clatd.gid, clat.tun, v4, v6, wanted.nat64_prefix});
+  want(ChildSpec{name, clatd.path, clatd.uid, clatd.gid, clat.tun, v4, v6, wanted.nat64_prefix, mtu, lowest_ipv6_mtu,
+                 world.config->icmp_rate_per_second, wanted.queues, wanted.allow_private_ipv4});
   if (!link.carrier || !clat.reachable) return all;
   want(AnnounceSpec{name, link.ifindex, clat.tun, v6, leg});
   if (wanted.route_metric) want(RouteSpec{clat.tun, v4, *wanted.route_metric});

@@ -106,6 +106,17 @@ struct ChildReady {
   int pid = 0;
   std::uint64_t drained = 0;  // packets queued before it was ready, dropped
 };
+// It answered a ping, or what else it was told.
+struct ChildAnswered {
+  std::string uplink;
+  int pid = 0;
+};
+// Its control socket is over, and nothing more can be heard of it; most often because it ends.
+struct ChildMute {
+  std::string uplink;
+  int pid = 0;
+  std::string reason;
+};
 struct ChildExited {
   std::string uplink;
   int pid = 0;
@@ -128,7 +139,7 @@ struct Tick {};  // the timer that was armed at Plan::wake_at
 
 using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
                            LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4Seen, Ipv4Gone, KernelDumped,
-                           TrafficControlChanged, Done, Purged, LookedUp, Audited, ChildReady, ChildExited, ChildOutput,
-                           HealthCollected, Tick>;
+                           TrafficControlChanged, Done, Purged, LookedUp, Audited, ChildReady, ChildAnswered, ChildMute,
+                           ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::plan

@@ -52,12 +52,26 @@ bool changes_in_place(const Spec& have, const Spec& wanted) {
       const auto& b = std::get<AnnounceSpec>(wanted);
       return a.uplink_ifindex == b.uplink_ifindex && a.tun == b.tun && a.v6 == b.v6;
     }
+    case Part::child: {
+      auto told = std::get<ChildSpec>(have);
+      told.mtu = std::get<ChildSpec>(wanted).mtu;
+      told.lowest_ipv6_mtu = std::get<ChildSpec>(wanted).lowest_ipv6_mtu;
+      return told == std::get<ChildSpec>(wanted);
+    }
     case Part::tun:
     case Part::guard:
-    case Part::child:
     case Part::route: return false;
   }
   return false;
+}
+
+// How large a packet this part lets through, bytes; 0 for parts that do not care. To be compared with the same part's.
+std::uint32_t mtu_of(const std::optional<Spec>& spec) {
+  if (!spec) return 0;
+  if (const auto* setup = std::get_if<SetupSpec>(&*spec)) return setup->mtu;
+  if (const auto* fast_path = std::get_if<FastPathSpec>(&*spec)) return fast_path->uplink_mtu;
+  if (const auto* child = std::get_if<ChildSpec>(&*spec)) return child->mtu;
+  return 0;
 }
 
 class ClatPlanner {
@@ -100,18 +114,20 @@ class ClatPlanner {
     const auto& have = piece(part).have;
     if (!have) return false;
     if (!want(part)) return true;
+    if (part == Part::child && !clat_.child.process.condemned.empty()) return true;
     if (*have != *want(part) && !changes_in_place(*have, *want(part))) return true;
     return std::ranges::any_of(kInOrder, [&](Part base) { return stands_on(part, base, want(part)) && must_go(base); });
   }
 
   Action act(Verb verb, Spec spec, std::string reason) const {
-    return PartAction{uplink_, verb, std::move(spec), std::nullopt, clat_.child.pid, std::move(reason)};
+    return PartAction{uplink_, verb, std::move(spec), std::nullopt, clat_.child.process.pid, std::move(reason)};
   }
 
   [[nodiscard]] std::string why_gone(Part part) const {
     if (world_.stopping) return "stopping";
     if (world_.wanted(uplink_) == nullptr) return "no longer configured";
     if (clat_.obstacle) return clat_.obstacle->why;
+    if (part == Part::child && !clat_.child.process.condemned.empty()) return clat_.child.process.condemned;
     const auto uplink = usable_uplink(world_, uplink_);
     if (!uplink) return uplink.error().why;
     if (!want(part)) {
@@ -127,16 +143,13 @@ class ClatPlanner {
     return LookUpRoute{uplink_, uplink->link->ifindex, uplink->wanted->nat64_prefix.address()};
   }
 
-  // Asked to leave and still there, or never ready.
+  // Asked to leave and still there. One that has to be given up is condemned by then.
   std::optional<Action> child_overstays() {
-    const auto& child = clat_.child;
-    if (!piece(Part::child).have || child.killed) return std::nullopt;
-    if (child.kill_at) {
-      if (!has_come(*child.kill_at)) return std::nullopt;
-      return act(Verb::kill, *piece(Part::child).have, "it did not stop within stop-timeout");
-    }
-    if (child.ready || !has_come(child.started + kReadyTimeout)) return std::nullopt;
-    return act(Verb::kill, *piece(Part::child).have, "it read no packets in time");
+    const auto& process = clat_.child.process;
+    if (const auto at = process.given_up_at()) wake(*at);
+    if (!piece(Part::child).have || !process.kill_at || process.killed) return std::nullopt;
+    if (!has_come(*process.kill_at)) return std::nullopt;
+    return act(Verb::kill, *piece(Part::child).have, "it did not stop within stop-timeout");
   }
 
   // This part failed a moment ago.
@@ -152,7 +165,7 @@ class ClatPlanner {
       const bool carries = std::ranges::any_of(
           kInOrder, [&](Part other) { return piece(other).have && stands_on(other, part, piece(other).have); });
       if (carries) continue;
-      if (part == Part::child && clat_.child.kill_at) continue;  // asked already
+      if (part == Part::child && clat_.child.process.kill_at) continue;  // asked already
       if (part == Part::guard && guard_lingers()) continue;
       if (part == Part::record && !clat_.retired.empty()) continue;
       if (held_back(part, true)) continue;
@@ -189,7 +202,9 @@ class ClatPlanner {
   bool may_make(Part part) {
     switch (part) {
       case Part::fast_path: return !clat_.fast_path_error || has_come(clat_.fast_path_retry_at);
-      case Part::child: return !clat_.child.not_before || has_come(*clat_.child.not_before);
+      case Part::child:
+        if (want(part) == clat_.child.refused) return false;
+        return !clat_.child.not_before || has_come(*clat_.child.not_before);
       // IPv4 that leads nowhere yet would take the place of a default route that works.
       case Part::route: return clat_.was_ready && piece(Part::announce).have == want(Part::announce);
       case Part::guard:
@@ -201,11 +216,14 @@ class ClatPlanner {
     return true;
   }
 
-  // A tun MTU may grow only after the fast path knows of it; when it falls, the tun goes first (the order of parts).
-  [[nodiscard]] bool waits_for_fast_path(const Spec& wanted) const {
-    const auto& fast = piece(Part::fast_path).have;
-    if (!std::holds_alternative<SetupSpec>(wanted) || !fast || fast == want(Part::fast_path)) return false;
-    return std::get<SetupSpec>(wanted).mtu > std::get<SetupSpec>(*piece(Part::setup).have).mtu;
+  [[nodiscard]] bool grows(Part part) const {
+    return piece(part).have && !must_go(part) && mtu_of(want(part)) > mtu_of(piece(part).have);
+  }
+
+  // An MTU that falls goes to the tun first, then to the fast path, then to clatd (the order of parts): none lets
+  // through what the next cannot send. One that grows goes the other way.
+  [[nodiscard]] bool grows_too_early(Part part) const {
+    return grows(part) && std::ranges::any_of(kInOrder, [&](Part later) { return later > part && grows(later); });
   }
 
   std::optional<Action> build() {
@@ -215,15 +233,15 @@ class ClatPlanner {
       if (!wanted || have == wanted || must_go(part) || held_back(part, false) || !has_its_base(part)) continue;
       if (!have) {
         if (may_make(part)) return act(Verb::make, *wanted, why_made(part));
-      } else if (!waits_for_fast_path(*wanted)) {
-        return PartAction{uplink_, Verb::change, *wanted, have, 0, "its settings changed"};
+      } else if (!grows_too_early(part) && !(part == Part::child && clat_.child.process.kill_at)) {
+        return PartAction{uplink_, Verb::change, *wanted, have, clat_.child.process.pid, "its settings changed"};
       }
     }
     return std::nullopt;
   }
 
   [[nodiscard]] std::string why_made(Part part) const {
-    if (part == Part::child && clat_.child.restarts > 0) return "it exited";
+    if (part == Part::child && clat_.child.spawns > 0) return "it exited";
     if (part == Part::fast_path && clat_.fast_path_was_lost) return "it was lost";
     if (part == Part::fast_path && clat_.fast_path_error) return "trying again";
     return clat_.adopt ? "taking over from an earlier supervisor" : "the uplink is usable";

@@ -29,6 +29,9 @@ void begin(World& world, const Action& action, TimePoint now);
 // The state of an interface, for health lines and dumps.
 State state_of(const World& world, const std::string& uplink, const Clat& clat);
 
+// How the restart policy stands to an interface's clatd.
+ChildState child_state(const World& world, const Clat& clat, TimePoint now);
+
 // The lines of a state dump (SIGUSR1), the netd-style Trackers table among them.
 std::vector<std::string> dump(const World& world, TimePoint now);
 

@@ -6,6 +6,7 @@
 #include "core/net/clat_address.hpp"
 #include "supervisor/log/catalogue.hpp"
 #include "supervisor/plan/desired.hpp"
+#include "supervisor/plan/tell.hpp"
 
 namespace clat::plan {
 
@@ -94,8 +95,8 @@ bool fits(const World& world, const std::string& name, const Clat& clat, const R
   if (!uplink || !uplink->link->carrier || !clat.reachable) return false;
   const auto& wanted = *uplink->wanted;
   return record.uplink_ifindex == uplink->link->ifindex && record.prefix == wanted.nat64_prefix &&
-         record.metric == wanted.route_metric && record.leg == leg_of(wanted, clat) &&
-         still_fit(world, name, *uplink, {record.v4, record.v6});
+         record.shape == tun_shape(wanted) && record.metric == wanted.route_metric &&
+         record.leg == leg_of(wanted, clat) && still_fit(world, name, *uplink, {record.v4, record.v6});
 }
 
 bool asks_route(const World& world, const std::string& name, const Clat& clat) {
@@ -196,6 +197,24 @@ void tell_up_or_down(const World& world, const std::string& name, Clat& clat, Ti
                     {"path", announce.leg == Leg::fast ? clat.fast_path_kind : "routed"}}});
 }
 
+// A clatd of which nothing is heard is replaced.
+void give_up_child(const std::string& name, Process& process, TimePoint now, std::vector<Note>& notes) {
+  const auto at = process.given_up_at();
+  if (!at || *at > now) return;
+  if (!process.mute.empty())
+    process.condemned = process.mute;
+  else if (!process.ready)
+    process.condemned = "it read no packets within " + milliseconds_text(kReadyTimeout);
+  else
+    process.condemned = "it did not answer within " + milliseconds_text(kAnswerTimeout);
+  notes.push_back({Severity::warn,
+                   events::kClatReplaced,
+                   name,
+                   {{"pid", std::to_string(process.pid)},
+                    {"reason", process.condemned},
+                    {"next", "it is stopped, and started again"}}});
+}
+
 // A failure ends with its cause, be it that the part is not wanted any more.
 void forget_failures(const Desired& wanted, Clat& clat) {
   for (std::size_t i = 0; i < kParts; ++i) {
@@ -234,6 +253,7 @@ void settle(World& world, TimePoint now, std::vector<Note>& notes) {
         clat.obstacle = std::move(obstacle);
       }
     }
+    give_up_child(name, clat.child.process, now, notes);
     forget_failures(desired(world, name, clat), clat);
     time_guard(world, name, clat, now);
     tell_up_or_down(world, name, clat, now, notes);

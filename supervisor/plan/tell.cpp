@@ -18,6 +18,19 @@ std::string join(const std::vector<std::string>& words) {
 
 std::string indexed(int ifindex, const std::string& name) { return std::to_string(ifindex) + "[" + name + "]"; }
 
+// " clatd=backoff pid=0 restarts=2 next_start_in=200ms last_end=SIGKILL"
+std::string child_line(const World& world, const Clat& clat, TimePoint now) {
+  const auto& child = clat.child;
+  std::string line = " clatd=" + std::string(name(child_state(world, clat, now)));
+  line += " pid=" + std::to_string(child.process.pid) + " restarts=" + std::to_string(child.restarts());
+  if (child.not_before) line += " next_start_in=" + milliseconds_text(*child.not_before - now);
+  if (child.is_flapping(now)) {
+    line += " ends=" + std::to_string(child.ends.size()) + " within=" + milliseconds_text(now - child.ends.front());
+  }
+  if (!child.last_end.empty()) line += " last_end=" + child.last_end;
+  return line;
+}
+
 }  // namespace
 
 std::string_view name(Part part) {
@@ -53,6 +66,19 @@ std::string_view name(State state) {
     case State::backoff: return "backoff";
     case State::failed: return "failed";
     case State::stopping: return "stopping";
+  }
+  return "?";
+}
+
+std::string_view name(ChildState state) {
+  switch (state) {
+    case ChildState::none: return "none";
+    case ChildState::starting: return "starting";
+    case ChildState::running: return "running";
+    case ChildState::stopping: return "stopping";
+    case ChildState::backoff: return "backoff";
+    case ChildState::flapping: return "flapping";
+    case ChildState::failed: return "failed";
   }
   return "?";
 }
@@ -100,9 +126,11 @@ Note tell_health(const World& world, const std::string& name, const Clat& clat, 
     say("reason", clat.obstacle->why);
   else if (const auto* failure = clat.failure())
     say("reason", failure->error.text());
-  say("pid", std::to_string(clat.child.pid));
+  say("pid", std::to_string(clat.child.process.pid));
   say("uptime", milliseconds_text(clat.up_since ? now - *clat.up_since : std::chrono::steady_clock::duration{}));
-  say("restarts", std::to_string(clat.child.restarts));
+  say("clatd", std::string(plan::name(child_state(world, clat, now))));
+  if (!clat.child.last_end.empty()) say("last_end", clat.child.last_end);
+  say("restarts", std::to_string(clat.child.restarts()));
   say("fast_path", clat.fast_path_kind.empty() ? "none" : clat.fast_path_kind);
   for (const auto& [key, value] : counters) say(key, std::to_string(value));
   return note;
@@ -112,8 +140,23 @@ State state_of(const World& world, const std::string& uplink, const Clat& clat) 
   if (world.wanted(uplink) == nullptr) return State::stopping;
   if (clat.obstacle) return clat.obstacle->failed ? State::failed : State::waiting;
   if (clat.failure() != nullptr) return State::failed;
-  if (clat.child.not_before && clat.child.pid == 0) return State::backoff;
+  if (clat.child.refused && clat.child.process.pid == 0) return State::failed;
+  if (clat.child.not_before && clat.child.process.pid == 0) return State::backoff;
   return clat.up ? State::up : State::starting;
+}
+
+ChildState child_state(const World& world, const Clat& clat, TimePoint now) {
+  const auto& child = clat.child;
+  const auto& process = child.process;
+  if (process.pid == 0) {
+    if (child.refused) return ChildState::failed;
+    if (!child.not_before) return ChildState::none;
+    return child.is_flapping(now) ? ChildState::flapping : ChildState::backoff;
+  }
+  if (process.kill_at || !process.condemned.empty()) return ChildState::stopping;
+  if (!process.ready) return ChildState::starting;
+  const bool stable = now - process.started >= world.config->clatd.restart.stable_after;
+  return child.is_flapping(now) && !stable ? ChildState::flapping : ChildState::running;
 }
 
 std::vector<std::string> dump(const World& world, TimePoint now) {
@@ -129,9 +172,8 @@ std::vector<std::string> dump(const World& world, TimePoint now) {
   }
   for (const auto& [name, clat] : world.clats) {
     std::string line = name + ": state=" + std::string(plan::name(state_of(world, name, clat)));
-    line += " pid=" + std::to_string(clat.child.pid) + " restarts=" + std::to_string(clat.child.restarts);
+    line += child_line(world, clat, now);
     line += " fast_path=" + (clat.fast_path_kind.empty() ? std::string("none") : clat.fast_path_kind);
-    if (clat.child.not_before) line += " next_start_in=" + milliseconds_text(*clat.child.not_before - now);
     if (clat.obstacle) line += " waiting_for=" + clat.obstacle->why;
     if (const auto* failure = clat.failure()) line += " failure=" + failure->error.text();
     for (std::size_t i = 0; i < kParts; ++i) {

@@ -4,6 +4,21 @@
 
 namespace clat::plan {
 
+void Process::expect_answer(TimePoint now) {
+  if (ready && mute.empty() && !kill_at && !answer_by) answer_by = now + kAnswerTimeout;
+}
+
+std::optional<TimePoint> Process::given_up_at() const {
+  if (pid == 0 || kill_at || !condemned.empty()) return std::nullopt;
+  const auto not_ready = ready ? TimePoint::max() : started + kReadyTimeout;
+  const auto at = std::min(not_ready, answer_by.value_or(TimePoint::max()));
+  return at == TimePoint::max() ? std::nullopt : std::optional(at);
+}
+
+bool Child::is_flapping(TimePoint now) const {
+  return ends.size() == kFlappingEnds && now - ends.front() < kFlappingTime;
+}
+
 void Clat::lose_tun() {
   tun = 0;
   piece(Part::tun).have.reset();

@@ -39,16 +39,47 @@ struct Addresses {
   bool operator==(const Addresses&) const = default;
 };
 
-struct Child {
+// A clatd that does not read packets by then is replaced,
+constexpr std::chrono::seconds kReadyTimeout{10};
+// and so is one that has not answered for that long. Each audit asks.
+constexpr std::chrono::seconds kAnswerTimeout{5};
+// The control socket ends a moment before the process that held it.
+constexpr std::chrono::seconds kMuteGrace{1};
+// So many ends within that time are flapping.
+constexpr std::size_t kFlappingEnds = 5;
+constexpr std::chrono::minutes kFlappingTime{10};
+
+// One clatd from its start to its exit.
+struct Process {
   int pid = 0;  // 0: none
   bool ready = false;
   TimePoint started{};
-  unsigned restarts = 0;  // spawns after the first
+  std::optional<TimePoint> answer_by{};  // it was asked something; without an answer by then it is replaced
+  std::string mute{};                    // why nothing more can be heard of it
+  std::string condemned{};               // why it is replaced
+  std::optional<TimePoint> kill_at{};    // SIGTERM was sent; SIGKILL follows then
+  bool killed = false;
+
+  void expect_answer(TimePoint now);
+  // When it is given up unless it gets ready, or answers.
+  [[nodiscard]] std::optional<TimePoint> given_up_at() const;
+};
+
+// An uplink's clatds, one after the other.
+struct Child {
+  Process process;
+  unsigned spawns = 0;
   Backoff backoff;
   std::optional<TimePoint> not_before;  // backing off until then
-  std::optional<TimePoint> kill_at;     // SIGTERM was sent; SIGKILL follows then
-  bool killed = false;
+  std::vector<TimePoint> ends;  // of the last kFlappingEnds that nobody had asked for, starts that failed among them
+  std::string last_end;         // of these; for the log
+  std::optional<Spec> refused;  // clatd said that these arguments are bad: no other try with them
+
+  [[nodiscard]] unsigned restarts() const { return spawns == 0 ? 0 : spawns - 1; }
+  [[nodiscard]] bool is_flapping(TimePoint now) const;
 };
+enum class ChildState : std::uint8_t { none, starting, running, stopping, backoff, flapping, failed };
+std::string_view name(ChildState state);
 
 // The blackhole of an address that was given up stays for kGuardGrace, so that the kernel answers nobody in its name.
 struct RetiredGuard {
@@ -56,8 +87,6 @@ struct RetiredGuard {
   TimePoint release_at{};
 };
 constexpr std::chrono::seconds kGuardGrace{10};
-// A clatd that does not read packets by then is killed, and started again after the usual delay.
-constexpr std::chrono::seconds kReadyTimeout{10};
 
 // Why an interface has no IPv4 at the moment; the text is for the log. `failed` needs somebody to act.
 struct Obstacle {

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "core/net/mtu.hpp"
-#include "supervisor/system/tun.hpp"
 
 namespace clat::system {
 
@@ -69,16 +69,26 @@ Result<int> Network::make(const std::string& uplink, const plan::TunSpec& spec) 
     if (!is_our_tun(**there, uplink)) return failure(spec.name + " exists and is not ours", EEXIST);
     if (!spec.adopt) return failure(spec.name + " was left by an earlier clatvisor, without a record", EEXIST);
   }
-  auto tun = open_tun(spec.name, *there ? TunOpening::adopt : TunOpening::create);
+  auto tun = open_tun(spec.name, *there ? TunOpening::adopt : TunOpening::create, spec.shape);
   if (!tun) return std::unexpected(tun.error());
+  if (auto sole = hold_every_queue(*tun, spec); !sole) return std::unexpected(std::move(sole).error());
   // The mark comes before persistence: nothing of ours can outlive us unmarked.
   if (auto marked = rtnetlink_.change_link(tun->ifindex, {.alias = tun_alias(uplink)}); !marked) {
     return in_context(std::move(marked), spec.name);
   }
-  if (auto kept = keep_tun(tun->fd, true); !kept) return in_context(std::move(kept), spec.name);
+  if (auto kept = keep_tun(tun->queues.front(), true); !kept) return in_context(std::move(kept), spec.name);
   const int ifindex = tun->ifindex;
-  tuns_[uplink] = {.name = spec.name, .ifindex = ifindex, .fd = std::move(tun->fd)};
+  tuns_[uplink] = {.ifindex = ifindex, .queues = std::move(tun->queues)};
   return ifindex;
+}
+
+// A queue of somebody else's, an old child's that still ends, would take its share of the packets.
+Result<> Network::hold_every_queue(const OpenTun& tun, const plan::TunSpec& spec) {
+  if (spec.shape.queues == 1) return {};
+  const auto link = rtnetlink_.link(tun.ifindex);
+  if (!link) return std::unexpected(link.error());
+  if (!*link || (*link)->tun_queues == spec.shape.queues) return {};
+  return failure(spec.name + " is still held by another process", EBUSY);
 }
 
 Result<> Network::remove(const std::string& uplink, const plan::TunSpec& spec) {
@@ -110,15 +120,11 @@ Result<> Network::verify(const std::string& uplink, const plan::TunSpec& spec) {
   return {};
 }
 
-int Network::tun_fd(const std::string& uplink) const {
+std::vector<int> Network::tun_queues(const std::string& uplink) const {
   const auto held = tuns_.find(uplink);
-  return held == tuns_.end() ? -1 : held->second.fd.get();
-}
-
-Result<Fd> Network::duplicate_tun(const std::string& uplink) const {
-  const auto held = tuns_.find(uplink);
-  if (held == tuns_.end()) return failure("no tun for " + uplink, ENODEV);
-  return held->second.fd.duplicate();
+  std::vector<int> queues;
+  if (held != tuns_.end()) std::ranges::transform(held->second.queues, std::back_inserter(queues), &Fd::get);
+  return queues;
 }
 
 // --- setup

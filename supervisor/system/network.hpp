@@ -15,6 +15,7 @@
 #include "supervisor/system/saved_sysctls.hpp"
 #include "supervisor/system/state_dir.hpp"
 #include "supervisor/system/sysctl.hpp"
+#include "supervisor/system/tun.hpp"
 
 namespace clat::system {
 
@@ -35,9 +36,8 @@ class Network {
   Result<int> make(const std::string& uplink, const plan::TunSpec& spec);
   Result<> remove(const std::string& uplink, const plan::TunSpec& spec);
   Result<> verify(const std::string& uplink, const plan::TunSpec& spec);
-  // Of the tun that was made for this uplink, to hand to a child; stays ours. -1: there is none.
-  [[nodiscard]] int tun_fd(const std::string& uplink) const;
-  [[nodiscard]] Result<Fd> duplicate_tun(const std::string& uplink) const;
+  // The queues of the tun that was made for this uplink, to hand to a child; they stay ours. Empty: there is none.
+  [[nodiscard]] std::vector<int> tun_queues(const std::string& uplink) const;
 
   Result<> make(const plan::SetupSpec& spec);
   Result<> change(const plan::SetupSpec& before, const plan::SetupSpec& spec);
@@ -80,6 +80,7 @@ class Network {
  private:
   Network(RtNetlink rtnetlink, Sysctl sysctl, SavedSysctls saved)
       : rtnetlink_(std::move(rtnetlink)), sysctl_(std::move(sysctl)), saved_(std::move(saved)) {}
+  Result<> hold_every_queue(const OpenTun& tun, const plan::TunSpec& spec);
   Result<> delete_our_tun(const std::string& uplink, const std::string& name);
   Result<> configure(const plan::SetupSpec& spec);
   Result<> refuse_ipv6_addresses(int tun);
@@ -89,9 +90,8 @@ class Network {
   Result<> purge_routes(const plan::RecordSpec& record);
 
   struct Held {
-    std::string name;
     int ifindex = 0;
-    Fd fd;
+    std::vector<Fd> queues;
   };
   RtNetlink rtnetlink_;
   Sysctl sysctl_;

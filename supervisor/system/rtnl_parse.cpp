@@ -171,6 +171,10 @@ std::optional<LinkMessage> parse_link(Bytes payload) {
     if (const auto kind = find_attribute(*info, IFLA_INFO_KIND)) {
       message.kind = read_text(*kind, kLongestKind).value_or("");
     }
+    const auto data = find_attribute(*info, IFLA_INFO_DATA);
+    if (data && message.kind == "tun") {
+      message.tun_queues = find_as<std::uint32_t>(*data, IFLA_TUN_NUM_QUEUES).value_or(0);
+    }
   }
   for (const std::uint16_t limit :
        {std::uint16_t{IFLA_GSO_MAX_SIZE}, std::uint16_t{IFLA_GRO_MAX_SIZE}, kGsoIpv4MaxSize, kGroIpv4MaxSize}) {

@@ -24,6 +24,7 @@ struct LinkMessage {
   std::optional<std::uint32_t> ipv6_mtu;
   std::string alias;
   std::string kind;                   // of a virtual device: "tun", "veth"
+  std::uint32_t tun_queues = 0;       // of a tun with several, those that somebody has open
   std::uint32_t largest_offload = 0;  // the greatest of the GSO and GRO limits, bytes
 };
 std::optional<LinkMessage> parse_link(Bytes payload);

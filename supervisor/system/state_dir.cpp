@@ -24,6 +24,7 @@ constexpr std::size_t kLargestFile = 64 * 1024;  // bytes
 constexpr std::string_view kFormat = "1";
 constexpr std::string_view kSuffix = ".record";
 constexpr const char* kLock = "lock";
+constexpr std::array<std::string_view, 2> kTunFormats{"vnet", "packet-info"};  // by plan::TunFormat
 
 Result<std::string> read_all(const Fd& file, std::size_t most) {
   std::string text(most + 1, '\0');
@@ -79,6 +80,8 @@ Result<StateDir::Lines> parse_lines(std::string_view text) {
 StateDir::Lines lines_of(const plan::RecordSpec& record) {
   return {{"uplink", record.uplink},
           {"tun", record.tun},
+          {"tun-format", std::string(kTunFormats[static_cast<std::size_t>(record.shape.format)])},
+          {"queues", std::to_string(record.shape.queues)},
           {"ifindex", std::to_string(record.uplink_ifindex)},
           {"leg", record.leg == plan::Leg::fast ? "fast" : "routed"},
           {"metric", record.metric ? std::to_string(*record.metric) : "none"},
@@ -94,26 +97,40 @@ std::optional<Number> number_of(std::string_view text) {
   return code == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
+std::optional<plan::TunShape> shape_of(std::string_view format, std::string_view queues) {
+  constexpr std::uint32_t kMostQueues = 256;  // MAX_TAP_QUEUES of Linux
+  const auto known = std::ranges::find(kTunFormats, format);
+  const auto number = number_of<std::uint32_t>(queues);
+  if (known == kTunFormats.end() || !number || *number == 0 || *number > kMostQueues) return std::nullopt;
+  return plan::TunShape{static_cast<plan::TunFormat>(known - kTunFormats.begin()), *number};
+}
+
 Result<plan::RecordSpec> record_of(const StateDir::Lines& lines) {
-  constexpr std::array<std::string_view, 8> keys{"uplink", "tun", "ifindex", "leg", "metric", "v4", "v6", "prefix"};
+  constexpr std::array<std::string_view, 10> keys{"uplink", "tun",    "tun-format", "queues", "ifindex",
+                                                  "leg",    "metric", "v4",         "v6",     "prefix"};
   if (lines.size() != keys.size()) return failure("not the lines of a record", EBADMSG);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (lines[i].first != keys[i]) return failure("\"" + std::string(keys[i]) + "\" expected", EBADMSG);
   }
-  const auto ifindex = number_of<int>(lines[2].second);
-  const bool routed = lines[3].second == "routed";
-  const auto metric = number_of<std::uint32_t>(lines[4].second);
-  const bool has_metric = lines[4].second != "none";
-  const auto v4 = Ipv4Address::parse(lines[5].second);
-  const auto v6 = Ipv6Address::parse(lines[6].second);
-  const auto prefix = Nat64Prefix::parse(lines[7].second);
-  if (!valid_interface_name(lines[0].second) || !valid_interface_name(lines[1].second) || !ifindex || *ifindex <= 0 ||
-      (!routed && lines[3].second != "fast") || (has_metric && !metric) || !v4 || !v6 || !prefix) {
+  const auto value = [&](std::string_view key) -> const std::string& {
+    return lines[static_cast<std::size_t>(std::ranges::find(keys, key) - keys.begin())].second;
+  };
+  const auto shape = shape_of(value("tun-format"), value("queues"));
+  const auto ifindex = number_of<int>(value("ifindex"));
+  const bool routed = value("leg") == "routed";
+  const auto metric = number_of<std::uint32_t>(value("metric"));
+  const bool has_metric = value("metric") != "none";
+  const auto v4 = Ipv4Address::parse(value("v4"));
+  const auto v6 = Ipv6Address::parse(value("v6"));
+  const auto prefix = Nat64Prefix::parse(value("prefix"));
+  if (!valid_interface_name(value("uplink")) || !valid_interface_name(value("tun")) || !shape || !ifindex ||
+      *ifindex <= 0 || (!routed && value("leg") != "fast") || (has_metric && !metric) || !v4 || !v6 || !prefix) {
     return failure("a value makes no sense", EBADMSG);
   }
-  return plan::RecordSpec{.uplink = lines[0].second,
+  return plan::RecordSpec{.uplink = value("uplink"),
                           .uplink_ifindex = *ifindex,
-                          .tun = lines[1].second,
+                          .tun = value("tun"),
+                          .shape = *shape,
                           .leg = routed ? plan::Leg::routed : plan::Leg::fast,
                           .metric = metric,
                           .v4 = *v4,

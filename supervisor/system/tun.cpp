@@ -29,7 +29,23 @@ std::unexpected<Error> refused(const std::string& name, TunOpening opening, int 
   return failure("create " + name + ": TUNSETIFF", code);
 }
 
+Result<Fd> open_queue(const std::string& name, TunOpening opening, int flags) {
+  Fd queue(::open(kDevice, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!queue) {
+    const bool missing = errno == ENOENT || errno == ENODEV || errno == ENXIO;
+    return failure(std::string(kDevice) + (missing ? " is missing (kernel module tun)" : " cannot be opened"), errno);
+  }
+  if (opening == TunOpening::create) flags |= IFF_TUN_EXCL;
+  ifreq request{};
+  std::memcpy(request.ifr_name, name.c_str(), name.size() + 1);
+  request.ifr_flags = static_cast<short>(flags);
+  if (::ioctl(queue.get(), TUNSETIFF, &request) != 0) return refused(name, opening, errno);
+  return queue;
+}
+
+// Of the device, through any of its queues.
 Result<> set_offloads(const Fd& tun) {
+  if (::ioctl(tun.get(), TUNSETVNETHDRSZ, &kVnetHeader) != 0) return failure("TUNSETVNETHDRSZ", errno);
   if (::ioctl(tun.get(), TUNSETOFFLOAD, kOffloads | kUdpOffloads) == 0) return {};
   if (errno == EINVAL && ::ioctl(tun.get(), TUNSETOFFLOAD, kOffloads) == 0) return {};
   return failure("TUNSETOFFLOAD", errno);
@@ -37,23 +53,21 @@ Result<> set_offloads(const Fd& tun) {
 
 }  // namespace
 
-Result<OpenTun> open_tun(const std::string& name, TunOpening opening) {
+Result<OpenTun> open_tun(const std::string& name, TunOpening opening, plan::TunShape shape) {
   if (!valid_interface_name(name)) return failure("\"" + name + "\" is no interface name", EINVAL);
-  OpenTun tun{.fd = Fd(::open(kDevice, O_RDWR | O_NONBLOCK | O_CLOEXEC)), .ifindex = 0};
-  if (!tun.fd) {
-    const bool missing = errno == ENOENT || errno == ENODEV || errno == ENXIO;
-    return failure(std::string(kDevice) + (missing ? " is missing (kernel module tun)" : " cannot be opened"), errno);
+  const bool vnet = shape.format == plan::TunFormat::vnet;
+  const int flags =
+      IFF_TUN | (vnet ? IFF_NO_PI | IFF_VNET_HDR : 0) | (shape.queues > 1 ? static_cast<int>(IFF_MULTI_QUEUE) : 0);
+  OpenTun tun;
+  while (tun.queues.size() < shape.queues) {
+    const bool first = tun.queues.empty();
+    auto queue = open_queue(name, first ? opening : TunOpening::adopt, flags);
+    if (!queue) return std::unexpected(std::move(queue).error());
+    tun.queues.push_back(std::move(*queue));
   }
-
-  ifreq request{};
-  std::memcpy(request.ifr_name, name.c_str(), name.size() + 1);
-  int flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
-  if (opening == TunOpening::create) flags |= IFF_TUN_EXCL;
-  request.ifr_flags = static_cast<short>(flags);
-  if (::ioctl(tun.fd.get(), TUNSETIFF, &request) != 0) return refused(name, opening, errno);
-
-  if (::ioctl(tun.fd.get(), TUNSETVNETHDRSZ, &kVnetHeader) != 0) return failure(name + ": TUNSETVNETHDRSZ", errno);
-  if (auto set = set_offloads(tun.fd); !set) return std::unexpected(std::move(set.error()).in(name));
+  if (vnet) {
+    if (auto set = set_offloads(tun.queues.front()); !set) return std::unexpected(std::move(set.error()).in(name));
+  }
   tun.ifindex = static_cast<int>(::if_nametoindex(name.c_str()));
   if (tun.ifindex == 0) return failure(name + ": if_nametoindex", errno);
   return tun;

@@ -1,25 +1,27 @@
-// Tun devices: raw IP, a 10-byte virtio header in front of each packet, checksum and segmentation offloads on.
+// Tun devices: raw IP, with or without checksum and segmentation offloads.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/fd/fd.hpp"
 #include "core/net/error.hpp"
+#include "supervisor/plan/action.hpp"
 
 namespace clat::system {
 
 enum class TunOpening {
   create,  // EEXIST when there is a device of that name
-  adopt,   // a persistent tun that nobody holds; EBUSY while somebody does
+  adopt,   // a persistent tun that nobody holds; with one queue EBUSY while somebody does, with more it joins
 };
 
 struct OpenTun {
-  Fd fd;  // non-blocking, close-on-exec
+  std::vector<Fd> queues;  // non-blocking, close-on-exec
   int ifindex = 0;
 };
 
-// The device goes with its last descriptor until keep_tun(). An adopted one keeps what it was.
-Result<OpenTun> open_tun(const std::string& name, TunOpening opening);
+// The device goes with its last descriptor until keep_tun(). An adopted one must have been made in this shape.
+Result<OpenTun> open_tun(const std::string& name, TunOpening opening, plan::TunShape shape);
 // Whether the device outlives its last descriptor.
 Result<> keep_tun(const Fd& tun, bool keep);
 

@@ -69,7 +69,7 @@ class Layers(unittest.TestCase):
     def test_only_the_edge_calls_them(self) -> None:
         """One object of the supervisor reaches tun, netlink writes, spawn and bpf alike."""
         doors = {
-            "tun": r"clat::system::(open_tun|Network::(make\(.*TunSpec|duplicate_tun))",
+            "tun": r"clat::system::(open_tun|Network::(make\(.*TunSpec))",
             "netlink": r"clat::system::Network::(make|change|remove)",  # purge: --cleanup's as well
             "spawn": r"clat::loop::Children::spawn|clat::loop::Child::spawn",
             "bpf": r"clat::bpf::FastPath::(attach|update|detach)",

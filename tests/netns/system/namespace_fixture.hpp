@@ -39,8 +39,13 @@ class NamespaceTest : public ::testing::Test {
 
   const Ipv4Address v4 = *Ipv4Address::parse("192.0.0.4");
   const Ipv6Address v6 = *Ipv6Address::parse("2001:db8::c1a7");
-  const plan::TunSpec tun{.name = "v4-up0", .adopt = false};
+  const plan::TunSpec tun{.name = "v4-up0"};
   const plan::TunSpec adopted{.name = "v4-up0", .adopt = true};
+  // Of the tun of up0; -1: there is none.
+  int tun_fd(std::size_t queue = 0) {
+    const auto queues = network().tun_queues("up0");
+    return queue < queues.size() ? queues[queue] : -1;
+  }
   plan::SetupSpec setup(int tun_ifindex, std::uint32_t mtu = 1472) const {
     return {.tun = tun_ifindex, .tun_name = "v4-up0", .uplink = "up0", .v4 = v4, .mtu = mtu};
   }
@@ -51,6 +56,7 @@ class NamespaceTest : public ::testing::Test {
     return {.uplink = "up0",
             .uplink_ifindex = ifindex("up0"),
             .tun = "v4-up0",
+            .shape = {},
             .leg = plan::Leg::fast,
             .metric = {},
             .v4 = v4,

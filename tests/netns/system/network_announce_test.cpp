@@ -69,7 +69,7 @@ class AnnounceTest : public test::NamespaceTest {
 
   // The length of the next IPv6 packet for the CLAT address that comes out of the tun, 0 after five seconds.
   std::size_t packet_from_tun() {
-    const int fd = network().tun_fd("up0");
+    const int fd = tun_fd();
     std::array<std::uint8_t, 70'000> buffer;
     pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
     while (::poll(&waiting, 1, 5000) == 1) {

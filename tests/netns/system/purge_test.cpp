@@ -44,7 +44,7 @@ TEST_F(PurgeTest, AlsoWhatThisProcessMadeItself) {
   const std::string before = snapshot();
   make_everything(plan::Leg::routed);
   ASSERT_TRUE(ok(network().purge(record())));
-  EXPECT_EQ(network().tun_fd("up0"), -1);
+  EXPECT_EQ(tun_fd(), -1);
   EXPECT_EQ(snapshot(), before);
 }
 

@@ -21,7 +21,7 @@ TEST_F(TunTest, IsRawIpWithAVnetHeaderNonBlockingAndPersistent) {
   ASSERT_TRUE(ok(made));
   EXPECT_EQ(*made, ifindex("v4-up0"));
 
-  const int fd = network().tun_fd("up0");
+  const int fd = tun_fd();
   ifreq request{};
   ASSERT_EQ(::ioctl(fd, TUNGETIFF, &request), 0);
   EXPECT_EQ(static_cast<unsigned short>(request.ifr_flags), IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_PERSIST);
@@ -38,11 +38,11 @@ TEST_F(TunTest, IsRawIpWithAVnetHeaderNonBlockingAndPersistent) {
 
 TEST_F(TunTest, MakingItTwiceIsOnce) {
   const auto first = network().make("up0", tun);
-  const int fd = network().tun_fd("up0");
+  const int fd = tun_fd();
   const auto second = network().make("up0", tun);
   ASSERT_TRUE(ok(first) && ok(second));
   EXPECT_EQ(*first, *second);
-  EXPECT_EQ(network().tun_fd("up0"), fd);
+  EXPECT_EQ(tun_fd(), fd);
 }
 
 TEST_F(TunTest, ADeviceOfOthersIsRefusedAndLeft) {
@@ -57,7 +57,7 @@ TEST_F(TunTest, ADeviceOfOthersIsRefusedAndLeft) {
       EXPECT_EQ(made.error(), (Error{"v4-up0 exists and is not ours", EEXIST})) << create;
       EXPECT_TRUE(ok(network().remove("up0", spec)));
     }
-    EXPECT_EQ(network().tun_fd("up0"), -1);
+    EXPECT_EQ(tun_fd(), -1);
     EXPECT_EQ(snapshot(), before) << create;
     run("ip link delete v4-up0");
   }
@@ -87,15 +87,56 @@ TEST_F(TunTest, WithoutARecordWhatWasLeftIsNotAdopted) {
 
 TEST_F(TunTest, AdoptingWaitsForTheOldHolder) {
   ASSERT_TRUE(ok(network().make("up0", tun)));
-  auto child = network().duplicate_tun("up0");
-  ASSERT_TRUE(ok(child));
+  Fd child(::dup(tun_fd()));
   die();
   start();
   const auto early = network().make("up0", adopted);
   ASSERT_FALSE(early);
   EXPECT_EQ(early.error(), (Error{"v4-up0 is still held by another process", EBUSY}));
-  child->reset();
+  child.reset();
   EXPECT_TRUE(ok(network().make("up0", adopted)));
+}
+
+TEST_F(TunTest, WithSeveralQueuesEachIsADescriptorOfOneDevice) {
+  const plan::TunSpec three{.name = "v4-up0", .shape = {.queues = 3}};
+  ASSERT_TRUE(ok(network().make("up0", three)));
+  ASSERT_EQ(network().tun_queues("up0").size(), 3U);
+  for (const int queue : network().tun_queues("up0")) {
+    ifreq request{};
+    ASSERT_EQ(::ioctl(queue, TUNGETIFF, &request), 0);
+    EXPECT_STREQ(request.ifr_name, "v4-up0");
+    EXPECT_EQ(static_cast<unsigned short>(request.ifr_flags),
+              IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE | IFF_PERSIST);
+    EXPECT_NE(::fcntl(queue, F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_NE(::fcntl(queue, F_GETFD) & FD_CLOEXEC, 0);
+  }
+  EXPECT_NE(run("ip -d link show v4-up0").find("numqueues 3"), std::string::npos) << run("ip -d link show v4-up0");
+}
+
+// The kernel would let two holders share the queues' packets.
+TEST_F(TunTest, AdoptingSeveralQueuesWaitsForTheOldHolderOfOne) {
+  const plan::TunSpec made{.name = "v4-up0", .shape = {.queues = 2}};
+  const plan::TunSpec found{.name = "v4-up0", .shape = {.queues = 2}, .adopt = true};
+  ASSERT_TRUE(ok(network().make("up0", made)));
+  Fd child(::dup(tun_fd(1)));
+  die();
+  start();
+  const auto early = network().make("up0", found);
+  ASSERT_FALSE(early);
+  EXPECT_EQ(early.error(), (Error{"v4-up0 is still held by another process", EBUSY}));
+  child.reset();
+  EXPECT_TRUE(ok(network().make("up0", found)));
+  EXPECT_EQ(network().tun_queues("up0").size(), 2U);
+}
+
+TEST_F(TunTest, ForAndroidsClatdHasATunPiAndNoOffloads) {
+  ASSERT_TRUE(ok(network().make("up0", {.name = "v4-up0", .shape = {.format = plan::TunFormat::packet_info}})));
+  ifreq request{};
+  ASSERT_EQ(::ioctl(tun_fd(), TUNGETIFF, &request), 0);
+  // TUNGETIFF says IFF_NO_PI whether or not; netlink tells the truth.
+  EXPECT_EQ(static_cast<unsigned short>(request.ifr_flags) & ~IFF_NO_PI, IFF_TUN | IFF_PERSIST);
+  const std::string link = run("ip -d link show v4-up0");
+  EXPECT_NE(link.find("tun type tun pi on vnet_hdr off persist on"), std::string::npos) << link;
 }
 
 TEST_F(TunTest, AdoptingWhatIsGoneCreatesIt) {
@@ -126,9 +167,9 @@ TEST_F(TunTest, ARenamedDeviceIsNoticedAndRemoved) {
 TEST_F(TunTest, RemovingNeedsNobodysConsent) {
   const std::string before = snapshot();
   ASSERT_TRUE(ok(network().make("up0", tun)));
-  const auto child = network().duplicate_tun("up0");
+  const Fd child(::dup(tun_fd()));
   ASSERT_TRUE(ok(network().remove("up0", tun)));
-  EXPECT_EQ(network().tun_fd("up0"), -1);
+  EXPECT_EQ(tun_fd(), -1);
   EXPECT_EQ(snapshot(), before);
   EXPECT_TRUE(ok(network().remove("up0", tun)));
 }
@@ -144,7 +185,7 @@ TEST_F(TunTest, ASuccessorRemovesWhatItNeverOpened) {
 
 TEST_F(TunTest, OpenedButNotKeptItGoesWithItsDescriptor) {
   {
-    const auto opened = open_tun("t0", TunOpening::create);
+    const auto opened = open_tun("t0", TunOpening::create, {});
     ASSERT_TRUE(ok(opened));
     EXPECT_EQ(opened->ifindex, ifindex("t0"));
   }
@@ -152,8 +193,8 @@ TEST_F(TunTest, OpenedButNotKeptItGoesWithItsDescriptor) {
 }
 
 TEST_F(TunTest, WhatCannotBeANameIsRefused) {
-  EXPECT_EQ(open_tun("tun%d/", TunOpening::create).error().code, EINVAL);
-  EXPECT_EQ(open_tun("sixteen--letters", TunOpening::create).error().code, EINVAL);
+  EXPECT_EQ(open_tun("tun%d/", TunOpening::create, {}).error().code, EINVAL);
+  EXPECT_EQ(open_tun("sixteen--letters", TunOpening::create, {}).error().code, EINVAL);
 }
 
 }  // namespace

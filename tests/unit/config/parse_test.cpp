@@ -37,8 +37,9 @@ interfaces:
     default-route: {metric: 100}
     mark: 0xCAFE
     net-id: 7
-    queues: 1
+    queues: 8
     lowest-ipv6-mtu: 1280
+    allow-private-ipv4: true
 clatd:
   path: /usr/sbin/clatd
   dialect: native
@@ -67,7 +68,9 @@ bpf-dir: /sys/fs/bpf/c
                                  .route_metric = 100,
                                  .mark = 0xcafe,
                                  .net_id = 7,
-                                 .lowest_ipv6_mtu = 1280});
+                                 .queues = 8,
+                                 .lowest_ipv6_mtu = 1280,
+                                 .allow_private_ipv4 = true});
   expected.clatd = {.path = "/usr/sbin/clatd",
                     .user = "clat",
                     .uid = 100,

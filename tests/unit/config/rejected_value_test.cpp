@@ -113,8 +113,9 @@ TEST(RejectedValue, NumbersAndWordsOfAnInterface) {
       {"mark: 0x1ffffffff", "mark: '0x1ffffffff' does not fit 32 bits"},
       {"mark: 0b11", "mark: '0b11' is not a whole number from 0 to 4294967295, or hexadecimal like 0x10"},
       {"net-id: 4294967296", "net-id: '4294967296' is not a whole number from 0 to 4294967295"},
-      {"queues: 4", "queues: more than 1 is not supported yet"},
-      {"queues: 0", "queues: '0' is not a whole number from 1 to 256"},
+      {"queues: 0", "queues: '0' is not a whole number from 1 to 8"},
+      {"queues: 9", "queues: '9' is not a whole number from 1 to 8"},
+      {"allow-private-ipv4: yes", "allow-private-ipv4: 'yes' is not true or false"},
   });
 }
 

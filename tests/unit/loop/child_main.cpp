@@ -120,6 +120,20 @@ int lie(std::string_view how) {
   return 0;
 }
 
+int wait_for_signal_in_silence() {
+  ::close(kControl);
+  return wait_for_signal();
+}
+
+// Ends when it was told of MTUs, with their difference as status.
+int obey() {
+  control::Request request;
+  pollfd ready{kControl, POLLIN, 0};
+  ::poll(&ready, 1, -1);
+  if (::recv(kControl, &request, sizeof request, 0) != sizeof request || request.kind != control::Kind::mtus) return 99;
+  return static_cast<int>(request.mtu - request.lowest_ipv6_mtu);
+}
+
 // Sends some descriptors along with its ready.
 int smuggle() {
   control::Report report;
@@ -164,7 +178,12 @@ int main(int argc, char** argv) {
   if (deed == "wait") return wait_for_signal();
   if (deed == "serve") return serve();
   if (deed == "mute") return mute();
-  if (deed == "lie") return lie(argument);
+  if (deed == "lie") {
+    const int status = lie(argument);
+    return argc > 3 ? wait_for_signal() : status;
+  }
+  if (deed == "fall silent") return wait_for_signal_in_silence();
+  if (deed == "obey") return obey();
   if (deed == "smuggle") return smuggle();
   if (deed == "orphan") return orphan();
   if (deed == "print") {

@@ -110,6 +110,37 @@ TEST_F(Channel, AsksOnceUntilAnswered) {
   EXPECT_NE(received_cookie(), cookie);
 }
 
+TEST_F(Channel, TellsMtusAlsoWhileAnAnswerIsDue) {
+  ASSERT_TRUE(channel_.request());
+  ASSERT_TRUE(channel_.tell_mtus(1400, 1280));
+  const auto cookie = received_cookie();
+  Request request;
+  ASSERT_EQ(::recv(child_.get(), &request, sizeof request, 0), static_cast<ssize_t>(sizeof request));
+  EXPECT_EQ(request.kind, Kind::mtus);
+  EXPECT_EQ(request.mtu, 1400U);
+  EXPECT_EQ(request.lowest_ipv6_mtu, 1280U);
+  send(Kind::report, cookie);
+  EXPECT_TRUE(read());
+  EXPECT_TRUE(channel_.waiting());
+  send(Kind::report, request.cookie);
+  EXPECT_TRUE(read());
+  EXPECT_FALSE(channel_.waiting());
+  EXPECT_EQ(heard_, (Heard{"report", "report"}));
+}
+
+TEST_F(Channel, TakesAnAnswerThatSkipsOneButNoneTwice) {
+  ASSERT_TRUE(channel_.tell_mtus(1400, 1280));
+  ASSERT_TRUE(channel_.tell_mtus(1500, 1280));
+  static_cast<void>(received_cookie());
+  const auto second = received_cookie();
+  send(Kind::report, second);
+  EXPECT_TRUE(read());
+  EXPECT_FALSE(channel_.waiting());
+  send(Kind::report, second - 1);
+  EXPECT_FALSE(read());
+  EXPECT_EQ(heard_, (Heard{"report", "a report that nobody asked for"}));
+}
+
 TEST_F(Channel, ClosesOnASecondReady) {
   send(Kind::ready);
   send(Kind::ready);

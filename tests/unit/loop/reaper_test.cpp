@@ -53,7 +53,7 @@ TEST_F(Subreaper, ReapsOrphansAndLeavesOurChildrenToLibuv) {
   watch_strangers(children);
   std::set<int> ours;
   for (std::size_t i = 0; i < kFamilies; ++i) {
-    const auto pid = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "orphan"}, tun_.get()});
+    const auto pid = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "orphan"}, {tun_.get()}});
     ASSERT_TRUE(pid) << pid.error().text();
     ours.insert(*pid);
   }
@@ -80,7 +80,7 @@ TEST_F(Subreaper, ReapsWhoDiedBeforeItWasThere) {
 // The zombie that waitid shows first is one of ours, which libuv has not collected.
 TEST_F(Subreaper, ReapsAStrangerBehindOneOfOurs) {
   Children children(*loop_, sink(), [](const std::string&) {});
-  const auto child = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "exit", "0"}, tun_.get()});
+  const auto child = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "exit", "0"}, {tun_.get()}});
   ASSERT_TRUE(child) << child.error().text();
   const pid_t stranger = ::fork();
   if (stranger == 0) ::_exit(0);

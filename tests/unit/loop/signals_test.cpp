@@ -91,7 +91,7 @@ TEST_F(SignalsTest, AnEndlessStormHidesNoStop) {
 TEST_F(SignalsTest, AStormHidesNeitherSigtermNorTheExitOfAChild) {
   Children children(*loop_, sink(), [](const std::string&) {});
   const Fd tun(::eventfd(0, EFD_CLOEXEC));
-  const auto child = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "wait"}, tun.get()});
+  const auto child = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "wait"}, {tun.get()}});
   ASSERT_TRUE(child) << child.error().text();
 
   // The loop is busy: something is always to be read, and reading takes a while.

@@ -57,7 +57,10 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     ++health_requests;
     return HealthCollected{};
   }
-  if (std::holds_alternative<Audit>(action)) return Audited{};
+  if (std::holds_alternative<Audit>(action)) {
+    for (const auto& [uplink, pid] : pids_) answer(uplink);
+    return Audited{};
+  }
   if (const auto* look_up = std::get_if<LookUpRoute>(&action)) return LookedUp{look_up->uplink, route};
   const auto& part = std::get<PartAction>(action);
   EXPECT_FALSE(part.reason.empty());
@@ -151,9 +154,10 @@ Result<Made> FakeEdge::change(const PartAction& action) {
   EXPECT_TRUE(stolen || has(action.uplink, part_of(action.spec))) << "changed though absent";
   EXPECT_TRUE(action.before.has_value());
   if (change_fails.contains(part_of(action.spec))) {
-    made_[action.uplink][index(part_of(action.spec))].reset();
+    if (part_of(action.spec) != Part::child) made_[action.uplink][index(part_of(action.spec))].reset();
     return failure("change", ENOENT);
   }
+  if (part_of(action.spec) == Part::child) answer(action.uplink);
   if (stolen) return Made{};  // its map entries are replaced; the audit finds the rest
   made_[action.uplink][index(part_of(action.spec))] = action.spec;
   return Made{};
@@ -177,6 +181,10 @@ Result<Made> FakeEdge::remove(const PartAction& action) {
   if (part == Part::fast_path) stolen_.erase(action.uplink);
   slot.reset();
   return Made{};
+}
+
+void FakeEdge::answer(const std::string& uplink) {
+  if (children_answer && has(uplink, Part::child)) pending.push_back(ChildAnswered{uplink, pid(uplink)});
 }
 
 void FakeEdge::steal_fast_path(const std::string& uplink) {

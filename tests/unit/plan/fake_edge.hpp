@@ -41,6 +41,7 @@ class FakeEdge : public Edge {
   bool purge_fails = false;
   bool obedient_children = true;   // exit on SIGTERM
   bool children_get_ready = true;  // by themselves
+  bool children_answer = true;
 
   // What happens behind the product's back.
   void steal_fast_path(const std::string& uplink);
@@ -56,6 +57,7 @@ class FakeEdge : public Edge {
   Result<Made> change(const PartAction& action);
   Result<Made> remove(const PartAction& action);
   void check_order(const PartAction& action) const;
+  void answer(const std::string& uplink);
 
   std::map<std::string, std::array<std::optional<Spec>, kParts>> made_;
   std::map<std::string, std::set<Ipv6Address>> guards_;

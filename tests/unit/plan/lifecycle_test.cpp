@@ -209,11 +209,11 @@ TEST_F(Lifecycle, MtuFallsTunFirstAndRisesFastPathFirst) {
   bring_up();
   bench.edge.executed.clear();
   bench.link("up0", 2, true, true, 1400);
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change setup", "change fast-path"}));
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change setup", "change fast-path", "change child"}));
   EXPECT_EQ(std::get<SetupSpec>(*bench.edge.spec("up0", Part::setup)).mtu, 1372U);
   bench.edge.executed.clear();
   bench.link("up0", 2, true, true, 1500);
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change fast-path", "change setup"}));
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change child", "change fast-path", "change setup"}));
 }
 
 TEST_F(Lifecycle, StopTakesEverythingDownAndExits) {
@@ -309,12 +309,13 @@ TEST_F(Lifecycle, ARenamedTunIsReplaced) {
   EXPECT_EQ(clat().addresses->v4.text(), "192.0.0.4");
 }
 
-TEST_F(Lifecycle, AChildThatIsNeverReadyIsKilledAndStartedAgain) {
+TEST_F(Lifecycle, AChildThatIsNeverReadyIsReplaced) {
   bench.edge.children_get_ready = false;
   bring_up();
   const int first = bench.edge.pid("up0");
   bench.advance(kReadyTimeout);
-  EXPECT_EQ(field(*bench.last("clat.exited"), "signal"), "SIGKILL");
+  EXPECT_EQ(field(*bench.last("clat.replaced"), "reason"), "it read no packets within 10000ms");
+  EXPECT_EQ(field(*bench.last("clat.exited"), "asked"), "yes");
   bench.advance(100ms);
   EXPECT_NE(bench.edge.pid("up0"), first);
 }

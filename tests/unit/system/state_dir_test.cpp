@@ -25,6 +25,7 @@ plan::RecordSpec record(const std::string& uplink = "wan0") {
   return {.uplink = uplink,
           .uplink_ifindex = 2,
           .tun = "v4-" + uplink,
+          .shape = {},
           .leg = plan::Leg::fast,
           .metric = 2048,
           .v4 = *Ipv4Address::parse("192.0.0.4"),
@@ -38,6 +39,8 @@ constexpr const char* kText =
     "namespace=4:4026531840:1\n"
     "uplink=wan0\n"
     "tun=v4-wan0\n"
+    "tun-format=vnet\n"
+    "queues=1\n"
     "ifindex=2\n"
     "leg=fast\n"
     "metric=2048\n"
@@ -100,6 +103,14 @@ TEST_F(StateDirTest, ARecordIsTextAndComesBackWhole) {
   ASSERT_TRUE(read);
   EXPECT_EQ(read->records, std::vector{record()});
   EXPECT_TRUE(read->ignored.empty());
+}
+
+TEST_F(StateDirTest, TheShapeOfTheTunComesBack) {
+  auto state = open();
+  auto many = record();
+  many.shape = {plan::TunFormat::packet_info, 8};
+  ASSERT_TRUE(state.write(many));
+  EXPECT_EQ(state.records()->records, std::vector{many});
 }
 
 TEST_F(StateDirTest, RecordsAreInOrderReplacedAndErased) {

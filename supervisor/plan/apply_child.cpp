@@ -1,0 +1,127 @@
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "supervisor/log/catalogue.hpp"
+#include "supervisor/plan/applier.hpp"
+#include "supervisor/plan/tell.hpp"
+
+namespace clat::plan {
+
+namespace {
+
+// Of the bundled clatd, after sysexits.h. Another's 64 is no promise, and harmless to take for one.
+constexpr int kBadArguments = 64;
+
+std::string_view meaning_of(int status) {
+  switch (status) {
+    case 0: return "done";
+    case kBadArguments: return "bad arguments";
+    case 71: return "a system call failed";
+    default: return "unknown";
+  }
+}
+
+}  // namespace
+
+void Applier::operator()(const ChildReady& event) {
+  auto* clat = parent_of(event.uplink, event.pid);
+  if (clat == nullptr) return;
+  clat->child.process.ready = true;
+  clat->was_ready = true;
+  notes_.push_back({Severity::info,
+                    events::kClatReady,
+                    event.uplink,
+                    {{"pid", std::to_string(event.pid)},
+                     {"after", milliseconds_text(now_ - clat->child.process.started)},
+                     {"drained", std::to_string(event.drained)}}});
+}
+
+void Applier::operator()(const ChildAnswered& event) {
+  auto* clat = parent_of(event.uplink, event.pid);
+  if (clat != nullptr && clat->child.process.mute.empty()) clat->child.process.answer_by.reset();
+}
+
+void Applier::operator()(const ChildMute& event) {
+  if (auto* clat = parent_of(event.uplink, event.pid)) fall_silent(clat->child.process, event.reason);
+}
+
+void Applier::fall_silent(Process& process, const std::string& reason) {
+  process.mute = reason;
+  process.answer_by = std::min(process.answer_by.value_or(TimePoint::max()), now_ + kMuteGrace);
+}
+
+void Applier::operator()(const ChildExited& event) {
+  auto* clat = parent_of(event.uplink, event.pid);
+  if (clat == nullptr) return;
+  auto& child = clat->child;
+  const Process process = std::exchange(child.process, {});
+  const auto spec = std::exchange(clat->piece(Part::child).have, std::nullopt);
+  const bool asked = process.kill_at.has_value();
+  const auto uptime = now_ - process.started;
+  Note note{
+      asked ? Severity::info : Severity::warn, events::kClatExited, event.uplink, {{"pid", std::to_string(event.pid)}}};
+  if (event.signal != 0) {
+    note.fields.emplace_back("signal", signal_name(event.signal));
+  } else {
+    note.fields.emplace_back("status", std::to_string(event.status));
+    note.fields.emplace_back("meaning", meaning_of(event.status));
+  }
+  note.fields.emplace_back("uptime", milliseconds_text(uptime));
+  note.fields.emplace_back("asked", asked ? "yes" : "no");
+  const std::string end = event.signal != 0 ? signal_name(event.signal) : "status " + std::to_string(event.status);
+  notes_.push_back(std::move(note));
+  if (asked && process.condemned.empty()) return;
+  if (uptime >= world_.config->clatd.restart.stable_after) child.backoff.succeed();
+  if (event.signal == 0 && event.status == kBadArguments) {
+    child.refused = spec;
+    child.last_end = end;
+    notes_.push_back({Severity::error,
+                      events::kClatFailed,
+                      event.uplink,
+                      {{"part", "child"},
+                       {"reason", "clatd refused its arguments"},
+                       {"next", "it is started again with other arguments, or after a reload"}}});
+    return;
+  }
+  back_off(event.uplink, child, process.condemned.empty() ? end : process.condemned);
+}
+
+void Applier::operator()(const ChildOutput& event) {
+  Note note{Severity::info, events::kChildOutput, event.uplink, {{"pid", std::to_string(event.pid)}}};
+  if (event.suppressed != 0) note.fields.emplace_back("suppressed", std::to_string(event.suppressed));
+  note.fields.emplace_back("line", event.line);
+  notes_.push_back(std::move(note));
+}
+
+Clat* Applier::parent_of(const std::string& uplink, int pid) {
+  const auto found = world_.clats.find(uplink);
+  return found == world_.clats.end() || pid == 0 || found->second.child.process.pid != pid ? nullptr : &found->second;
+}
+
+void Applier::back_off(const std::string& uplink, Child& child, std::string end) {
+  const auto delay = child.backoff.fail(world_.config->clatd.restart, world_.random);
+  const bool flapped = child.is_flapping(now_);
+  child.not_before = now_ + delay;
+  if (child.ends.size() == kFlappingEnds) child.ends.erase(child.ends.begin());
+  child.ends.push_back(now_);
+  child.last_end = std::move(end);
+  notes_.push_back({Severity::info,
+                    events::kClatBackoff,
+                    uplink,
+                    {{"delay", milliseconds_text(delay)},
+                     {"failures", std::to_string(child.backoff.failures)},
+                     {"reason", child.last_end},
+                     {"next", "clatd is started again"}}});
+  if (flapped || !child.is_flapping(now_)) return;
+  notes_.push_back(
+      {Severity::warn,
+       events::kClatFlapping,
+       uplink,
+       {{"failures", std::to_string(kFlappingEnds)},
+        {"within", milliseconds_text(now_ - child.ends.front())},
+        {"reason", child.last_end},
+        {"next", "it is still started again, at most every " + milliseconds_text(world_.config->clatd.restart.max)}}});
+}
+
+}  // namespace clat::plan
