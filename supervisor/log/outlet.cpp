@@ -26,22 +26,31 @@ namespace {
 enum class Manner { plain, polled, socket };
 
 struct Target {
-  Fd fd;
+  Fd own;
+  int fd = -1;  // own, or somebody else's who keeps it open
   Manner manner = Manner::plain;
 };
 
+Target target_of(Fd own, Manner manner) {
+  const int fd = own.get();
+  return {std::move(own), fd, manner};
+}
+
+// Without descriptors or memory to spare there still is a log.
 Target own_description(int fd) {
   struct stat status{};
-  if (::fstat(fd, &status) != 0) return {};
+  if (::fstat(fd, &status) != 0) return {Fd(), fd, Manner::polled};
   if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
     const std::string path = "/proc/self/fd/" + std::to_string(fd);
     Fd own(::open(path.c_str(), O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-    if (own.get() >= 0) return {std::move(own), Manner::plain};
+    if (own) return target_of(std::move(own), Manner::plain);
   }
   // A regular file is not opened again: its offset is shared with whoever else writes there.
+  const Manner manner = S_ISSOCK(status.st_mode)  ? Manner::socket
+                        : S_ISREG(status.st_mode) ? Manner::plain
+                                                  : Manner::polled;
   Fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
-  if (S_ISSOCK(status.st_mode)) return {std::move(copy), Manner::socket};
-  return {std::move(copy), S_ISREG(status.st_mode) ? Manner::plain : Manner::polled};
+  return copy ? target_of(std::move(copy), manner) : Target{Fd(), fd, manner};
 }
 
 class StreamOutlet : public Outlet {
@@ -78,12 +87,12 @@ class StreamOutlet : public Outlet {
  private:
   [[nodiscard]] ssize_t put(std::string_view text) const {
     switch (target_.manner) {
-      case Manner::plain: return ::write(target_.fd.get(), text.data(), text.size());
-      case Manner::socket: return ::send(target_.fd.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      case Manner::plain: return ::write(target_.fd, text.data(), text.size());
+      case Manner::socket: return ::send(target_.fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
       case Manner::polled: {
-        pollfd ready{target_.fd.get(), POLLOUT, 0};
+        pollfd ready{target_.fd, POLLOUT, 0};
         if (::poll(&ready, 1, 0) != 1) return 0;
-        return ::write(target_.fd.get(), text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
+        return ::write(target_.fd, text.data(), std::min<std::size_t>(text.size(), PIPE_BUF));
       }
     }
     return 0;
@@ -99,7 +108,7 @@ Result<Target> open_file(const std::string& path) {
   // O_NONBLOCK: the path may name a FIFO.
   Fd fd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640));
   if (fd.get() < 0) return failure("open log file " + path, errno);
-  return Target{std::move(fd), Manner::plain};
+  return target_of(std::move(fd), Manner::plain);
 }
 
 Result<> StreamOutlet::reopen() {

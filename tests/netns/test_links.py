@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 
-from harness import snapshot
+from harness import leaks
 from harness.case import LabTest, rounds
 from harness.lab import WAN0, WWAN0, wait_until
 
@@ -121,32 +121,11 @@ class Churn(LabTest):
 
     nat64 = False
 
-    def leaks(self) -> dict[str, object]:
-        """What must not grow. Addresses may differ from round to round, so routes are counted."""
-        router = self.lab.router
-        shot = snapshot.take(router, self.lab.bpffs)
-        descriptors: dict[str, int] = {}
-        for target in snapshot.open_files(self.program.pid):
-            descriptors[target] = descriptors.get(target, 0) + 1
-        return {
-            "fds": descriptors,
-            "links": sorted(shot["links"]),
-            "routes4": len(shot["routes4"]),
-            # A blackhole outlives its address by a grace period.
-            "routes6": len(shot["routes6"]),
-            "proxy": len(shot["proxy"]),
-            "anycast": len(shot["anycast"]),
-            "filters": {link: {way: len(all_) for way, all_ in found.items()} for link, found in shot["filters"].items()},
-            "tcx": {link: {way: len(all_) for way, all_ in found.items()} for link, found in shot["tcx"].items()},
-            "pins": len(shot["bpffs"]),
-            "processes": sorted(name for _, name in shot["processes"]),
-        }
-
     def test_leaks_nothing(self) -> None:
         before = self.snapshot()
         program = self.start()
         clatvisor = program.pid
-        first = self.leaks()
+        first = leaks.count(program)
         kinds = {
             "link": (lambda: self.lab.delete_link(WAN0), lambda: self.lab.make_link(WAN0)),
             "carrier": (lambda: self.lab.carrier(WAN0, False), lambda: self.lab.carrier(WAN0, True)),
@@ -170,16 +149,7 @@ class Churn(LabTest):
                 back()
                 program.wait_event("clat.up", "wan0", since=since)
                 self.lab.client(WAN0).udp_echo(self.lab.direct_v4)
-        last: list[str] = []
-
-        def as_at_first() -> bool:
-            last[:] = snapshot.differences(first, self.leaks())
-            return not last
-
-        try:
-            wait_until(as_at_first, 20, "counts as before the rounds", every=0.25)
-        except AssertionError:
-            self.fail("\n".join(last))
+        leaks.assert_none(first, program)
         self.assertEqual(program.pid, clatvisor)
         program.stop()
         self.assert_after_churn(before)
