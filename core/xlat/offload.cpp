@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/xlat/bytes.hpp"
+
 namespace clat::xlat {
 
 namespace {
@@ -37,7 +39,8 @@ bool read_segments(const Frame& frame, std::size_t header, std::size_t size, std
   }
   if (vnet.gso_size == 0 || size < header + l4_header) return false;
   const std::size_t payload = size - header - l4_header;
-  offload.wire_size = header + l4_header + std::min<std::size_t>(payload, vnet.gso_size);
+  offload.segmented_header = l4_header;
+  offload.wire_size = l4_header + std::min<std::size_t>(payload, vnet.gso_size);
   offload.segments = std::max<std::size_t>(1, (payload + vnet.gso_size - 1) / vnet.gso_size);
   return true;
 }
@@ -46,13 +49,23 @@ bool read_segments(const Frame& frame, std::size_t header, std::size_t size, std
 
 bool read_offload(const Frame& frame, std::size_t header, std::size_t size, std::uint8_t protocol, std::uint8_t gso_tcp,
                   Offload& offload) {
-  offload.wire_size = size;
+  offload.wire_size = size - header;
   const VnetHeader& vnet = frame.vnet;
   if ((vnet.flags & ~(VnetHeader::kNeedsChecksum | VnetHeader::kDataValid)) != 0) return false;
   if ((vnet.flags & VnetHeader::kNeedsChecksum) != 0 && !read_checksum(frame, header, size, protocol, offload)) {
     return false;
   }
   return vnet.gso_type == VnetHeader::kGsoNone || read_segments(frame, header, size, protocol, gso_tcp, offload);
+}
+
+void finish_checksum(Frame& frame) {
+  VnetHeader& vnet = frame.vnet;
+  if ((vnet.flags & VnetHeader::kNeedsChecksum) == 0) return;
+  std::uint8_t* const start = frame.data + vnet.checksum_start;
+  const auto checksum = complement(fold(sum_bytes(start, frame.size - vnet.checksum_start)));
+  // 0 would mean none to UDP; to others both forms are the same.
+  store<std::uint16_t>(start + vnet.checksum_offset, checksum == 0 ? 0xffff : checksum);
+  vnet = {};
 }
 
 void move_offload(VnetHeader& vnet, std::size_t before, std::size_t after, std::uint8_t gso_tcp_after) {

@@ -1,8 +1,8 @@
 // What virtio_net_hdr says about a packet, checked against the packet.
 #pragma once
 
+#include "core/xlat/frame.hpp"
 #include "core/xlat/protocol.hpp"
-#include "core/xlat/translator.hpp"
 
 namespace clat::xlat {
 
@@ -15,15 +15,19 @@ enum class ChecksumState : std::uint8_t {
 
 struct Offload {
   ChecksumState checksum = ChecksumState::whole;
-  // Of the packet on the wire: the frame's own size, or for a super-packet that of the headers and one segment.
+  // Behind the IP header, on the wire: all there is, or of a super-packet the transport header and one segment.
   std::size_t wire_size = 0;
   std::size_t segments = 1;
+  std::size_t segmented_header = 0;  // the transport header that each segment of a super-packet repeats
 };
 
 // `header` is the IP header's length, `size` the packet's, trailing bytes left out. `gso_tcp` is the family's own
 // gso_type for TCP. False: the vnet header does not fit the packet.
 bool read_offload(const Frame& frame, std::size_t header, std::size_t size, std::uint8_t protocol, std::uint8_t gso_tcp,
                   Offload& offload);
+
+// Does what VnetHeader::kNeedsChecksum asks for. The offsets have been read by read_offload(), nothing trails.
+void finish_checksum(Frame& frame);
 
 // Moves the vnet header's offsets from an IP header of `before` bytes to one of `after`.
 void move_offload(VnetHeader& vnet, std::size_t before, std::size_t after, std::uint8_t gso_tcp_after);

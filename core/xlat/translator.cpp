@@ -1,7 +1,10 @@
 #include "core/xlat/translator.hpp"
 
+#include "core/xlat/fragment.hpp"
+#include "core/xlat/icmp.hpp"
 #include "core/xlat/ip_header.hpp"
 #include "core/xlat/offload.hpp"
+#include "core/xlat/segment.hpp"
 #include "core/xlat/transport.hpp"
 
 namespace clat::xlat {
@@ -10,136 +13,169 @@ namespace {
 
 // RFC 7915 §5.1: up to here a packet may be fragmented on the IPv4 side, 1280 being what IPv6 guarantees.
 constexpr std::size_t kMayFragment = 1260;
-constexpr std::uint16_t kDontFragment = 0x4000, kMoreFragments = 0x2000;
+
+bool is_tcp_super_packet(const VnetHeader& vnet) {
+  const int type = vnet.gso_type & ~VnetHeader::kGsoEcn;
+  return type == VnetHeader::kGsoTcp4 || type == VnetHeader::kGsoTcp6;
+}
+
+// Sends a translated packet, without DF when it came, in packets of at most `mtu` bytes (RFC 7915 §4.1).
+void send_cut(Frame frame, std::uint16_t id, std::size_t mtu, Sink& sink) {
+  if (is_tcp_super_packet(frame.vnet)) {
+    // Smaller segments say the same as fragments, and better.
+    const std::size_t headers = kIpv6Header + static_cast<std::size_t>(frame.data[kIpv6Header + 12] >> 4) * 4;
+    frame.vnet.gso_size = static_cast<std::uint16_t>(mtu - headers);
+    sink.send(frame);
+    return;
+  }
+  Segments segments(frame);
+  for (Frame segment; segments.next(segment); ++id) {
+    // The last one may be short.
+    if (segment.size <= mtu) {
+      sink.send(segment);
+    } else {
+      send_fragments(segment, id, mtu, sink);
+    }
+  }
+}
+
+// What may be shown as from 192.0.0.8: an error of a router that has no IPv4 address
+// (draft-ietf-v6ops-icmpext-xlat-v6only-source).
+bool is_foreign_error(const Halves& source, const OwnSide& own, const Transport& transport) {
+  const bool is_no_router = source.high == 0 || source.high >> 56 == 0xff;
+  std::uint32_t ignored = 0;
+  return is_icmp_error(Direction::to_ipv4, transport) && !is_no_router && !own.find(source, ignored);
+}
+
+// What an ICMP error quotes changes its size, so this comes before all that depends on sizes.
+Verdict rewrite_if_error(Direction direction, const Sides& sides, const Mtus& mtus, const AddressChange& addresses,
+                         Frame& packet, Transport& transport) {
+  if (!transport.is_error) return Verdict::translated;
+  finish_checksum(packet);
+  return rewrite_error(direction, sides, mtus, addresses, transport);
+}
 
 }  // namespace
 
 Translator::Translator(const Settings& settings)
-    : mapping_(settings.prefix),
-      v4_(settings.v4.number()),
-      v6_(load_halves(settings.v6.bytes.data())),
-      v4_sum_(sum4(settings.v4.bytes.data())),
-      v6_sum_(sum16(settings.v6.bytes.data())),
+    : sides_{OwnSide(settings.v4, settings.v6, settings.ranges), PeerSide(settings.prefix, settings.private_in_wkp)},
       identification_(settings.first_identification),
-      mtus_(settings.mtus) {}
+      mtus_(settings.mtus.sane()) {}
 
 Verdict Translator::translate(Frame frame, Sink& sink) {
   if (frame.size == 0) return Verdict::truncated;
   Verdict verdict = Verdict::bad_version;
   switch (frame.data[0] >> 4) {
-    case 4: verdict = to_ipv6(frame); break;
-    case 6: verdict = to_ipv4(frame); break;
+    case 4: verdict = to_ipv6(frame, sink); break;
+    case 6: verdict = to_ipv4(frame, sink); break;
     default: break;
   }
-  if (verdict == Verdict::translated) sink.send(frame);
+  if (verdict != Verdict::translated) answer(verdict, frame, sink);
   return verdict;
 }
 
 // RFC 7915 §4.
-Verdict Translator::to_ipv6(Frame& frame) {
-  std::uint8_t* const ip = frame.data;
-  if (frame.size < kIpv4Header) return Verdict::truncated;
-  const std::size_t header = static_cast<std::size_t>(ip[0] & 0xf) * 4;
-  if (header < kIpv4Header || header > frame.size) return Verdict::bad_header_length;
-  const std::size_t total = load_be16(ip + 2);
-  if (total < header || total > frame.size) return Verdict::bad_length;
-  const Sum sum = header == kIpv4Header ? sum20(ip) : sum_bytes(ip, header);
-  if (fold(sum) != 0xffff) return Verdict::bad_header_checksum;
+Verdict Translator::to_ipv6(Frame packet, Sink& sink) {
+  const std::uint8_t* const ip = packet.data;
+  Layout layout;
+  if (const auto verdict = read_ipv4(ip, packet.size, layout); verdict != Verdict::translated) return verdict;
+  packet.size = layout.size;
+  const Sum sum_of_header = layout.header == kIpv4Header ? sum20(ip) : sum_bytes(ip, layout.header);
+  if (fold(sum_of_header) != 0xffff) return Verdict::bad_header_checksum;
 
-  if (load_be32(ip + 12) != v4_) return Verdict::not_from_clat;
-  const std::uint32_t peer = load_be32(ip + 16);
-  if (peer == v4_) return Verdict::hairpin;
-  if (const auto verdict = mapping_.judge_peer(peer); verdict != Verdict::translated) return verdict;
-
-  if (header != kIpv4Header) {
-    const auto verdict = judge_ipv4_options(ip + kIpv4Header, header - kIpv4Header);
-    if (verdict != Verdict::translated) return verdict;
+  const std::uint32_t own = load_be32(ip + 12), peer = load_be32(ip + 16);
+  Halves own6;
+  if (!sides_.own.find(own, own6)) return Verdict::not_from_clat;
+  if (sides_.own.contains(peer)) return Verdict::hairpin;
+  if (const auto verdict = sides_.peers.judge(peer); verdict != Verdict::translated) return verdict;
+  if (layout.header != kIpv4Header) {
+    if (const auto verdict = judge_ipv4_options(ip, layout.header); verdict != Verdict::translated) return verdict;
   }
-  const std::uint8_t ttl = ip[8];
-  if (ttl <= 1) return Verdict::hop_limit_exceeded;
-  const Fragment fragment = read_ipv4_fragment(ip);
-  Transport transport{.part = fragment.part(), .protocol = ip[9], .data = ip + header, .size = total - header};
-  if (const auto verdict = fragment.judge(transport.size); verdict != Verdict::translated) return verdict;
-  if (const auto verdict = judge_transport(Direction::to_ipv6, frame, transport); verdict != Verdict::translated) {
+  // Flow label 0.
+  const HeaderFields fields{.traffic_class = ip[1],
+                            .protocol = counterpart(layout.protocol),
+                            .hops = static_cast<std::uint8_t>(ip[8] - 1),
+                            .fragment = layout.fragment,
+                            .dont_fragment = has_dont_fragment(ip)};
+  if (ip[8] <= 1) return Verdict::hop_limit_exceeded;
+  Transport transport = transport_of(packet.data, layout);
+  if (const auto verdict = judge_transport(Direction::to_ipv6, packet, transport); verdict != Verdict::translated) {
     return verdict;
   }
+  const Halves peer6 = sides_.peers.embed(peer);
+  const AddressChange addresses{sum(own) + sum(peer), sum(own6) + sum(peer6)};
+  if (const auto verdict = rewrite_if_error(Direction::to_ipv6, sides_, mtus_, addresses, packet, transport);
+      verdict != Verdict::translated) {
+    return verdict;
+  }
+  const std::size_t header6 = kIpv6Header + (layout.fragment.present ? kFragmentHeader : 0);
+  const std::size_t wire_size = header6 + transport.offload.wire_size;
+  const bool large = wire_size > mtus_.lowest_ipv6;
+  if (large && fields.dont_fragment && wire_size > mtus_.ipv6) return Verdict::too_big;
 
-  // From here on the packet is changed. RFC 7915 §4.1, flow label 0. Fields are put together before they are stored: a
-  // later wide load of narrow stores would have to wait for them.
-  const std::uint64_t tos = ip[1];
-  const Sum before = v4_sum_ + big_endian(peer);
-  const std::uint8_t next = counterpart(transport.protocol);
-  const std::size_t header6 = kIpv6Header + (fragment.present ? kFragmentHeader : 0);
-  std::uint8_t* const out = ip + header - header6;
-  store_be64(out, std::uint64_t{6} << 60 | tos << 52 | (header6 - kIpv6Header + transport.size) << 16 |
-                      std::uint64_t{fragment.present ? kFragment : next} << 8 | (ttl - 1U));
-  store_halves(out + 8, v6_);
-  store_halves(out + 24, mapping_.embed(peer));
-  if (fragment.present) store_fragment_header(out + kIpv6Header, next, fragment);
-  rewrite_transport(Direction::to_ipv6, transport, {before, v6_sum_ + sum16(out + 24)});
-  frame.data = out;
-  frame.size = header6 + transport.size;
-  move_offload(frame.vnet, header, header6, VnetHeader::kGsoTcp6);
+  // From here on the packet is changed.
+  if (!transport.is_error) rewrite_transport(Direction::to_ipv6, transport, addresses);
+  packet.data = put_ipv6_header(transport.data, transport.size, fields, own6, peer6);
+  packet.size = header6 + transport.size;
+  move_offload(packet.vnet, layout.header, header6, VnetHeader::kGsoTcp6);
+  if (large && !fields.dont_fragment) {
+    send_cut(packet, static_cast<std::uint16_t>(layout.fragment.id), mtus_.lowest_ipv6, sink);
+  } else {
+    sink.send(packet);
+  }
   return Verdict::translated;
 }
 
 // RFC 7915 §5.
-Verdict Translator::to_ipv4(Frame& frame) {
-  std::uint8_t* const ip = frame.data;
-  if (frame.size < kIpv6Header) return Verdict::truncated;
-  if (load_halves(ip + 24) != v6_) return Verdict::not_to_clat;
-  const Halves peer6 = load_halves(ip + 8);
-  if (!mapping_.contains(peer6)) return Verdict::outside_prefix;
-  const std::uint32_t peer = mapping_.extract(peer6);
-  if (peer == v4_) return Verdict::hairpin;
-  if (const auto verdict = mapping_.judge_peer(peer); verdict != Verdict::translated) return verdict;
-
-  const std::size_t payload = load_be16(ip + 4);
-  if (payload > frame.size - kIpv6Header || (payload == 0 && ip[6] == kHopByHop)) return Verdict::bad_length;
-  Chain chain{.length = 0, .protocol = ip[6], .fragment = {}};
-  if (is_skipped_extension(chain.protocol) || chain.protocol == kFragment) {
-    const auto verdict = read_chain(ip[6], ip + kIpv6Header, payload, chain);
-    if (verdict != Verdict::translated) return verdict;
+Verdict Translator::to_ipv4(Frame packet, Sink& sink) {
+  const std::uint8_t* const ip = packet.data;
+  if (packet.size < kIpv6Header) return Verdict::truncated;
+  const Halves own6 = load_halves(ip + 24), peer6 = load_halves(ip + 8);
+  std::uint32_t own = 0;
+  if (!sides_.own.find(own6, own)) return Verdict::not_to_clat;
+  Layout layout;
+  const auto readable = read_ipv6(ip, packet.size, layout);
+  Transport transport = transport_of(packet.data, layout);
+  std::uint32_t peer = kDummyIpv4.number();
+  if (sides_.peers.contains(peer6)) {
+    peer = sides_.peers.extract(peer6);
+    if (sides_.own.contains(peer)) return Verdict::hairpin;
+    if (const auto verdict = sides_.peers.judge(peer); verdict != Verdict::translated) return verdict;
+  } else if (readable != Verdict::translated || !is_foreign_error(peer6, sides_.own, transport)) {
+    return Verdict::outside_prefix;
   }
-  const std::uint8_t hop_limit = ip[7];
-  if (hop_limit <= 1) return Verdict::hop_limit_exceeded;
-  const std::size_t header6 = kIpv6Header + chain.length;
-  Transport transport{
-      .part = chain.fragment.part(), .protocol = chain.protocol, .data = ip + header6, .size = payload - chain.length};
-  const std::size_t total = kIpv4Header + transport.size;
-  if (total > 0xffff) return Verdict::bad_length;
-  if (const auto verdict = chain.fragment.judge(transport.size); verdict != Verdict::translated) return verdict;
-  if (const auto verdict = judge_transport(Direction::to_ipv4, frame, transport); verdict != Verdict::translated) {
+  if (readable != Verdict::translated) return readable;
+  packet.size = layout.size;
+  HeaderFields fields{.traffic_class = static_cast<std::uint8_t>(load_be16(ip) >> 4),
+                      .protocol = counterpart(layout.protocol),
+                      .hops = static_cast<std::uint8_t>(ip[7] - 1),
+                      .fragment = layout.fragment};
+  if (ip[7] <= 1) return Verdict::hop_limit_exceeded;
+  if (transport.size > 0xffff - kIpv4Header) return Verdict::bad_length;
+  if (const auto verdict = judge_transport(Direction::to_ipv4, packet, transport); verdict != Verdict::translated) {
     return verdict;
   }
-
-  // From here on the packet is changed. RFC 7915 §5.1.
-  const std::uint64_t traffic_class = load_be16(ip) >> 4 & 0xff;
-  const Sum before = v6_sum_ + sum16(ip + 8);
-  std::uint16_t id = identification_, fragment_field = 0;
-  if (chain.fragment.present) {
-    // §5.1.1: a fragment stays one and may be cut again, whatever its size.
-    id = static_cast<std::uint16_t>(chain.fragment.id);
-    fragment_field = static_cast<std::uint16_t>(chain.fragment.offset | (chain.fragment.more ? kMoreFragments : 0));
-  } else {
-    const std::size_t wire_size = transport.offload.wire_size - header6 + kIpv4Header;
-    fragment_field = wire_size <= kMayFragment ? 0 : kDontFragment;
+  const AddressChange addresses{sum(own6) + sum(peer6), sum(own) + sum(peer)};
+  if (const auto verdict = rewrite_if_error(Direction::to_ipv4, sides_, mtus_, addresses, packet, transport);
+      verdict != Verdict::translated) {
+    return verdict;
+  }
+  // §5.1.1: a fragment stays one and may be cut again, whatever its size.
+  if (!layout.fragment.present) {
+    const std::size_t wire_size = kIpv4Header + transport.offload.wire_size;
+    fields.dont_fragment = wire_size > kMayFragment;
+    if (fields.dont_fragment && wire_size > mtus_.ipv4) return Verdict::too_big;
+    fields.fragment.id = identification_;
     // The receiver of a super-packet numbers its segments upwards from this one.
     identification_ = static_cast<std::uint16_t>(identification_ + transport.offload.segments);
   }
-  const std::uint64_t first =
-      std::uint64_t{0x45} << 56 | traffic_class << 48 | total << 32 | std::uint64_t{id} << 16 | fragment_field;
-  const std::uint32_t second = (hop_limit - 1U) << 24 | std::uint32_t{counterpart(chain.protocol)} << 16;
-  const std::uint16_t checksum = complement(fold((first >> 32) + (first & 0xffffffff) + second + peer + v4_));
-  std::uint8_t* const out = ip + header6 - kIpv4Header;
-  store_be64(out, first);
-  store_be32(out + 8, second | checksum);
-  store_be32(out + 12, peer);
-  store_be32(out + 16, v4_);
-  rewrite_transport(Direction::to_ipv4, transport, {before, v4_sum_ + big_endian(peer)});
-  frame.data = out;
-  frame.size = total;
-  move_offload(frame.vnet, header6, kIpv4Header, VnetHeader::kGsoTcp4);
+
+  // From here on the packet is changed.
+  if (!transport.is_error) rewrite_transport(Direction::to_ipv4, transport, addresses);
+  packet.data = put_ipv4_header(transport.data, transport.size, fields, peer, own);
+  packet.size = kIpv4Header + transport.size;
+  move_offload(packet.vnet, layout.header, kIpv4Header, VnetHeader::kGsoTcp4);
+  sink.send(packet);
   return Verdict::translated;
 }
 

@@ -2,51 +2,18 @@
 // Bytes in, bytes and a verdict out: no I/O, no clock, no globals, no allocation.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "core/net/address.hpp"
 #include "core/net/prefix.hpp"
 #include "core/net/range_mapping.hpp"
+#include "core/xlat/frame.hpp"
 #include "core/xlat/mapping.hpp"
+#include "core/xlat/mtus.hpp"
 #include "core/xlat/verdict.hpp"
-#include "core/xlat/vnet.hpp"
 
 namespace clat::xlat {
-
-// A packet in somebody's buffer, from its IP header on.
-struct Frame {
-  std::uint8_t* data = nullptr;
-  std::size_t size = 0;
-  VnetHeader vnet = {};
-};
-
-// Writable bytes that must lie in front of what goes into translate(). Of them, at least sizeof(VnetHeader) are left
-// in front of whatever comes out, so that its vnet header can be written there.
-constexpr std::size_t kHeadroom = 64;
-
-// Where packets come out. The frame is the sink's until send() returns, the headroom in front included.
-class Sink {
- public:
-  virtual void send(const Frame& frame) = 0;
-  // Asked before an ICMP error of the translator's own is made, which then comes by send(). Who owns a clock keeps the
-  // rate (RFC 4443 §2.4 (f), RFC 1812 §4.3.2.8).
-  virtual bool may_answer() = 0;
-
- protected:
-  ~Sink() = default;
-};
-
-// Bytes of a whole packet, IP header included.
-struct Mtus {
-  std::uint32_t ipv6 = 1500;         // of the uplink's route to the NAT64 prefix
-  std::uint32_t ipv4 = 65535;        // of the IPv4 side; a tun takes whatever is written to it
-  std::uint32_t lowest_ipv6 = 1500;  // RFC 7915 §4.1: IPv4 packets with DF=0 become no larger packets than this
-};
-
-constexpr std::size_t kMostRanges = 8;
 
 struct Settings {
   Ipv4Address v4;  // the CLAT's own addresses
@@ -67,16 +34,14 @@ class Translator {
   // given. Super-packets and unfinished checksums (VnetHeader) stay so.
   Verdict translate(Frame frame, Sink& sink);
 
-  void set_mtus(const Mtus& mtus) { mtus_ = mtus; }
+  void set_mtus(const Mtus& mtus) { mtus_ = mtus.sane(); }
 
  private:
-  Verdict to_ipv6(Frame& frame);
-  Verdict to_ipv4(Frame& frame);
+  Verdict to_ipv6(Frame packet, Sink& sink);
+  Verdict to_ipv4(Frame packet, Sink& sink);
+  void answer(Verdict verdict, const Frame& frame, Sink& sink);
 
-  Mapping mapping_;
-  std::uint32_t v4_;  // host order
-  Halves v6_;
-  Sum v4_sum_, v6_sum_;  // one's complement sums of the CLAT's own addresses
+  Sides sides_;
   std::uint16_t identification_;
   Mtus mtus_;
 };

@@ -23,7 +23,7 @@ void add_to_checksum(std::uint8_t* field, std::uint16_t delta, ChecksumState sta
 
 Verdict judge_udp(Direction direction, const Transport& udp) {
   if (udp.size < 8) return Verdict::bad_transport;
-  if (udp.part == Part::first) {
+  if (udp.fragment.part() == Part::first) {
     // Nothing to compute it from: RFC 7915 §4.5.
     const bool none = load<std::uint16_t>(udp.data + 6) == 0;
     return none && direction == Direction::to_ipv6 ? Verdict::udp_zero_checksum : Verdict::translated;
@@ -34,16 +34,11 @@ Verdict judge_udp(Direction direction, const Transport& udp) {
   return length < 8 || length > udp.size ? Verdict::bad_transport : Verdict::translated;
 }
 
-Verdict judge_icmp(Direction direction, const Transport& icmp) {
-  if (icmp.part != Part::whole) return Verdict::icmp_fragment;
+Verdict judge_icmp(Direction direction, Transport& icmp) {
+  if (icmp.fragment.part() != Part::whole) return Verdict::icmp_fragment;
   if (icmp.size < 8) return Verdict::bad_transport;
-  const std::uint8_t type = icmp.data[0];
-  if (direction == Direction::to_ipv6) {
-    if (type == kEchoRequest4 || type == kEchoReply4) return Verdict::translated;
-    return type == 3 || type == 11 || type == 12 ? Verdict::icmp_error : Verdict::icmp_type;
-  }
-  if (type == kEchoRequest6 || type == kEchoReply6) return Verdict::translated;
-  return type >= 1 && type <= 4 ? Verdict::icmp_error : Verdict::icmp_type;
+  icmp.is_error = is_icmp_error(direction, icmp);
+  return icmp.is_error || is_echo(direction, icmp.data[0]) ? Verdict::translated : Verdict::icmp_type;
 }
 
 std::size_t smallest_header(std::uint8_t protocol) {
@@ -86,12 +81,16 @@ void rewrite_udp(Direction direction, const Transport& udp, const AddressChange&
   add_to_nonzero_checksum(field, addresses.delta(), udp.offload.checksum);
 }
 
+std::uint8_t translated_echo(Direction direction, std::uint8_t type) {
+  if (direction == Direction::to_ipv6) return type == kEchoRequest4 ? kEchoRequest6 : kEchoReply6;
+  return type == kEchoRequest6 ? kEchoRequest4 : kEchoReply4;
+}
+
 // ICMPv6 sums a pseudo-header (RFC 4443 §2.3), ICMPv4 none.
 void rewrite_echo(Direction direction, const Transport& icmp, const AddressChange& addresses) {
   const bool to_ipv6 = direction == Direction::to_ipv6;
-  const bool request = icmp.data[0] == (to_ipv6 ? kEchoRequest4 : kEchoRequest6);
   const auto before = load<std::uint16_t>(icmp.data);
-  icmp.data[0] = request ? (to_ipv6 ? kEchoRequest6 : kEchoRequest4) : (to_ipv6 ? kEchoReply6 : kEchoReply4);
+  icmp.data[0] = translated_echo(direction, icmp.data[0]);
   const Sum pseudo = (to_ipv6 ? addresses.after : addresses.before) +
                      big_endian(static_cast<std::uint16_t>(icmp.size)) + big_endian<std::uint16_t>(kIcmp6);
   Sum change = to_ipv6 ? pseudo : minus(pseudo);
@@ -104,13 +103,32 @@ void rewrite_echo(Direction direction, const Transport& icmp, const AddressChang
 
 }  // namespace
 
+bool is_echo(Direction direction, std::uint8_t icmp_type) {
+  if (direction == Direction::to_ipv6) return icmp_type == kEchoRequest4 || icmp_type == kEchoReply4;
+  return icmp_type == kEchoRequest6 || icmp_type == kEchoReply6;
+}
+
+bool is_icmp_error(Direction direction, const Transport& transport) {
+  const bool to_ipv6 = direction == Direction::to_ipv6;
+  if (transport.protocol != (to_ipv6 ? kIcmp4 : kIcmp6) || transport.fragment.part() != Part::whole) return false;
+  if (transport.size < 8) return false;
+  const std::uint8_t type = transport.data[0];
+  return to_ipv6 ? type == 3 || type == 11 || type == 12 : type >= 1 && type <= 4;
+}
+
+bool has_counterpart(Direction direction, std::uint8_t protocol) {
+  // ICMP of the wrong family, and in IPv6 what would be read as an extension header, change their meaning.
+  const std::uint8_t foreign = direction == Direction::to_ipv6 ? kIcmp6 : kIcmp4;
+  return protocol != foreign && protocol != kIgmp && !is_skipped_extension(protocol) && protocol != kFragment;
+}
+
 Verdict judge_transport(Direction direction, const Frame& frame, Transport& transport) {
   const auto header = static_cast<std::size_t>(transport.data - frame.data);
+  const Part part = transport.fragment.part();
+  if (const auto verdict = transport.fragment.judge(transport.size); verdict != Verdict::translated) return verdict;
   // Who cuts a packet finishes its checksum first.
   const bool unfinished = (frame.vnet.flags & VnetHeader::kNeedsChecksum) != 0 || frame.vnet.gso_type != 0;
-  if (transport.part != Part::whole && unfinished) {
-    return Verdict::bad_offload;
-  }
+  if (part != Part::whole && unfinished) return Verdict::bad_offload;
   const auto gso_tcp = direction == Direction::to_ipv6 ? VnetHeader::kGsoTcp4 : VnetHeader::kGsoTcp6;
   if (!read_offload(frame, header, header + transport.size, transport.protocol, gso_tcp, transport.offload)) {
     return Verdict::bad_offload;
@@ -119,21 +137,20 @@ Verdict judge_transport(Direction direction, const Frame& frame, Transport& tran
     transport.inner_checksum_start = frame.vnet.checksum_start - header;
     transport.inner_checksum_field = transport.inner_checksum_start + frame.vnet.checksum_offset;
   }
-  // ICMP of the wrong family, and in IPv6 what would be read as an extension header, change their meaning.
   const std::uint8_t protocol = transport.protocol;
-  const bool to_ipv6 = direction == Direction::to_ipv6;
-  if (protocol == (to_ipv6 ? kIcmp6 : kIcmp4) || protocol == kIgmp || is_skipped_extension(protocol) ||
-      protocol == kFragment) {
-    return Verdict::protocol;
+  if (!has_counterpart(direction, protocol)) return Verdict::protocol;
+  if (is_icmp(protocol)) return judge_icmp(direction, transport);
+  if (part == Part::later) {
+    // RFC 1858 §3: nothing but an attack lies over the header that the first fragment has to hold.
+    const bool over_header = transport.fragment.offset * std::size_t{8} < smallest_header(protocol);
+    return over_header ? Verdict::bad_fragment : Verdict::translated;
   }
-  if (protocol == kIcmp4 || protocol == kIcmp6) return judge_icmp(direction, transport);
-  if (transport.part == Part::later) return Verdict::translated;
   if (protocol == kUdp) return judge_udp(direction, transport);
   return transport.size < smallest_header(protocol) ? Verdict::bad_transport : Verdict::translated;
 }
 
 void rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses) {
-  if (transport.part == Part::later) return;
+  if (transport.fragment.part() == Part::later) return;
   const auto state = transport.offload.checksum;
   switch (transport.protocol) {
     case kTcp: add_to_checksum(transport.data + 16, addresses.delta(), state); break;
@@ -144,6 +161,17 @@ void rewrite_transport(Direction direction, const Transport& transport, const Ad
     case kUdpLite: add_to_nonzero_checksum(transport.data + 6, addresses.delta(), state); break;
     default: break;  // RFC 7915 §4.1: carried as it is
   }
+}
+
+void rewrite_quoted_transport(Direction direction, const Transport& transport, std::size_t present,
+                              const AddressChange& addresses) {
+  if (present < checksum_field(transport.protocol) + 2) {
+    if (is_icmp(transport.protocol)) transport.data[0] = translated_echo(direction, transport.data[0]);
+    return;
+  }
+  // A checksum of 0 stays: what it would be computed from is not all there.
+  if (transport.protocol == kUdp && load<std::uint16_t>(transport.data + 6) == 0) return;
+  rewrite_transport(direction, transport, addresses);
 }
 
 }  // namespace clat::xlat

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/xlat/bytes.hpp"
+#include "core/xlat/ip_header.hpp"
 #include "core/xlat/offload.hpp"
 #include "core/xlat/verdict.hpp"
 
@@ -16,24 +17,39 @@ struct AddressChange {
 
 enum class Direction : std::uint8_t { to_ipv6, to_ipv4 };
 
-// Of a datagram: all of it, or the fragment that holds its transport header, or another.
-enum class Part : std::uint8_t { whole, first, later };
-
 // What lies behind the IP header, trailing bytes left out.
 struct Transport {
-  Part part = Part::whole;
+  Fragment fragment = {};
   std::uint8_t protocol = 0;  // of the packet as it came
   std::uint8_t* data = nullptr;
   std::size_t size = 0;
+  bool is_error = false;  // an ICMP error that rewrite_error() is for, said by judge_transport()
   Offload offload = {};
   std::size_t inner_checksum_start = 0, inner_checksum_field = 0;  // from data, with ChecksumState::inner
 };
+
+inline Transport transport_of(std::uint8_t* ip, const Layout& layout) {
+  return {.fragment = layout.fragment,
+          .protocol = layout.protocol,
+          .data = ip + layout.header,
+          .size = layout.size - layout.header};
+}
+
+constexpr bool is_icmp(std::uint8_t protocol) { return protocol == kIcmp4 || protocol == kIcmp6; }
+// Of the family that is translated in this direction.
+bool is_echo(Direction direction, std::uint8_t icmp_type);
+bool is_icmp_error(Direction direction, const Transport& transport);
+// Whether a protocol means the same in the other family, or has a number of its own there.
+bool has_counterpart(Direction direction, std::uint8_t protocol);
 
 // Whether its headers can be read, agree with the frame's vnet header and have a counterpart. Fills in what the vnet
 // header says; changes no byte.
 Verdict judge_transport(Direction direction, const Frame& frame, Transport& transport);
 
-// After judge_transport() said `translated`.
+// After judge_transport() said `translated`; not of an ICMP error, which is rewrite_error()'s.
 void rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses);
+// Of what an ICMP error quotes: transport.size is the original's, `present` bytes of it are there.
+void rewrite_quoted_transport(Direction direction, const Transport& transport, std::size_t present,
+                              const AddressChange& addresses);
 
 }  // namespace clat::xlat

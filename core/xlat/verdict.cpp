@@ -14,6 +14,7 @@ std::string_view name(Verdict verdict) {
     case Verdict::bad_extension: return "bad-extension";
     case Verdict::bad_fragment: return "bad-fragment";
     case Verdict::bad_transport: return "bad-transport";
+    case Verdict::bad_inner: return "bad-inner";
     case Verdict::bad_offload: return "bad-offload";
     case Verdict::not_from_clat: return "not-from-clat";
     case Verdict::not_to_clat: return "not-to-clat";
@@ -26,7 +27,8 @@ std::string_view name(Verdict verdict) {
     case Verdict::routing_header: return "routing-header";
     case Verdict::icmp_type: return "icmp-type";
     case Verdict::icmp_fragment: return "icmp-fragment";
-    case Verdict::icmp_error: return "icmp-error";
+    case Verdict::hidden_extension: return "hidden-extension";
+    case Verdict::too_big: return "too-big";
     case Verdict::udp_zero_checksum: return "udp-zero-checksum";
     case Verdict::protocol: return "protocol";
   }

@@ -17,9 +17,10 @@ enum class Verdict : std::uint8_t {
   bad_length,           // Total or Payload Length beyond the packet, a jumbogram, or a result above 64 KiB
   bad_header_checksum,  // IPv4 header checksum
   bad_options,          // IPv4 options whose lengths do not fit
-  bad_extension,        // extension headers that are cut, too many, or hidden behind a Fragment Header
-  bad_fragment,         // ends behind byte 65535, or not on a multiple of 8 with more to come
+  bad_extension,        // extension headers that are cut or too many
+  bad_fragment,         // ends behind byte 65535 or off a multiple of 8 with more to come, or hides a transport header
   bad_transport,        // transport header cut short, or a lying UDP length
+  bad_inner,            // ICMP error whose quote is cut too short, cannot be translated, or was no packet of ours
   bad_offload,          // virtio_net_hdr that does not fit the packet, or the kernel has none that would
 
   // Its addresses are none we translate.
@@ -36,7 +37,8 @@ enum class Verdict : std::uint8_t {
   routing_header,      // IPv6 routing header with segments left (§5.1)
   icmp_type,           // has no counterpart (§4.2, §5.2)
   icmp_fragment,       // the checksum of a fragmented ICMP packet cannot follow (§1.2)
-  icmp_error,          // not translated yet
+  hidden_extension,    // extension header behind a Fragment Header (§5.1.1)
+  too_big,             // for the next MTU, and must not be fragmented (§4.1, §5.1)
   udp_zero_checksum,   // in the first fragment of a datagram whose rest is elsewhere (§4.5)
   protocol,            // means nothing, or something else, in the other family
 };
