@@ -1,5 +1,6 @@
 #include "tests/support/packet.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <sstream>
 #include <stdexcept>
@@ -55,8 +56,7 @@ void finish(Segment& segment, const Bytes& source, const Bytes& destination) {
     put16(segment.bytes, *segment.checksum_at, sum_mod(pseudo));
     return;
   }
-  const Bytes data(segment.bytes.begin(), segment.bytes.begin() + static_cast<std::ptrdiff_t>(length));
-  unsigned checksum = 65535 - sum_mod(pseudo + data);
+  unsigned checksum = 65535 - sum_mod(pseudo + head(segment.bytes, length));
   if (checksum == 0 && segment.protocol == kUdp) checksum = 65535;
   // Off by one stays off by one under any change of addresses, and is never mistaken for "no checksum".
   if (segment.sum == Sum::wrong) checksum = checksum % 65535 + 1;
@@ -74,6 +74,10 @@ Bytes counting(std::size_t n, std::uint8_t first) {
 Bytes operator+(Bytes left, const Bytes& right) {
   left.insert(left.end(), right.begin(), right.end());
   return left;
+}
+
+Bytes head(const Bytes& bytes, std::size_t n) {
+  return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(std::min(n, bytes.size()))};
 }
 
 Segment udp(const Bytes& payload, Sum sum, Ports ports, std::optional<std::uint16_t> length) {
@@ -96,6 +100,14 @@ Segment tcp(const Bytes& payload, Sum sum, Ports ports, std::uint8_t flags) {
   return {kTcp, bytes + payload, 16, sum};
 }
 
+Segment udp_lite(const Bytes& payload, Sum sum) {
+  return {136, Bytes{0x9c, 0x40, 0, 53, 0, 0, 0, 0} + payload, 6, sum};
+}
+
+Segment dccp(const Bytes& payload, Sum sum) {
+  return {33, Bytes{0x9c, 0x40, 0, 53, 3, 0, 0, 0, 4, 0, 0, 1} + payload, 6, sum};
+}
+
 namespace {
 Segment icmp(std::uint8_t protocol, std::uint8_t type, std::uint8_t code, std::uint32_t rest, const Bytes& data,
              Sum sum) {
@@ -112,6 +124,20 @@ Segment icmp6(std::uint8_t type, std::uint8_t code, std::uint32_t rest, const By
   return icmp(kIcmp6, type, code, rest, data, sum);
 }
 Segment raw(std::uint8_t protocol, const Bytes& bytes) { return {protocol, bytes, {}, Sum::right}; }
+
+Bytes extension(std::size_t size) {
+  constexpr std::uint8_t kVersion = 2 << 4, kMplsLabelStack = 1, kIncoming = 1;
+  Bytes bytes{kVersion, 0, 0, 0, 0, 0, kMplsLabelStack, kIncoming};
+  put16(bytes, 4, static_cast<unsigned>(4 + size));
+  bytes = bytes + counting(size, 0xe0);
+  put16(bytes, 2, 65535 - sum_mod(bytes));
+  return bytes;
+}
+
+Bytes padded(Bytes datagram, std::size_t word) {
+  datagram.resize(std::max<std::size_t>(128, (datagram.size() + word - 1) / word * word));
+  return datagram;
+}
 
 Bytes packet(const Ip4& header, Segment segment) {
   const auto source = address4(header.source);
@@ -215,8 +241,8 @@ std::string transport_fault(const Bytes& source, const Bytes& destination, std::
   const auto length = covered(segment);
   if (protocol == kUdp && bytes[6] == 0 && bytes[7] == 0) return six ? "UDP checksum 0 over IPv6" : std::string{};
   const auto pseudo = protocol == kIcmp4 ? Bytes{} : pseudo_header(source, destination, protocol, length);
-  const Bytes data(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length));
-  return sum_mod(pseudo + data) == 65535 ? "" : "transport checksum of protocol " + std::to_string(protocol);
+  return sum_mod(pseudo + head(bytes, length)) == 65535 ? ""
+                                                        : "transport checksum of protocol " + std::to_string(protocol);
 }
 
 }  // namespace

@@ -15,6 +15,8 @@ using Bytes = std::vector<std::uint8_t>;
 // n bytes counting up from `first`.
 Bytes counting(std::size_t n, std::uint8_t first = 0);
 Bytes operator+(Bytes left, const Bytes& right);
+// The first n bytes; all when there are no more.
+Bytes head(const Bytes& bytes, std::size_t n);
 
 // What to write into a checksum field. partial: only the folded pseudo-header sum (CHECKSUM_PARTIAL).
 enum class Sum { right, wrong, none, partial };
@@ -32,10 +34,18 @@ struct Ports {
 };
 Segment udp(const Bytes& payload, Sum sum = Sum::right, Ports ports = {}, std::optional<std::uint16_t> length = {});
 Segment tcp(const Bytes& payload, Sum sum = Sum::right, Ports ports = {}, std::uint8_t flags = 0x10);
+// With coverage 0, which means all of it (RFC 3828, RFC 4340).
+Segment udp_lite(const Bytes& payload, Sum sum = Sum::right);
+Segment dccp(const Bytes& payload, Sum sum = Sum::right);
 // Type-specific 4 bytes `rest` as a number: identifier << 16 | sequence number for an echo.
 Segment icmp4(std::uint8_t type, std::uint8_t code, std::uint32_t rest, const Bytes& data, Sum sum = Sum::right);
 Segment icmp6(std::uint8_t type, std::uint8_t code, std::uint32_t rest, const Bytes& data, Sum sum = Sum::right);
 Segment raw(std::uint8_t protocol, const Bytes& bytes);
+
+// RFC 4884 §7: an extension structure with one object of `size` bytes payload, its checksum right.
+Bytes extension(std::size_t size);
+// RFC 4884 §4: the datagram in front of an extension, with zeros up to a multiple of `word` bytes and to 128.
+Bytes padded(Bytes datagram, std::size_t word);
 
 struct Ip4 {
   std::string source, destination;

@@ -18,6 +18,12 @@ Nat64Prefix prefix_of(const std::string& address, unsigned length) {
   return *prefix;
 }
 
+// Without what stands behind its end.
+Bytes ip_packet(const Bytes& bytes) {
+  const std::size_t at = bytes.at(0) >> 4 == 4 ? 2 : 4;
+  return head(bytes, (at == 2 ? 0 : 40) + bytes.at(at) * 256U + bytes.at(at + 1));
+}
+
 }  // namespace
 
 Clat Scene::clat() const {
@@ -70,15 +76,14 @@ Vector to_ipv4(const char* id, std::string description, const Scene& scene, Byte
   return vector;
 }
 
-Vector may_punt(Vector vector) {
-  vector.fast_path = FastPath::either;
+Vector on(FastPath fast_path, Vector vector) {
+  vector.fast_path = fast_path;
   return vector;
 }
 
 Vector drop6(const char* id, std::string description, const Scene& scene, Bytes input, xlat::Verdict verdict) {
-  auto vector = to_ipv6(id, std::move(description), scene, std::move(input), {});
+  auto vector = may_punt(to_ipv6(id, std::move(description), scene, std::move(input), {}));
   vector.verdict = verdict;
-  vector.fast_path = FastPath::either;
   return vector;
 }
 
@@ -86,6 +91,60 @@ Vector drop4(const char* id, std::string description, const Scene& scene, Bytes 
   auto vector = drop6(id, std::move(description), scene, std::move(input), verdict);
   vector.direction = Direction::to_ipv4;
   return vector;
+}
+
+Vector with_mtus(Vector vector, const xlat::Mtus& mtus) {
+  vector.clat.mtus = mtus;
+  return vector;
+}
+
+Vector exact(Vector vector) {
+  vector.any_identification = false;
+  return vector;
+}
+
+Segment icmp4(const Icmp& icmp, const Bytes& data, Sum sum) {
+  return icmp4(icmp.type, icmp.code, icmp.rest, data, sum);
+}
+Segment icmp6(const Icmp& icmp, const Bytes& data, Sum sum) {
+  return icmp6(icmp.type, icmp.code, icmp.rest, data, sum);
+}
+
+Vector answered(Vector drop, const Scene& scene, const Icmp& icmp, Bytes quote) {
+  if (quote.empty()) quote = ip_packet(drop.input);
+  if (drop.direction == Direction::to_ipv6) {
+    // RFC 1812 §4.3.2.3: 576 bytes at most; §4.3.2.5: precedence 6.
+    const Ip4 header{.source = "192.0.0.8", .destination = scene.v4, .tos = 0xc0};
+    drop.expected = {packet(header, icmp4(icmp, head(quote, 576 - 20 - 8)))};
+    drop.any_identification = true;
+  } else {
+    // RFC 4443 §2.4 (c): 1280 bytes at most.
+    drop.expected = {packet(Ip6{.source = drop.clat.v6.text(), .destination = scene.peer6},
+                            icmp6(icmp, head(quote, 1280 - 40 - 8)))};
+  }
+  return on(FastPath::punts, std::move(drop));
+}
+
+Datagram from_peer(const Scene& scene, const Segment& four, const Segment& six) {
+  auto header = in4(scene);
+  header.ttl = in6(scene).hop_limit;
+  return {packet(header, four), packet(in6(scene), six)};
+}
+Datagram to_peer(const Scene& scene, const Segment& four, const Segment& six) {
+  auto header = out6(scene);
+  header.hop_limit = out4(scene).ttl;
+  return {packet(out4(scene), four), packet(header, six)};
+}
+
+Vector error6(const char* id, std::string description, const Scene& scene, const Icmp& four, const Bytes& quoted4,
+              const Icmp& six, const Bytes& quoted6, Sum sum) {
+  return on(kIcmpErrors, to_ipv6(id, std::move(description), scene, packet(out4(scene), icmp4(four, quoted4, sum)),
+                                 packet(out6(scene), icmp6(six, quoted6, sum))));
+}
+Vector error4(const char* id, std::string description, const Scene& scene, const Icmp& six, const Bytes& quoted6,
+              const Icmp& four, const Bytes& quoted4, Sum sum) {
+  return on(kIcmpErrors, to_ipv4(id, std::move(description), scene, packet(in6(scene), icmp6(six, quoted6, sum)),
+                                 packet(in4(scene), icmp4(four, quoted4, sum))));
 }
 
 const std::vector<Vector>& vectors() {
@@ -101,6 +160,16 @@ const std::vector<Vector>& vectors() {
     add_addresses(table);
     add_offloads(table);
     add_malformed(table);
+    add_answers(table);
+    add_fragmenting(table);
+    add_icmp_errors_to_ipv6(table);
+    add_icmp_errors_to_ipv4(table);
+    add_quotes(table);
+    add_quotes_to_ipv6(table);
+    add_quotes_to_ipv4(table);
+    add_icmp_extensions(table);
+    add_ranges(table);
+    add_peers(table);
     return table;
   }();
   return all;

@@ -20,9 +20,7 @@ void add_layouts(std::vector<Vector>& table) {
     auto six = in6(scene);
     six.source = source;
     const auto segment = udp(counting(12));
-    auto vector = to_ipv4("L3", description, scene, packet(six, segment), packet(in4(scene), segment));
-    vector.fast_path = FastPath::either;
-    table.push_back(vector);
+    table.push_back(may_punt(to_ipv4("L3", description, scene, packet(six, segment), packet(in4(scene), segment))));
   };
   ignored("suffix is ignored", scenes()[0], "2001:db8:c000:221:0:1:2:3");
   ignored("u-octet is ignored", scenes()[4], "2001:db8:122:344:aac0:2:2100:0");
@@ -71,10 +69,8 @@ void add_sources_and_destinations(std::vector<Vector>& table) {
   for (const auto* destination : {"2001:db9:1:2::c1a8", "2001:db9:1:2::1", "ff02::1", "fe80::1"}) {
     auto six = in6(s);
     six.destination = destination;
-    auto vector = drop4("L16", std::string("native ipv6 to ") + destination, s, packet(six, udp(counting(12))),
-                        Verdict::not_to_clat);
-    vector.fast_path = FastPath::passes;
-    table.push_back(vector);
+    table.push_back(on(FastPath::passes, drop4("L16", std::string("native ipv6 to ") + destination, s,
+                                               packet(six, udp(counting(12))), Verdict::not_to_clat)));
   }
 }
 
@@ -98,8 +94,16 @@ void add_private(std::vector<Vector>& table) {
       const std::string with = std::string(peer.four) + " with " + s.prefix;
       const auto* id = peer.is_private ? "L5" : "L6";
       if (peer.is_private && well_known) {
-        table.push_back(drop6(id, "to " + with, s, packet(out4(s), segment), Verdict::private_in_wkp));
+        table.push_back(
+            answered(drop6(id, "to " + with, s, packet(out4(s), segment), Verdict::private_in_wkp), s, {3, 13}));
+        // An answer would have to go to the very address that must not appear.
         table.push_back(drop4(id, "from " + with, s, packet(in6(s), segment), Verdict::private_in_wkp));
+        for (auto vector :
+             {to_ipv6(id, "let through to " + with, s, packet(out4(s), segment), packet(out6(s), segment)),
+              to_ipv4(id, "let through from " + with, s, packet(in6(s), segment), packet(in4(s), segment))}) {
+          vector.clat.private_in_wkp = true;
+          table.push_back(on(kPrivateInWkp, vector));
+        }
       } else {
         table.push_back(to_ipv6(id, "to " + with, s, packet(out4(s), segment), packet(out6(s), segment)));
         table.push_back(to_ipv4(id, "from " + with, s, packet(in6(s), segment), packet(in4(s), segment)));

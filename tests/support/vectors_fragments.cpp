@@ -5,52 +5,51 @@ namespace clat::test {
 
 using xlat::Verdict;
 
-namespace {
-
-// A piece of `whole` from byte `from` on, in both families. The transport checksum covers the whole datagram, so each
-// side's piece is cut from that side's own.
-struct Cut {
-  std::size_t from, size;
-  bool more;
-};
-constexpr std::uint16_t kId = 0xbeef;
-
+// The transport checksum covers the whole datagram, so each side's piece is cut from that side's own.
 Bytes piece4(Ip4 header, const Segment& whole, const Cut& cut) {
-  header.id = kId;
+  header.id = kFragmentId;
   header.mf = cut.more;
   header.offset = static_cast<std::uint16_t>(cut.from);
   return packet(header, piece(header, whole, cut.from, cut.size));
 }
-Bytes piece6(Ip6 header, const Segment& whole, const Cut& cut, std::uint32_t id, std::uint8_t reserved = 0) {
+Bytes piece6(Ip6 header, const Segment& whole, const Cut& cut, std::uint32_t id, std::uint8_t reserved) {
   header.chain_first = 44;
   header.chain = fragment_header(whole.protocol, static_cast<std::uint16_t>(cut.from), cut.more, id, reserved);
   return packet(header, piece(header, whole, cut.from, cut.size));
 }
 
-Vector exact(Vector vector) {
-  vector.any_identification = false;  // a fragment keeps its own
-  return may_punt(vector);
-}
+namespace {
+
+constexpr std::uint32_t kId = kFragmentId;
+
+Vector kept(Vector vector) { return on(kFragments, exact(std::move(vector))); }
+Vector fragment(Vector vector) { return on(kFragments, std::move(vector)); }
 
 void add_cuts(std::vector<Vector>& table, const Scene& s) {
   const struct {
-    const char* name;
+    const char *name, *out, *in;
     Cut cut;
-  } cuts[] = {{"first", {0, 64, true}}, {"middle", {64, 128, true}}, {"last", {192, 17, false}}};
-  for (const auto& segment : {udp(counting(201)), tcp(counting(189))}) {
-    for (const auto& [name, cut] : cuts) {
+  } cuts[] = {{"first", "B3", "H2", {0, 64, true}},
+              {"middle", "B4", "H1", {64, 128, true}},
+              {"last", "D7", "H1", {192, 17, false}}};
+  for (const auto& segment : {udp(counting(201)), tcp(counting(189)), raw(50, counting(209))}) {
+    for (const auto& [name, out, in, cut] : cuts) {
       const auto text = std::string(name) + " fragment of protocol " + std::to_string(segment.protocol) + " " + s.name;
-      const bool first = cut.from == 0;
       auto df = out4(s);
       df.df = true;
-      table.push_back(may_punt(
-          to_ipv6(first ? "B3" : "B4", text, s, piece4(out4(s), segment, cut), piece6(out6(s), segment, cut, kId))));
+      table.push_back(fragment(to_ipv6(segment.checksum_at ? out : "B1", text, s, piece4(out4(s), segment, cut),
+                                       piece6(out6(s), segment, cut, kId))));
       table.push_back(
-          may_punt(to_ipv6("B2", text + " with df", s, piece4(df, segment, cut), piece6(out6(s), segment, cut, kId))));
-      table.push_back(exact(to_ipv4(first ? "H2" : "H1", text, s, piece6(in6(s), segment, cut, 0xabcd0000U | kId),
-                                    piece4(in4(s), segment, cut))));
+          fragment(to_ipv6("B2", text + " with df", s, piece4(df, segment, cut), piece6(out6(s), segment, cut, kId))));
+      table.push_back(kept(to_ipv4(segment.checksum_at ? in : "H1", text, s,
+                                   piece6(in6(s), segment, cut, 0xabcd0000U | kId), piece4(in4(s), segment, cut))));
     }
   }
+}
+
+// RFC 1858, RFC 3128: pieces that would write over the transport header that the first one must hold.
+std::vector<std::pair<Segment, std::size_t>> tiny_fragments() {
+  return {{tcp(counting(60)), 8}, {tcp(counting(60)), 16}, {raw(33, counting(80)), 8}};
 }
 
 void add_fragments_to_ipv6(std::vector<Vector>& table) {
@@ -60,21 +59,33 @@ void add_fragments_to_ipv6(std::vector<Vector>& table) {
     auto four = out4(s);
     four.options = Bytes(8, 1);
     const auto segment = udp(counting(72));
-    table.push_back(may_punt(
+    table.push_back(fragment(
         to_ipv6("B5", "fragment with options", s, piece4(four, segment, first), piece6(out6(s), segment, first, kId))));
   }
   const auto unsummed = udp(counting(72), Sum::none);
   table.push_back(drop6("B8", "first fragment of udp without checksum", s, piece4(out4(s), unsummed, first),
                         Verdict::udp_zero_checksum));
-  table.push_back(may_punt(to_ipv6("B9", "last fragment of udp without checksum", s, piece4(out4(s), unsummed, last),
+  table.push_back(fragment(to_ipv6("B9", "last fragment of udp without checksum", s, piece4(out4(s), unsummed, last),
                                    piece6(out6(s), unsummed, last, kId))));
   const auto echo = icmp4(8, 0, 1, counting(72));
-  table.push_back(drop6("B10", "first fragment of icmp", s, piece4(out4(s), echo, first), Verdict::icmp_fragment));
+  table.push_back(answered(
+      drop6("B10", "first fragment of icmp", s, piece4(out4(s), echo, first), Verdict::icmp_fragment), s, {3, 13}));
   table.push_back(drop6("B10", "last fragment of icmp", s, piece4(out4(s), echo, last), Verdict::icmp_fragment));
   table.push_back(drop6("B11", "eight bytes of tcp as first fragment", s,
                         piece4(out4(s), tcp(counting(60)), {0, 8, true}), Verdict::bad_transport));
   table.push_back(drop6("B11", "first fragment of 60 bytes", s, piece4(out4(s), udp(counting(72)), {0, 60, true}),
                         Verdict::bad_fragment));
+  const Cut overlapping{56, 24, false};
+  const auto whole = udp(counting(72));
+  table.push_back(fragment(to_ipv6("B11", "fragment that overlaps others", s, piece4(out4(s), whole, overlapping),
+                                   piece6(out6(s), whole, overlapping, kId))));
+  for (const auto& [tiny, at] : tiny_fragments()) {
+    const auto text = "fragment at " + std::to_string(at) + " of protocol " + std::to_string(tiny.protocol);
+    table.push_back(drop6("B11", text, s, piece4(out4(s), tiny, {at, 8, true}), Verdict::bad_fragment));
+  }
+  table.push_back(
+      fragment(to_ipv6("M2", "bytes behind total length of a fragment", s,
+                       piece4(out4(s), whole, last) + counting(7, 0x77), piece6(out6(s), whole, last, kId))));
   auto far = out4(s);
   far.offset = 65528;
   table.push_back(
@@ -88,34 +99,36 @@ void add_fragments_to_ipv4(std::vector<Vector>& table) {
   {
     const auto large = tcp(counting(2000));
     const Cut cut{0, 1400, true};
-    table.push_back(exact(to_ipv4("H1", "fragment of 1420 bytes may be fragmented", s, piece6(in6(s), large, cut, kId),
-                                  piece4(in4(s), large, cut))));
+    table.push_back(kept(to_ipv4("H1", "fragment of 1420 bytes may be fragmented", s, piece6(in6(s), large, cut, kId),
+                                 piece4(in4(s), large, cut))));
   }
+  table.push_back(kept(to_ipv4("G19", "bytes behind payload length of a fragment", s,
+                               piece6(in6(s), segment, last, kId) + counting(7, 0x77), piece4(in4(s), segment, last))));
   const auto atomic = [&](const std::string& description, const Segment& six, const Segment& four) {
     const Cut whole{0, six.bytes.size(), false};
-    table.push_back(exact(
+    table.push_back(kept(
         to_ipv4("H3", description, s, piece6(in6(s), six, whole, 0x12340000U | kId), piece4(in4(s), four, whole))));
   };
   atomic("atomic fragment of udp", segment, segment);
   atomic("atomic fragment of 1420 bytes", tcp(counting(1380)), tcp(counting(1380)));
   atomic("atomic fragment of an echo", icmp6(129, 0, 1, counting(9)), icmp4(0, 0, 1, counting(9)));
-  table.push_back(exact(
+  table.push_back(kept(
       to_ipv4("H4", "reserved bits", s, piece6(in6(s), segment, first, kId, 0xff), piece4(in4(s), segment, first))));
   {
     auto six = in6(s);
     six.chain_first = 0;
     six.chain = Bytes{44, 0, 1, 4, 0, 0, 0, 0} + fragment_header(17, 0, true, kId);
-    table.push_back(exact(to_ipv4("H5", "behind hop-by-hop options", s, packet(six, piece(six, segment, 0, 64)),
-                                  piece4(in4(s), segment, first))));
+    table.push_back(kept(to_ipv4("H5", "behind hop-by-hop options", s, packet(six, piece(six, segment, 0, 64)),
+                                 piece4(in4(s), segment, first))));
   }
   for (const std::uint8_t next :
        {std::uint8_t{0}, std::uint8_t{43}, std::uint8_t{44}, std::uint8_t{51}, std::uint8_t{60}}) {
     table.push_back(drop4("H6", "extension header " + std::to_string(next) + " in a fragment", s,
-                          piece6(in6(s), raw(next, counting(64)), {0, 64, true}, kId), Verdict::bad_extension));
+                          piece6(in6(s), raw(next, counting(64)), {0, 64, true}, kId), Verdict::hidden_extension));
   }
   const auto esp = raw(50, counting(80));
   table.push_back(
-      exact(to_ipv4("H6", "esp in a fragment", s, piece6(in6(s), esp, first, kId), piece4(in4(s), esp, first))));
+      kept(to_ipv4("H6", "esp in a fragment", s, piece6(in6(s), esp, first, kId), piece4(in4(s), esp, first))));
   const auto echo = icmp6(128, 0, 1, counting(72));
   table.push_back(drop4("H7", "first fragment of icmpv6", s, piece6(in6(s), echo, first, kId), Verdict::icmp_fragment));
   table.push_back(drop4("H7", "last fragment of icmpv6", s, piece6(in6(s), echo, last, kId), Verdict::icmp_fragment));
@@ -123,6 +136,14 @@ void add_fragments_to_ipv4(std::vector<Vector>& table) {
                         Verdict::bad_fragment));
   table.push_back(drop4("H8", "fragment that ends behind 65535", s,
                         piece6(in6(s), raw(17, Bytes(65528 + 100)), {65528, 100, false}, kId), Verdict::bad_fragment));
+  // Pieces that overlap or come alone are put together, or refused, by the receiver (RFC 5722), not on the way.
+  const Cut overlapping{56, 24, false};
+  table.push_back(kept(to_ipv4("H8", "fragment that overlaps others", s, piece6(in6(s), segment, overlapping, kId),
+                               piece4(in4(s), segment, overlapping))));
+  for (const auto& [whole, at] : tiny_fragments()) {
+    const auto text = "fragment at " + std::to_string(at) + " of protocol " + std::to_string(whole.protocol);
+    table.push_back(drop4("H8", text, s, piece6(in6(s), whole, {at, 8, true}, kId), Verdict::bad_fragment));
+  }
   table.push_back(
       drop4("H8", "cut fragment header", s, packet(in6(s), raw(44, {17, 0, 0, 1})), Verdict::bad_extension));
 }

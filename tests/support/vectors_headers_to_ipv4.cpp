@@ -19,6 +19,9 @@ void add_headers_to_ipv4(std::vector<Vector>& table) {
   const auto same = [](auto&) {};
 
   change("G1", "ihl 5 and total length", same, same, small);
+  change("G5", "no fragment offset and no mf of a packet that is none", same, same, small);
+  table.push_back(to_ipv4("G11", "next header 58 becomes protocol 1", s, packet(in6(s), icmp6(129, 0, 7, counting(32))),
+                          packet(in4(s), icmp4(0, 0, 7, counting(32)))));
   change("G2", "flow label ignored", [](Ip6& six) { six.flow_label = 0xfffff; }, same, small);
   for (const unsigned value : {0x01U, 0x10U, 0x80U, 0xb8U, 0xfeU, 0xffU}) {
     change(
@@ -37,10 +40,9 @@ void add_headers_to_ipv4(std::vector<Vector>& table) {
   for (const std::uint8_t hops : {std::uint8_t{1}, std::uint8_t{0}}) {
     auto six = in6(s);
     six.hop_limit = hops;
-    auto vector = drop4(hops == 1 ? "G8" : "G9", "hop limit " + std::to_string(hops), s, packet(six, small),
-                        Verdict::hop_limit_exceeded);
-    vector.fast_path = FastPath::punts;
-    table.push_back(vector);
+    table.push_back(answered(drop4(hops == 1 ? "G8" : "G9", "hop limit " + std::to_string(hops), s, packet(six, small),
+                                   Verdict::hop_limit_exceeded),
+                             s, {3, 0}));
   }
 }
 

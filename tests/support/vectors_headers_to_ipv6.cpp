@@ -24,6 +24,9 @@ void add_headers_to_ipv6(std::vector<Vector>& table) {
         [&](Ip6& six) { six.traffic_class = static_cast<std::uint8_t>(tos); }, small);
   }
   change("A3", "payload length without the header", same, same, udp(counting(777)));
+  change("A4", "protocol 6 becomes next header 6", same, same, tcp(counting(32)));
+  table.push_back(to_ipv6("A5", "protocol 1 becomes next header 58", s, packet(out4(s), icmp4(8, 0, 7, counting(32))),
+                          packet(out6(s), icmp6(128, 0, 7, counting(32)))));
   for (const unsigned ttl : {2U, 65U, 255U}) {
     change(
         "A6", ("ttl " + std::to_string(ttl)).c_str(), [&](Ip4& four) { four.ttl = static_cast<std::uint8_t>(ttl); },
@@ -32,10 +35,9 @@ void add_headers_to_ipv6(std::vector<Vector>& table) {
   for (const std::uint8_t ttl : {std::uint8_t{1}, std::uint8_t{0}}) {
     auto four = out4(s);
     four.ttl = ttl;
-    auto vector = drop6(ttl == 1 ? "A7" : "A9", "ttl " + std::to_string(ttl), s, packet(four, small),
-                        Verdict::hop_limit_exceeded);
-    vector.fast_path = FastPath::punts;
-    table.push_back(vector);
+    table.push_back(answered(drop6(ttl == 1 ? "A7" : "A9", "ttl " + std::to_string(ttl), s, packet(four, small),
+                                   Verdict::hop_limit_exceeded),
+                             s, {11, 0}));
   }
   for (const std::uint16_t wrong : {std::uint16_t{0}, std::uint16_t{0xffff}, std::uint16_t{0x1234}}) {
     auto four = out4(s);

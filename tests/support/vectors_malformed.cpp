@@ -7,19 +7,15 @@ using xlat::Verdict;
 
 namespace {
 
-Bytes first(const Bytes& bytes, std::size_t n) {
-  return Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
-}
-
 void add_lengths(std::vector<Vector>& table) {
   const Scene& s = neutral();
   const auto four = packet(out4(s), udp(counting(32)));
   const auto six = packet(in6(s), udp(counting(32)));
   for (const std::size_t size : {1U, 10U, 19U}) {
-    table.push_back(drop6("M1", std::to_string(size) + " bytes of ipv4", s, first(four, size), Verdict::truncated));
+    table.push_back(drop6("M1", std::to_string(size) + " bytes of ipv4", s, head(four, size), Verdict::truncated));
   }
   for (const std::size_t size : {1U, 20U, 39U}) {
-    table.push_back(drop4("M5", std::to_string(size) + " bytes of ipv6", s, first(six, size), Verdict::truncated));
+    table.push_back(drop4("M5", std::to_string(size) + " bytes of ipv6", s, head(six, size), Verdict::truncated));
   }
   const auto lie4 = [&](const char* description, auto edit, Verdict verdict) {
     auto header = out4(s);
@@ -65,11 +61,10 @@ void add_trailers(std::vector<Vector>& table) {
       table.push_back(to_ipv4("G19", "bytes behind payload length cut off, protocol " + kind, *scene,
                               packet(in6(*scene), segment) + counting(7, 0x77), packet(in4(*scene), segment)));
     }
-    auto computed = to_ipv6("M2", std::string("bytes behind total length not summed ") + scene->name, *scene,
-                            packet(out4(*scene), udp(counting(3), Sum::none)) + counting(7, 0x77),
-                            packet(out6(*scene), udp(counting(3))));
-    computed.fast_path = FastPath::either;
-    table.push_back(computed);
+    table.push_back(
+        on(kUnsummedUdp, to_ipv6("M2", std::string("bytes behind total length not summed ") + scene->name, *scene,
+                                 packet(out4(*scene), udp(counting(3), Sum::none)) + counting(7, 0x77),
+                                 packet(out6(*scene), udp(counting(3))))));
     const auto four = icmp4(8, 0, 1, counting(3)), six = icmp6(128, 0, 1, counting(3));
     table.push_back(to_ipv6("M2", std::string("bytes behind total length of an echo ") + scene->name, *scene,
                             packet(out4(*scene), four) + counting(7, 0x77), packet(out6(*scene), six)));
@@ -96,11 +91,10 @@ void add_transport_headers(std::vector<Vector>& table) {
   const auto shorter = udp(counting(32), Sum::right, {}, std::uint16_t{20});
   table.push_back(to_ipv6("M3", "udp length below the packet's", operators96(), packet(out4(operators96()), shorter),
                           packet(out6(operators96()), shorter)));
-  auto computed = to_ipv6("M3", "udp length below the packet's, no checksum", operators96(),
-                          packet(out4(operators96()), udp(counting(32), Sum::none, {}, std::uint16_t{20})),
-                          packet(out6(operators96()), shorter));
-  computed.fast_path = FastPath::either;
-  table.push_back(computed);
+  table.push_back(
+      on(kUnsummedUdp, to_ipv6("M3", "udp length below the packet's, no checksum", operators96(),
+                               packet(out4(operators96()), udp(counting(32), Sum::none, {}, std::uint16_t{20})),
+                               packet(out6(operators96()), shorter))));
 }
 
 }  // namespace

@@ -7,10 +7,10 @@ using xlat::Verdict;
 
 void add_protocols(std::vector<Vector>& table) {
   const auto both = [&](const char* id, const std::string& description, const Scene& s, const Segment& segment) {
-    table.push_back(
-        may_punt(to_ipv6(id, description + " out " + s.name, s, packet(out4(s), segment), packet(out6(s), segment))));
-    table.push_back(
-        may_punt(to_ipv4(id, description + " in " + s.name, s, packet(in6(s), segment), packet(in4(s), segment))));
+    table.push_back(on(kOtherProtocols, to_ipv6(id, description + " out " + s.name, s, packet(out4(s), segment),
+                                                packet(out6(s), segment))));
+    table.push_back(on(kOtherProtocols, to_ipv4(id, description + " in " + s.name, s, packet(in6(s), segment),
+                                                packet(in4(s), segment))));
   };
   for (const auto* s : {&neutral(), &operators96()}) {
     // IPv4 and IPv6 in IP, GRE, ESP, AH, no next header, EIGRP, L2TP, SCTP, Mobility, HIP, Shim6, experiments.
@@ -20,14 +20,16 @@ void add_protocols(std::vector<Vector>& table) {
     }
     both("A4", "protocol 50 without a byte", *s, raw(50, {}));
 
-    // Checksum in bytes 6 and 7 over the whole (UDP-Lite with coverage 0, RFC 3828; DCCP with coverage 0, RFC 4340).
-    Bytes lite = Bytes{0x9c, 0x40, 0, 53, 0, 0, 0, 0} + counting(21);
-    both("D6", "udp-lite", *s, {136, lite, 6, Sum::right});
-    both("D6", "udp-lite with a wrong checksum", *s, {136, lite, 6, Sum::wrong});
-    Bytes dccp = Bytes{0x9c, 0x40, 0, 53, 3, 0, 0, 0, 4, 0, 0, 1} + counting(21);
-    both("D6", "dccp", *s, {33, dccp, 6, Sum::right});
+    both("D6", "udp-lite", *s, udp_lite(counting(21)));
+    both("D6", "udp-lite with a wrong checksum", *s, udp_lite(counting(21), Sum::wrong));
+    both("D6", "dccp", *s, dccp(counting(21)));
   }
   const Scene& s = neutral();
+  const auto esp = raw(50, counting(50));
+  table.push_back(on(kOtherProtocols, to_ipv6("M2", "bytes behind total length of protocol 50", s,
+                                              packet(out4(s), esp) + counting(7, 0x77), packet(out6(s), esp))));
+  table.push_back(on(kOtherProtocols, to_ipv4("G19", "bytes behind payload length of protocol 50", s,
+                                              packet(in6(s), esp) + counting(7, 0x77), packet(in4(s), esp))));
   for (const unsigned protocol : {0U, 43U, 44U, 60U}) {
     // Behind an IPv6 header these numbers would have another meaning.
     table.push_back(drop6("A4", "protocol " + std::to_string(protocol) + " is an extension header in ipv6", s,

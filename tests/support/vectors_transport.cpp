@@ -7,16 +7,19 @@ using xlat::Verdict;
 
 namespace {
 
-void add_both(std::vector<Vector>& table, const char* id, const std::string& description, const Scene& scene,
+struct Ids {
+  const char *out, *in;
+};
+void add_both(std::vector<Vector>& table, const Ids& id, const std::string& description, const Scene& scene,
               const Segment& four, const Segment& six) {
   table.push_back(
-      to_ipv6(id, description + " out " + scene.name, scene, packet(out4(scene), four), packet(out6(scene), six)));
+      to_ipv6(id.out, description + " out " + scene.name, scene, packet(out4(scene), four), packet(out6(scene), six)));
   table.push_back(
-      to_ipv4(id, description + " in " + scene.name, scene, packet(in6(scene), six), packet(in4(scene), four)));
+      to_ipv4(id.in, description + " in " + scene.name, scene, packet(in6(scene), six), packet(in4(scene), four)));
 }
 void add_both(std::vector<Vector>& table, const char* id, const std::string& description, const Scene& scene,
               const Segment& segment) {
-  add_both(table, id, description, scene, segment, segment);
+  add_both(table, {id, id}, description, scene, segment, segment);
 }
 
 // A UDP payload of 4 bytes that brings the checksum of the whole to 0, which is sent as 0xffff.
@@ -43,24 +46,22 @@ void add_checksums(std::vector<Vector>& table) {
 
     auto unsummed = out;
     unsummed.sum = Sum::none;
-    table.push_back(may_punt(to_ipv6("D3", "computed udp checksum of 0 is sent as ffff " + scene.name, scene,
-                                     packet(out4(scene), unsummed), packet(out6(scene), out))));
+    table.push_back(on(kUnsummedUdp, to_ipv6("D3", "computed udp checksum of 0 is sent as ffff " + scene.name, scene,
+                                             packet(out4(scene), unsummed), packet(out6(scene), out))));
 
     for (const std::size_t size : {0U, 1U, 32U, 1400U}) {
-      auto vector =
-          to_ipv6("D2", "udp checksum 0 computed over " + std::to_string(size) + " bytes " + scene.name, scene,
-                  packet(out4(scene), udp(counting(size), Sum::none)), packet(out6(scene), udp(counting(size))));
-      vector.fast_path = FastPath::either;
-      table.push_back(vector);
+      table.push_back(
+          on(kUnsummedUdp,
+             to_ipv6("D2", "udp checksum 0 computed over " + std::to_string(size) + " bytes " + scene.name, scene,
+                     packet(out4(scene), udp(counting(size), Sum::none)), packet(out6(scene), udp(counting(size))))));
     }
   }
   const Scene& s = operators96();
   {
     // An IPv6 sender of such a packet wants no checksum (RFC 6935); IPv4 says that with the same 0.
-    auto vector = to_ipv4("D4", "udp checksum 0 stays 0", s, packet(in6(s), udp(counting(33), Sum::none)),
-                          packet(in4(s), udp(counting(33), Sum::none)));
-    vector.fast_path = FastPath::either;
-    table.push_back(vector);
+    table.push_back(
+        on(kUnsummedUdp, to_ipv4("D4", "udp checksum 0 stays 0", s, packet(in6(s), udp(counting(33), Sum::none)),
+                                 packet(in4(s), udp(counting(33), Sum::none)))));
   }
 }
 
@@ -70,12 +71,12 @@ void add_echo(std::vector<Vector>& table) {
     for (const std::size_t size : {0U, 1U, 56U}) {
       const auto data = counting(size, 0x10);
       const auto bytes = std::to_string(size) + " bytes";
-      add_both(table, "E1", "echo request " + bytes, scene, icmp4(8, 0, kIdAndSequence, data),
+      add_both(table, {"E1", "I1"}, "echo request " + bytes, scene, icmp4(8, 0, kIdAndSequence, data),
                icmp6(128, 0, kIdAndSequence, data));
-      add_both(table, "E1", "echo reply " + bytes, scene, icmp4(0, 0, kIdAndSequence, data),
+      add_both(table, {"E1", "I1"}, "echo reply " + bytes, scene, icmp4(0, 0, kIdAndSequence, data),
                icmp6(129, 0, kIdAndSequence, data));
     }
-    add_both(table, "D5", "wrong icmp checksum stays wrong", scene,
+    add_both(table, {"D5", "D5"}, "wrong icmp checksum stays wrong", scene,
              icmp4(8, 0, kIdAndSequence, counting(8), Sum::wrong),
              icmp6(128, 0, kIdAndSequence, counting(8), Sum::wrong));
   }
@@ -101,8 +102,8 @@ void add_untranslatable(std::vector<Vector>& table) {
                           packet(in6(s), raw(58, Bytes(size, 128))), Verdict::bad_transport));
   }
   // ICMP's number over the other family has no meaning there.
-  table.push_back(drop6("H", "protocol 58 over ipv4", s, packet(out4(s), raw(58, counting(16))), Verdict::protocol));
-  table.push_back(drop4("H", "next header 1 over ipv6", s, packet(in6(s), raw(1, counting(16))), Verdict::protocol));
+  table.push_back(drop6("A4", "protocol 58 over ipv4", s, packet(out4(s), raw(58, counting(16))), Verdict::protocol));
+  table.push_back(drop4("G16", "next header 1 over ipv6", s, packet(in6(s), raw(1, counting(16))), Verdict::protocol));
   table.push_back(drop6("E3", "igmp", s, packet(out4(s), raw(2, counting(8))), Verdict::protocol));
 }
 
