@@ -1,0 +1,110 @@
+"""sd_notify: what a service manager hears, from a socket at a path and at an abstract name."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import time
+from pathlib import Path
+
+from harness.case import LabTest
+from harness.clatvisor import SLOW
+from harness.lab import WAN0
+
+
+class Manager:
+    """The receiving end. Remembers all it heard."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.heard: list[dict[str, str]] = []
+
+    def wait(self, key: str, value: str, timeout: float = 10) -> dict[str, str]:
+        """The next message with this key and value; those before it are passed over."""
+        self._sock.settimeout(timeout * SLOW)
+        while True:
+            try:
+                text = self._sock.recv(4096).decode()
+            except TimeoutError:
+                raise AssertionError(f"no {key}={value}; heard {self.heard}") from None
+            message = dict(line.split("=", 1) for line in text.splitlines())
+            self.heard.append(message)
+            if re.fullmatch(value, message.get(key, "")):
+                return message
+
+
+def monotonic_usec() -> int:
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+class Notify(LabTest):
+    nat64 = False
+    uplinks = (WAN0,)
+
+    def manage(self, name: str, **variables: str) -> Manager:
+        # Abstract names belong to a network namespace.
+        sock = self.lab.router.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(sock.close)
+        sock.bind(name.replace("@", "\0", 1))
+        self.env = {"NOTIFY_SOCKET": name, **variables}
+        return Manager(sock)
+
+    def test_a_life(self) -> None:
+        manager = self.manage(str(self.lab.scratch / "notify"), WATCHDOG_USEC="400000")
+        self.lab.remove_address(WAN0)
+        program = self.start(up=False, env=self.env)
+        ready = manager.wait("READY", "1")
+        self.assertEqual(ready["STATUS"], "0 of 1 uplinks up")
+        self.lab.add_address(WAN0)
+        manager.wait("STATUS", "1 of 1 uplinks up")
+
+        begin = time.monotonic()
+        for _ in range(5):
+            manager.wait("WATCHDOG", "1")
+        self.assertLess(time.monotonic() - begin, 5 * 0.4)
+
+        before = monotonic_usec()
+        program.reload()
+        reloading = manager.wait("RELOADING", "1")
+        self.assertGreaterEqual(int(reloading["MONOTONIC_USEC"]), before)
+        self.assertLessEqual(int(reloading["MONOTONIC_USEC"]), monotonic_usec())
+        manager.wait("READY", "1")
+
+        program.reload("interfaces: 7\n", expect="config.rejected")
+        manager.wait("RELOADING", "1")
+        refused = manager.wait("READY", "1")
+        self.assertEqual(refused["STATUS"], "1 of 1 uplinks up; the config file was refused, line 1")
+        program.reload(program.default_config())
+        manager.wait("STATUS", "1 of 1 uplinks up")
+
+        program.stop()
+        manager.wait("STOPPING", "1")
+
+    def test_an_abstract_name_and_a_handover(self) -> None:
+        manager = self.manage(f"@clatvisor-test-{os.getpid()}")
+        program = self.start(env=self.env)
+        manager.wait("READY", "1")
+        program.stop(signal.SIGUSR2)
+        manager.wait("STOPPING", "1")
+
+    def test_children_have_none_of_it(self) -> None:
+        self.manage(str(self.lab.scratch / "notify"), WATCHDOG_USEC="400000")
+        program = self.start(env=self.env)
+        self.assertEqual(Path(f"/proc/{program.wait_clatd('wan0')}/environ").read_bytes(), b"")
+        program.stop()
+
+    def test_nonsense_is_said_and_passed_over(self) -> None:
+        for variables in ({"NOTIFY_SOCKET": "notify"}, {"NOTIFY_SOCKET": "@x", "WATCHDOG_USEC": "-1"}):
+            with self.subTest(variables):
+                program = self.start(env=variables)
+                failed = program.wait_event("notify.failed")
+                self.assertIn([*variables][-1], failed["reason"])
+                program.stop()
+
+    def test_a_manager_that_is_gone_stops_nothing(self) -> None:
+        program = self.start(env={"NOTIFY_SOCKET": str(self.lab.scratch / "nobody")})
+        self.assertEqual(len(program.find("notify.failed")), 1)
+        self.lab.client(WAN0).udp_echo(self.lab.direct_v4)
+        program.stop()
