@@ -185,6 +185,8 @@ std::optional<plan::Event> KernelEdge::act(const plan::LookUpRoute& action) {
 
 std::optional<plan::Event> KernelEdge::act(const plan::Audit&) {
   children_->reconcile();
+  // Who does not answer is found by the plan.
+  for (const auto& [uplink, totals] : slow_path_) (void)children_->request_report(uplink);
   auto kernel = monitor_.dump();
   return plan::Audited{kernel ? std::optional(std::move(*kernel)) : std::nullopt};
 }
