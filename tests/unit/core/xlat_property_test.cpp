@@ -75,6 +75,116 @@ TEST_P(XlatProperty, EveryChecksumComesOutRight) {
   }
 }
 
+// Half a checksum cannot follow.
+Bytes cut(Bytes quoted, std::size_t headers, std::size_t transport, std::uint8_t protocol) {
+  if (protocol == 6 && transport == 17) ++transport;
+  quoted.resize(headers + transport);
+  return quoted;
+}
+
+// What a host on the far side quotes, cut anywhere behind the transport's first bytes, comes back as what was sent.
+TEST_P(XlatProperty, QuotesComeBackAsWhatWasSent) {
+  const auto& scene = GetParam();
+  auto translator = make(scene.clat());
+  for (int i = 0; i < 2'000; ++i) {
+    auto header = test::out4(scene);
+    header.tos = byte();
+    const auto whole = segment(false);
+    const bool fragment = whole.protocol != 1 && below(3) == 0;
+    if (fragment) {
+      header.id = static_cast<std::uint16_t>(random_());
+      header.mf = true;
+    }
+    const auto sent = fragment ? test::piece(header, whole, 0, whole.bytes.size() / 8 * 8) : whole;
+    if (sent.bytes.size() < 20) continue;
+    const auto out = run(translator, test::packet(header, sent));
+    ASSERT_EQ(name(out.verdict), "translated");
+    const auto& six = out.packets.at(0).bytes;
+    const std::size_t headers = fragment ? 48 : 40;
+    const auto quoted = cut(six, headers, 8 + below(six.size() - headers - 7), sent.protocol);
+
+    auto router = test::in6(scene);
+    if (below(2) == 0) router.source = "2001:db8:ffff::1";  // has no IPv4 address
+    const auto back = run(translator, test::packet(router, test::icmp6(3, 0, 0, quoted)));
+    ASSERT_EQ(name(back.verdict), "translated");
+    const auto& error = back.packets.at(0).bytes;
+    ASSERT_EQ(test::checksum_fault(error), "");
+    --header.ttl;
+    header.df = !fragment && 20 + whole.bytes.size() > 1260;
+    auto expected = test::packet(header, sent);
+    expected.resize(20 + quoted.size() - headers);
+    ASSERT_EQ(Bytes(error.begin() + 28, error.end()), expected);
+    ASSERT_EQ(error[20], 11);
+  }
+}
+
+TEST_P(XlatProperty, OwnErrorsQuoteWhatCame) {
+  const auto& scene = GetParam();
+  auto translator = make(scene.clat());
+  for (int i = 0; i < 2'000; ++i) {
+    auto header = test::in6(scene);
+    header.traffic_class = byte();
+    const auto came = segment(true);
+    const auto in = run(translator, test::packet(header, came));
+    ASSERT_EQ(name(in.verdict), "translated");
+    const auto& four = in.packets.at(0).bytes;
+    const auto quoted = cut(four, 20, 8 + below(four.size() - 27), came.protocol);
+    const auto out = run(translator, test::packet(test::out4(scene), test::icmp4(3, 3, 0, quoted)));
+    ASSERT_EQ(name(out.verdict), "translated");
+    const auto& error = out.packets.at(0).bytes;
+    ASSERT_EQ(test::checksum_fault(error), "");
+    --header.hop_limit;
+    auto expected = test::packet(header, came);
+    expected.resize(std::min<std::size_t>(quoted.size() + 20, 1280 - 48));
+    ASSERT_EQ(Bytes(error.begin() + 48, error.end()), expected);
+  }
+}
+
+// Cut for the smallest IPv6 MTU, the pieces hold what the whole would have, each fits, and IPv4 gets them all back.
+TEST_P(XlatProperty, FragmentsAddUp) {
+  const auto& scene = GetParam();
+  auto clat = scene.clat();
+  clat.mtus = {.ipv6 = 9000, .ipv4 = 65535, .lowest_ipv6 = 9000};
+  auto whole_translator = make(clat);
+  clat.mtus.lowest_ipv6 = static_cast<std::uint32_t>(1280 + below(300));
+  auto cutting = make(clat);
+  for (int i = 0; i < 500; ++i) {
+    auto header = test::out4(scene);
+    header.id = static_cast<std::uint16_t>(random_());
+    const auto payload = test::counting(1600 + below(6000), byte());
+    const auto sum = below(2) == 0 ? test::Sum::right : test::Sum::partial;
+    const auto segment = below(2) == 0 ? test::udp(payload, sum) : test::tcp(payload, sum);
+    VnetHeader vnet;
+    if (sum == test::Sum::partial) {
+      vnet = {VnetHeader::kNeedsChecksum, 0, 0, 0, 20, static_cast<std::uint16_t>(*segment.checksum_at)};
+    }
+    const auto input = test::packet(header, segment);
+    auto finished = segment;
+    finished.sum = test::Sum::right;
+    const auto original = test::packet(header, finished);
+    const auto whole = run(whole_translator, original).packets.at(0).bytes;
+    const auto outcome = run(cutting, input, vnet);
+    ASSERT_GT(outcome.packets.size(), 1U);
+    Bytes payload6, payload4;
+    for (const auto& [bytes, piece_vnet] : outcome.packets) {
+      ASSERT_LE(bytes.size(), clat.mtus.lowest_ipv6);
+      ASSERT_EQ(bytes.at(6), 44);
+      ASSERT_EQ((bytes[42] << 8 | bytes[43]) & 0xfff8, payload6.size());
+      ASSERT_EQ((bytes[43] & 1) != 0, bytes != outcome.packets.back().bytes);
+      ASSERT_EQ(load_be32(bytes.data() + 44), header.id);
+      payload6.insert(payload6.end(), bytes.begin() + 48, bytes.end());
+      auto swapped = bytes;
+      std::swap_ranges(swapped.begin() + 8, swapped.begin() + 24, swapped.begin() + 24);
+      const auto back = run(cutting, swapped).packets.at(0).bytes;
+      ASSERT_EQ(load_be16(back.data() + 4), header.id);
+      payload4.insert(payload4.end(), back.begin() + 20, back.end());
+    }
+    ASSERT_EQ(payload6, Bytes(whole.begin() + 40, whole.end()));
+    // Swapping the addresses changed no sum.
+    ASSERT_EQ(payload4, Bytes(original.begin() + 20, original.end()));
+  }
+}
+
 // Whatever the bytes and the vnet header: no reading or writing outside (the sanitizers watch), lengths that agree with
 // headers, and addresses that are ours to speak for.
 void expect_sane_packet(const test::Clat& clat, const Packet& packet) {
@@ -141,41 +251,44 @@ void expect_sane(const test::Clat& clat, const Outcome& outcome, const Bytes& in
   }
 }
 
-TEST_P(XlatProperty, MutatedVectorsDoNoHarm) {
-  const auto clat = GetParam().clat();
-  auto translator = make(clat);
-  std::size_t translated = 0;
+void refresh_header_checksum(Bytes& ipv4) {
+  ipv4[10] = ipv4[11] = 0;
+  const auto checksum = complement(fold(sum20(ipv4.data())));
+  store(ipv4.data() + 10, checksum);
+}
+
+// Every vector with its own settings, a few bytes changed, mostly in the headers, where it matters.
+TEST(XlatMutation, VectorsDoNoHarm) {
+  std::mt19937 random(20260102);
+  const auto below = [&](std::size_t bound) { return random() % bound; };
+  std::size_t translated = 0, answered = 0;
   for (int round = 0; round < 40; ++round) {
     for (const auto& vector : test::vectors()) {
       auto bytes = vector.input;
       if (bytes.size() > 4000 && round > 0) continue;
       auto vnet = vector.vnet;
       for (auto n = below(4); n > 0 && !bytes.empty(); --n) {
-        // Mostly in the headers, where it matters.
-        bytes[below(std::min<std::size_t>(bytes.size(), 64))] = byte();
+        bytes[below(std::min<std::size_t>(bytes.size(), 128))] = static_cast<std::uint8_t>(random());
       }
       if (below(3) == 0) bytes.resize(below(bytes.size() + 8));
       if (below(4) == 0) {
         vnet = {static_cast<std::uint8_t>(below(4)),    static_cast<std::uint8_t>(below(7)),
-                static_cast<std::uint16_t>(below(100)), static_cast<std::uint16_t>(random_()),
+                static_cast<std::uint16_t>(below(100)), static_cast<std::uint16_t>(random()),
                 static_cast<std::uint16_t>(below(80)),  static_cast<std::uint16_t>(below(40))};
       }
-      if (below(2) == 0 && bytes.size() >= 20 && bytes[0] == 0x45) {
-        // Let the mutation past the header checksum.
-        bytes[10] = bytes[11] = 0;
-        std::uint32_t sum = 0;
-        for (int i = 0; i < 20; i += 2) sum += static_cast<std::uint32_t>(bytes[i] << 8 | bytes[i + 1]);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = ~((sum & 0xffff) + (sum >> 16));
-        bytes[10] = static_cast<std::uint8_t>(sum >> 8);
-        bytes[11] = static_cast<std::uint8_t>(sum);
-      }
+      // Let the mutation past the header checksum.
+      if (below(4) != 0 && bytes.size() >= 20 && bytes[0] == 0x45) refresh_header_checksum(bytes);
+      auto translator = make(vector.clat);
       const auto outcome = run(translator, bytes, vnet);
       translated += outcome.verdict == Verdict::translated ? 1 : 0;
-      expect_sane(clat, outcome, bytes);
+      answered += outcome.verdict != Verdict::translated && !outcome.packets.empty() ? 1 : 0;
+      expect_sane(vector.clat, outcome, bytes);
+      ASSERT_FALSE(testing::Test::HasFailure()) << test::test_name(vector) << '\n' << test::hex(bytes);
     }
   }
-  EXPECT_GT(translated, 100U);  // else the mutations test nothing
+  // Else the mutations test nothing.
+  EXPECT_GT(translated, 10'000U);
+  EXPECT_GT(answered, 1'000U);
 }
 
 TEST_P(XlatProperty, RandomBytesDoNoHarm) {

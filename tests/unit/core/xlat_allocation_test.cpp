@@ -1,0 +1,87 @@
+// Not a byte of heap for any packet: every way to allocate is counted here.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include "core/xlat/describe.hpp"
+#include "core/xlat/segment.hpp"
+#include "core/xlat/translator.hpp"
+#include "tests/support/vectors.hpp"
+
+namespace {
+
+std::size_t allocations = 0;
+
+void* counted(void* memory) {
+  ++allocations;
+  return memory;
+}
+
+}  // namespace
+
+// The linker puts these in the place of libc's (--wrap).
+extern "C" {
+void* __real_malloc(std::size_t size);
+void* __real_calloc(std::size_t count, std::size_t size);
+void* __real_realloc(void* memory, std::size_t size);
+void* __wrap_malloc(std::size_t size) { return counted(__real_malloc(size)); }
+void* __wrap_calloc(std::size_t count, std::size_t size) { return counted(__real_calloc(count, size)); }
+void* __wrap_realloc(void* memory, std::size_t size) { return counted(__real_realloc(memory, size)); }
+}
+
+void* operator new(std::size_t size) {
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void* operator new(std::size_t size, std::align_val_t alignment) {
+  const auto unit = static_cast<std::size_t>(alignment);
+  if (void* memory = counted(std::aligned_alloc(unit, (size + unit - 1) / unit * unit))) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace clat::xlat {
+namespace {
+
+class Segmenter final : public Sink {
+ public:
+  void send(const Frame& frame) override {
+    Segments segments(frame);
+    for (Frame segment; segments.next(segment);) ++packets;
+  }
+  bool may_answer() override { return true; }
+  std::size_t packets = 0;
+};
+
+TEST(Allocation, IsNeverMadeForAPacket) {
+  Segmenter sink;
+  for (const auto& vector : test::vectors()) {
+    std::vector<std::uint8_t> block(kHeadroom + vector.input.size());
+    std::ranges::copy(vector.input, block.begin() + kHeadroom);
+    Translator translator(vector.clat.settings());
+    const std::size_t before = allocations;
+    translator.translate({block.data() + kHeadroom, vector.input.size(), vector.vnet}, sink);
+    const Description description(vector.input);
+    const std::size_t after = allocations;
+    EXPECT_EQ(after, before) << test::test_name(vector) << ", " << description.view();
+  }
+  EXPECT_GT(sink.packets, test::vectors().size() / 2);
+}
+
+TEST(Allocation, WouldBeSeen) {
+  const std::size_t before = allocations;
+  {
+    const std::vector<int> some(100);
+  }
+  void* volatile memory = std::malloc(100);  // volatile: else the compiler leaves both calls out
+  std::free(memory);
+  EXPECT_EQ(allocations, before + 2);
+}
+
+}  // namespace
+}  // namespace clat::xlat
