@@ -75,10 +75,10 @@ TEST(Allocation, IsNeverMadeForAPacket) {
 
 TEST(Allocation, WouldBeSeen) {
   const std::size_t before = allocations;
-  {
-    const std::vector<int> some(100);
-  }
-  void* volatile memory = std::malloc(100);  // volatile: else the compiler leaves both calls out
+  // Volatile: else the compiler leaves the pairs out.
+  void* volatile memory = ::operator new(100);
+  ::operator delete(memory);
+  memory = std::malloc(100);
   std::free(memory);
   EXPECT_EQ(allocations, before + 2);
 }
