@@ -7,9 +7,11 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "core/net/address.hpp"
 #include "core/net/prefix.hpp"
+#include "core/net/range_mapping.hpp"
 
 namespace clat::clatd {
 
@@ -19,14 +21,32 @@ struct Ids {
   bool operator==(const Ids&) const = default;
 };
 
+constexpr std::uint32_t kDefaultIcmpRate = 100;
+
+enum class Dialect : std::uint8_t {
+  native,     // everything by one tun, with vnet headers
+  aosp,       // Android since 2021-12: IPv4 by the tun, IPv6 by a packet and a raw socket that are handed over
+  aosp_2019,  // Android before: opens those two sockets itself and configures the tun
+};
+
 struct Arguments {
-  std::string interface;  // of the uplink, for messages only
+  Dialect dialect = Dialect::native;
+  std::string interface;  // of the uplink
   Nat64Prefix prefix;
   Ipv4Address v4;
   Ipv6Address v6;
-  int tun_fd = -1;
-  std::optional<int> control_fd;  // none: no supervisor to answer to
-  std::optional<Ids> ids;         // none: keep those it was started with
+  std::vector<int> tun_fds;                      // one for each queue, at least one
+  std::optional<int> control_fd;                 // none: no supervisor to answer to
+  std::optional<int> packet_fd;                  // Dialect::aosp: IPv6 comes in here
+  std::optional<int> raw_fd;                     // and goes out here
+  std::uint32_t network_id = 0;                  // Android's; nothing depends on it
+  std::uint32_t mark = 0;                        // Dialect::aosp_2019: fwmark of the IPv6 packets sent
+  std::optional<Ids> ids;                        // none: keep those it was started with
+  std::optional<std::uint32_t> mtu;              // IPv6 MTU, bytes
+  std::optional<std::uint32_t> lowest_ipv6_mtu;  // RFC 7915 §4.1; none: the MTU
+  std::uint32_t icmp_rate = kDefaultIcmpRate;    // own ICMP errors a second; burst of as many
+  std::vector<RangeMapping> ranges;
+  bool private_in_wkp = false;
   bool operator==(const Arguments&) const = default;
 };
 

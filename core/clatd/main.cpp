@@ -3,38 +3,24 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "core/clatd/arguments.hpp"
-#include "core/clatd/pump.hpp"
+#include "core/clatd/native_edge.hpp"
+#include "core/clatd/output.hpp"
 #include "core/clatd/sandbox.hpp"
+#include "core/clatd/service.hpp"
 
 namespace clat::clatd {
 namespace {
 
 constexpr int kDone = 0, kUsage = 64, kSystemError = 71;  // sysexits.h
-
-void write_all(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = write(fd, text.data(), text.size());
-    if (written < 0 && errno != EINTR) return;
-    if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
-// One write, so that lines of several processes do not mix; no heap, which the sandbox would not let grow.
-void complain(std::string_view what, int code = 0) {
-  std::array<char, 256> line;
-  const int size = std::snprintf(line.data(), line.size(), "clatd: %.*s%s%s\n", static_cast<int>(what.size()),
-                                 what.data(), code == 0 ? "" : ": ", code == 0 ? "" : std::strerror(code));
-  if (size > 0) write_all(STDERR_FILENO, {line.data(), std::min(line.size() - 1, static_cast<std::size_t>(size))});
-}
 
 void set_signals() {
   struct sigaction stop{};
@@ -47,11 +33,6 @@ void set_signals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-bool make_nonblocking(int fd) {
-  const int flags = fcntl(fd, F_GETFL);
-  return flags >= 0 && ((flags & O_NONBLOCK) != 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0);
-}
-
 std::uint16_t random_identification() {
   std::uint16_t value = 0;
   // Not for secrets: a kernel that has no randomness yet gives none.
@@ -62,33 +43,60 @@ std::uint16_t random_identification() {
 int exit_code(const Stop& stop) {
   switch (stop.cause) {
     case Stop::Cause::supervisor_gone: return kDone;
-    case Stop::Cause::tun_gone: complain("the tun device is gone", stop.code); return kSystemError;
-    case Stop::Cause::tun_failed: complain("read from the tun", stop.code); return kSystemError;
-    case Stop::Cause::control_failed: complain("control socket", stop.code); return kSystemError;
-    case Stop::Cause::bad_request: complain("control socket: not a request of this version"); return kSystemError;
-    case Stop::Cause::poll_failed: complain("poll", stop.code); return kSystemError;
+    case Stop::Cause::tun_gone: complain("the tun device is gone", stop.code); break;
+    case Stop::Cause::tun_failed: complain("read from the tun", stop.code); break;
+    case Stop::Cause::packet_socket_failed: complain("read from the packet socket", stop.code); break;
+    case Stop::Cause::control_failed: complain("control socket", stop.code); break;
+    case Stop::Cause::bad_request: complain("control socket: not a request of this version"); break;
+    case Stop::Cause::bad_mtus: complain("control socket: an MTU that IPv6 cannot have"); break;
+    case Stop::Cause::poll_failed: complain("poll", stop.code); break;
   }
   return kSystemError;
 }
 
-int serve(const Arguments& arguments, pid_t parent) {
-  if (!make_nonblocking(arguments.tun_fd)) {
-    complain("-t: not an open file descriptor", errno);
-    return kSystemError;
+Result<> make_nonblocking(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  if (flags >= 0 && ((flags & O_NONBLOCK) != 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0)) return {};
+  return failure("file descriptor " + std::to_string(fd), errno);
+}
+
+Result<> check_descriptors(const Arguments& arguments) {
+  for (const int tun : arguments.tun_fds) {
+    if (auto done = make_nonblocking(tun); !done) return done;
   }
-  if (arguments.control_fd && fcntl(*arguments.control_fd, F_GETFD) < 0) {
-    complain("--control-fd: not an open file descriptor", errno);
-    return kSystemError;
+  for (const auto& fd : {arguments.control_fd, arguments.packet_fd, arguments.raw_fd}) {
+    if (fd && fcntl(*fd, F_GETFD) < 0) return failure("file descriptor " + std::to_string(*fd), errno);
   }
-  const auto first_identification = random_identification();
+  return {};
+}
+
+std::vector<std::unique_ptr<Pump>> make_pumps(const Arguments& arguments, Shared& shared) {
+  xlat::Settings settings{.v4 = arguments.v4,
+                          .v6 = arguments.v6,
+                          .prefix = arguments.prefix,
+                          .ranges = arguments.ranges,
+                          .private_in_wkp = arguments.private_in_wkp};
+  std::vector<std::unique_ptr<Pump>> pumps;
+  for (const int tun : arguments.tun_fds) {
+    settings.first_identification = random_identification();
+    pumps.push_back(std::make_unique<Pump>(settings, std::make_unique<NativeEdge>(tun), shared));
+  }
+  return pumps;
+}
+
+Result<Stop> serve(const Arguments& arguments, pid_t parent) {
+  if (auto done = check_descriptors(arguments); !done) return std::unexpected(done.error());
+  if (auto done = drop_privileges(arguments, parent); !done) return std::unexpected(done.error());
+  const std::uint32_t mtu = arguments.mtu.value_or(kDefaultMtu);
+  Shared shared{.mtus = {mtu, arguments.lowest_ipv6_mtu.value_or(mtu)},
+                .errors = {arguments.icmp_rate, std::chrono::seconds(1), arguments.icmp_rate},
+                .drops = {}};
+  Service service(make_pumps(arguments, shared), shared, arguments.control_fd.value_or(-1),
+                  [](const Stop& stop) { _exit(exit_code(stop)); });
   set_signals();
-  if (const auto fault = enter_sandbox(arguments, parent)) {
-    complain(fault->what, fault->code);
-    return kSystemError;
-  }
-  Pump pump({arguments.v4, arguments.v6, arguments.prefix, first_identification}, arguments.tun_fd,
-            arguments.control_fd.value_or(-1));
-  return exit_code(pump.run());
+  if (auto done = service.start_threads(); !done) return std::unexpected(done.error());
+  if (auto done = shut_in(arguments); !done) return std::unexpected(done.error());
+  return service.run();
 }
 
 int run(int argc, char** argv) {
@@ -106,7 +114,10 @@ int run(int argc, char** argv) {
     write_all(STDOUT_FILENO, "clatd " CLATVISOR_VERSION "\n");
     return kDone;
   }
-  return serve(std::get<Arguments>(*line), parent);
+  const auto stop = serve(std::get<Arguments>(*line), parent);
+  if (stop) return exit_code(*stop);
+  complain(stop.error().what, stop.error().code);
+  return kSystemError;
 }
 
 }  // namespace

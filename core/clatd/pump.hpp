@@ -1,45 +1,42 @@
-// Moves packets between the tun and the translator, and answers the supervisor.
+// Moves packets from one edge through a translator of its own and back. One thread's.
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
 
-#include "core/clatd/control.hpp"
+#include "core/clatd/counters.hpp"
+#include "core/clatd/edge.hpp"
+#include "core/clatd/shared.hpp"
 #include "core/xlat/translator.hpp"
 
 namespace clat::clatd {
 
-// Why run() came back; `code` is an errno or 0.
-struct Stop {
-  enum class Cause { supervisor_gone, tun_gone, tun_failed, control_failed, bad_request, poll_failed };
-  Cause cause;
-  int code = 0;
-};
-
 class Pump final : private xlat::Sink {
  public:
-  // control_fd -1: none. The fds stay the caller's.
-  Pump(const xlat::Settings& settings, int tun_fd, int control_fd)
-      : translator_(settings), tun_fd_(tun_fd), control_fd_(control_fd) {}
+  // The MTUs are those of `shared`, whatever the settings say.
+  Pump(const xlat::Settings& settings, std::unique_ptr<Edge> edge, Shared& shared)
+      : edge_(std::move(edge)), translator_(settings), shared_(shared) {}
 
-  // Throws away what queued up before, says `ready`, then translates until something ends it.
-  Stop run();
+  [[nodiscard]] std::span<const int> inputs() const { return edge_->inputs(); }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+  // Throws away what is queued, and counts it: who sent it has long sent it again.
+  std::optional<Stop> drain();
+  // Translates what an input has, up to a batch. `broken`: poll() found an error there.
+  std::optional<Stop> serve(std::size_t input, bool broken);
 
  private:
-  enum class Step { more, lost, idle, stop };
+  void send(const xlat::Frame& frame) override { counters_.write_errors.add(edge_->write(frame)); }
+  bool may_answer() override;
+  void translate(const xlat::Frame& frame);
 
-  void send(const xlat::Frame& frame) override;
-  bool may_answer() override { return false; }
-  Step read_packet(std::size_t& size);
-  void translate_packet(std::size_t size);
-  bool drain();
-  bool serve_control();
-  bool serve_tun(bool broken);
-  bool report(control::Kind kind, std::uint64_t cookie);
-
+  std::unique_ptr<Edge> edge_;
   xlat::Translator translator_;
-  int tun_fd_, control_fd_;
-  control::Report counters_;
-  Stop stop_{};
+  Shared& shared_;
+  std::uint32_t mtus_ = 0;  // SharedMtus::word() as the translator knows it
+  Counters counters_;
 };
 
 }  // namespace clat::clatd

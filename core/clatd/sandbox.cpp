@@ -1,10 +1,7 @@
 #include "core/clatd/sandbox.hpp"
 
 #include <grp.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -12,46 +9,70 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <csignal>
-#include <cstddef>
+#include <limits>
+
+#include "core/clatd/system_call_filter.hpp"
 
 namespace clat::clatd {
 
 namespace {
 
-using Fault = std::optional<SandboxFault>;
-
-Fault check(int result, const char* what) {
-  if (result >= 0) return std::nullopt;
-  return SandboxFault{what, errno};
+Result<> check(int result, const char* what) {
+  if (result >= 0) return {};
+  return failure(what, errno);
 }
 
 // Until the kernel knows no further capability. Only the privileged may; who has none loses nothing.
-Fault empty_bounding_set() {
+Result<> empty_bounding_set() {
   for (unsigned capability = 0; capability < 64; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
-    if (errno == EINVAL || errno == EPERM) return std::nullopt;
-    return SandboxFault{"PR_CAPBSET_DROP", errno};
+    if (errno == EINVAL || errno == EPERM) return {};
+    return failure("PR_CAPBSET_DROP", errno);
   }
-  return std::nullopt;
+  return {};
 }
 
-Fault change_ids(const Ids& ids) {
-  if (getuid() == ids.user && geteuid() == ids.user && getgid() == ids.group && getegid() == ids.group &&
-      ids.user != 0) {
-    return std::nullopt;
+Result<> change_ids(const Ids& ids) {
+  const bool there =
+      getuid() == ids.user && geteuid() == ids.user && getgid() == ids.group && getegid() == ids.group && ids.user != 0;
+  if (setgroups(0, nullptr) != 0) {
+    // Somebody who is these ids already, without the right to change them.
+    if (errno == EPERM && there) return {};
+    return failure("setgroups", errno);
   }
-  if (auto fault = check(setgroups(0, nullptr), "setgroups")) return fault;
-  if (auto fault = check(setresgid(ids.group, ids.group, ids.group), "setresgid")) return fault;
+  if (auto done = check(setresgid(ids.group, ids.group, ids.group), "setresgid"); !done) return done;
   return check(setresuid(ids.user, ids.user, ids.user), "setresuid");
 }
 
-Fault drop_capabilities() {
+Result<> drop_capabilities() {
+  if (auto done = check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "PR_CAP_AMBIENT"); !done) return done;
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
   return check(static_cast<int>(syscall(SYS_capset, &header, none.data())), "capset");
+}
+
+// Besides the standard streams, in ascending order.
+std::vector<int> own_descriptors(const Arguments& arguments) {
+  std::vector<int> own = arguments.tun_fds;
+  for (const auto& fd : {arguments.control_fd, arguments.packet_fd, arguments.raw_fd}) {
+    if (fd) own.push_back(*fd);
+  }
+  std::ranges::sort(own);
+  return own;
+}
+
+// What whoever started us left open.
+Result<> close_others(const Arguments& arguments) {
+  auto first = static_cast<unsigned>(STDERR_FILENO + 1);
+  for (const int own : own_descriptors(arguments)) {
+    const auto fd = static_cast<unsigned>(own);
+    if (first < fd && syscall(SYS_close_range, first, fd - 1, 0) != 0) return failure("close_range", errno);
+    first = fd + 1;
+  }
+  return check(static_cast<int>(syscall(SYS_close_range, first, std::numeric_limits<unsigned>::max(), 0)),
+               "close_range");
 }
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -60,92 +81,30 @@ constexpr bool kSanitized = true;  // the sanitizers' runtime opens pipes and ma
 constexpr bool kSanitized = false;
 #endif
 
-Fault set_limit(__rlimit_resource resource, rlim_t value, const char* what) {
+Result<> set_limit(__rlimit_resource resource, rlim_t value, const char* what) {
   const rlimit limit{value, value};
   return check(setrlimit(resource, &limit), what);
 }
 
-Fault set_limits(const Arguments& arguments) {
+Result<> set_limits(const Arguments& arguments) {
   // No new descriptors; poll() refuses more entries than this limit.
-  const int highest = std::max(arguments.tun_fd, arguments.control_fd.value_or(0));
+  const auto highest = static_cast<rlim_t>(own_descriptors(arguments).back());
   if (!kSanitized) {
-    if (auto fault = set_limit(RLIMIT_NOFILE, static_cast<rlim_t>(highest) + 1, "RLIMIT_NOFILE")) return fault;
+    if (auto set = set_limit(RLIMIT_NOFILE, highest + 1, "RLIMIT_NOFILE"); !set) return set;
   }
-  if (auto fault = set_limit(RLIMIT_NPROC, 0, "RLIMIT_NPROC")) return fault;
+  if (auto set = set_limit(RLIMIT_NPROC, 0, "RLIMIT_NPROC"); !set) return set;
   return set_limit(RLIMIT_CORE, 0, "RLIMIT_CORE");
 }
 
-#if defined(__x86_64__)
-constexpr std::uint32_t kArchitecture = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
-#elif defined(__arm__) && defined(__ARMEB__)
-constexpr std::uint32_t kArchitecture = AUDIT_ARCH_ARMEB;
-#elif defined(__arm__)
-constexpr std::uint32_t kArchitecture = AUDIT_ARCH_ARM;
-#elif defined(__i386__)
-constexpr std::uint32_t kArchitecture = AUDIT_ARCH_I386;
-#elif defined(__mips__) && defined(__MIPSEL__) && !defined(__mips64)
-constexpr std::uint32_t kArchitecture = AUDIT_ARCH_MIPSEL;
-#elif defined(__mips__) && !defined(__mips64)
-constexpr std::uint32_t kArchitecture = AUDIT_ARCH_MIPS;
-#elif defined(__riscv) && __riscv_xlen == 64
-constexpr std::uint32_t kArchitecture = AUDIT_ARCH_RISCV64;
-#else
-#error "seccomp: name this architecture's AUDIT_ARCH"
-#endif
-
-constexpr std::uint32_t kLoad = BPF_LD | BPF_W | BPF_ABS, kIfEqual = BPF_JMP | BPF_JEQ | BPF_K,
-                        kReturn = BPF_RET | BPF_K;
-constexpr std::uint32_t offset_of_argument(std::size_t n) {
-  const std::size_t low_half = std::endian::native == std::endian::little ? 0 : 4;
-  return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 8 * n + low_half);
-}
-
-// A classic BPF program over struct seccomp_data.
-class Filter {
- public:
-  Filter() {
-    add(kLoad, offsetof(seccomp_data, arch));
-    add(kIfEqual, kArchitecture, 1, 0);
-    add(kReturn, SECCOMP_RET_KILL_PROCESS);
-    add(kLoad, offsetof(seccomp_data, nr));
-  }
-  void allow(long number) {
-    add(kIfEqual, static_cast<std::uint32_t>(number), 0, 1);
-    add(kReturn, SECCOMP_RET_ALLOW);
-  }
-  // Only with one of these as first argument.
-  void allow(long number, int fd, int other_fd) {
-    add(kIfEqual, static_cast<std::uint32_t>(number), 0, 5);
-    add(kLoad, offset_of_argument(0));
-    add(kIfEqual, static_cast<std::uint32_t>(fd), 1, 0);
-    add(kIfEqual, static_cast<std::uint32_t>(other_fd), 0, 1);
-    add(kReturn, SECCOMP_RET_ALLOW);
-    add(kReturn, SECCOMP_RET_KILL_PROCESS);
-  }
-  Fault install() {
-    add(kReturn, SECCOMP_RET_KILL_PROCESS);
-    const sock_fprog program{size_, code_.data()};
-    return check(static_cast<int>(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program)), "seccomp");
-  }
-
- private:
-  void add(std::uint32_t code, std::uint32_t k, std::uint8_t if_true = 0, std::uint8_t if_false = 0) {
-    code_.at(size_++) = {static_cast<std::uint16_t>(code), if_true, if_false, k};
-  }
-  mutable std::array<sock_filter, 64> code_{};
-  std::uint16_t size_ = 0;
-};
-
 // What each libc makes of the few calls that follow. On 32 bits, with a 64-bit time_t or without, poll() counts
-// milliseconds and stays poll(); where there is none it is ppoll(). Nothing asks for the time, and the one signal
-// handler never returns, so neither clock_gettime() nor sigreturn() is among them.
-Fault filter_system_calls(const Arguments& arguments) {
-  const int tun = arguments.tun_fd, control = arguments.control_fd.value_or(tun);
-  Filter filter;
-  filter.allow(SYS_read, tun, tun);
-  filter.allow(SYS_write, tun, STDERR_FILENO);
+// milliseconds and stays poll(); where there is none it is ppoll(). Without a vDSO the clock is a system call. The one
+// signal handler never returns, so sigreturn() is not among them.
+Result<> filter_system_calls(const Arguments& arguments) {
+  SystemCallFilter filter;
+  filter.allow(SYS_read, arguments.tun_fds);
+  std::vector<int> written = arguments.tun_fds;
+  written.push_back(STDERR_FILENO);
+  filter.allow(SYS_write, written);
 #ifdef SYS_poll
   filter.allow(SYS_poll);
 #endif
@@ -156,26 +115,43 @@ Fault filter_system_calls(const Arguments& arguments) {
   filter.allow(SYS_ppoll_time64);
 #endif
   filter.allow(SYS_restart_syscall);  // poll(), after SIGSTOP and SIGCONT
-  filter.allow(SYS_recvfrom, control, control);
-  filter.allow(SYS_sendto, control, control);
+  std::vector<int> sent;
+  if (arguments.packet_fd) filter.allow(SYS_recvmsg, std::array{*arguments.packet_fd});
+  if (arguments.raw_fd) sent.push_back(*arguments.raw_fd);
+  if (arguments.control_fd) {
+    filter.allow(SYS_recvfrom, std::array{*arguments.control_fd});
+    sent.push_back(*arguments.control_fd);
+  }
+  if (!sent.empty()) filter.allow(SYS_sendto, sent);
+#ifdef SYS_clock_gettime
+  filter.allow(SYS_clock_gettime);
+#endif
+#ifdef SYS_clock_gettime64
+  filter.allow(SYS_clock_gettime64);
+#endif
   filter.allow(SYS_exit_group);
   return filter.install();
 }
 
 }  // namespace
 
-std::optional<SandboxFault> enter_sandbox(const Arguments& arguments, pid_t parent) {
-  if (auto fault = empty_bounding_set()) return fault;
+Result<> drop_privileges(const Arguments& arguments, pid_t parent) {
+  if (auto done = empty_bounding_set(); !done) return done;
   if (arguments.ids) {
-    if (auto fault = change_ids(*arguments.ids)) return fault;
+    if (auto done = change_ids(*arguments.ids); !done) return done;
   }
-  if (auto fault = drop_capabilities()) return fault;
-  if (auto fault = check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")) return fault;
+  if (auto done = drop_capabilities(); !done) return done;
+  if (auto done = check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS"); !done) return done;
   // A change of ids clears it, so it comes behind; a parent that died before is told by another getppid().
-  if (auto fault = check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG")) return fault;
-  if (getppid() != parent) return SandboxFault{"parent died", ECHILD};
-  if (auto fault = set_limits(arguments)) return fault;
-  return kSanitized ? std::nullopt : filter_system_calls(arguments);
+  if (auto done = check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG"); !done) return done;
+  if (getppid() != parent) return failure("parent died", ECHILD);
+  return close_others(arguments);
+}
+
+Result<> shut_in(const Arguments& arguments) {
+  if (auto done = set_limits(arguments); !done) return done;
+  if (kSanitized) return {};
+  return filter_system_calls(arguments);
 }
 
 }  // namespace clat::clatd

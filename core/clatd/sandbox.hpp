@@ -3,20 +3,20 @@
 
 #include <sys/types.h>
 
-#include <optional>
-
 #include "core/clatd/arguments.hpp"
+#include "core/net/error.hpp"
 
 namespace clat::clatd {
 
-struct SandboxFault {
-  const char* what;
-  int code;  // errno
-};
+// In two steps, since threads must start between them: with few rights, but while they can. No step of either undoes
+// another.
 
-// Ids, capabilities, new privileges, death with the parent, limits, system calls, in an order where none undoes
-// another. `parent` is getppid() as first seen. Afterwards the process can read and write the tun, talk on the control
-// fd, write to stderr, sleep and exit; anything else kills it.
-std::optional<SandboxFault> enter_sandbox(const Arguments& arguments, pid_t parent);
+// Bounding set, groups and ids, capabilities, new privileges, death with the parent, descriptors that are not ours.
+// `parent` is getppid() as first seen.
+Result<> drop_privileges(const Arguments& arguments, pid_t parent);
+
+// Limits and system calls, for all threads. Afterwards the process can read and write the descriptors that the
+// arguments name, each as it is meant, read the clock, write to stderr, sleep and exit; anything else kills it.
+Result<> shut_in(const Arguments& arguments);
 
 }  // namespace clat::clatd

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <vector>
+
+#include "core/xlat/translator.hpp"
 
 namespace clat::clatd {
 namespace {
@@ -20,7 +23,8 @@ TEST(Arguments, TakesWhatTheSupervisorPasses) {
   EXPECT_EQ(got.prefix.text(), "64:ff9b::/96");
   EXPECT_EQ(got.v4.text(), "192.0.0.4");
   EXPECT_EQ(got.v6.text(), "2001:db8::1");
-  EXPECT_EQ(got.tun_fd, 3);
+  EXPECT_EQ(got.dialect, Dialect::native);
+  EXPECT_EQ(got.tun_fds, std::vector{3});
   EXPECT_EQ(got.control_fd, 4);
   EXPECT_EQ(got.ids, (Ids{65534, 65533}));
 }
@@ -37,6 +41,101 @@ TEST(Arguments, ValuesMayBeGlued) {
                                 "--control-fd=4", "--user=65534:65533"});
   ASSERT_TRUE(line) << line.error();
   EXPECT_EQ(*line, *parse(kGood));
+}
+
+Arguments good(Words words) {
+  const auto line = parse(words);
+  if (!line) throw std::logic_error(line.error());
+  return std::get<Arguments>(*line);
+}
+Words operator+(Words left, const Words& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+TEST(Arguments, WhatIsNotSaidHasItsDefault) {
+  const auto got = good(kGood);
+  EXPECT_EQ(got.mtu, std::nullopt);
+  EXPECT_EQ(got.lowest_ipv6_mtu, std::nullopt);
+  EXPECT_EQ(got.icmp_rate, 100U);
+  EXPECT_TRUE(got.ranges.empty());
+  EXPECT_FALSE(got.private_in_wkp);
+}
+
+TEST(Arguments, TakesHowToTranslate) {
+  const auto got =
+      good(kGood + Words{"--mtu", "1492", "--lowest-ipv6-mtu=1280", "--icmp-rate", "0", "--allow-private-ipv4", "--map",
+                         "192.168.1.0/24=2001:db8:1:c1a7::/96", "--map=10.0.0.0/8=2001:db8:2::/64"});
+  EXPECT_EQ(got.mtu, 1492U);
+  EXPECT_EQ(got.lowest_ipv6_mtu, 1280U);
+  EXPECT_EQ(got.icmp_rate, 0U);
+  EXPECT_TRUE(got.private_in_wkp);
+  ASSERT_EQ(got.ranges.size(), 2U);
+  EXPECT_EQ(got.ranges[0].text(), "192.168.1.0/24=2001:db8:1:c1a7::/96");
+  EXPECT_EQ(got.ranges[1].text(), "10.0.0.0/8=2001:db8:2::/64");
+}
+
+TEST(Arguments, FurtherQueuesFollowTheControlSocket) {
+  EXPECT_EQ(good(kGood + Words{"--queues", "1"}).tun_fds, std::vector{3});
+  EXPECT_EQ(good(kGood + Words{"--queues", "4"}).tun_fds, (std::vector{3, 5, 6, 7}));
+}
+
+const Words kAndroid{"-i", "rmnet0", "-p", "64:ff9b::", "-4", "192.0.0.4", "-6", "2001:db8::1", "-t", "7"};
+
+TEST(Arguments, TakesWhatAndroidPasses) {
+  const auto got = good(kAndroid + Words{"-r", "8", "-w", "9"});
+  EXPECT_EQ(got.dialect, Dialect::aosp);
+  EXPECT_EQ(got.prefix.text(), "64:ff9b::/96");
+  EXPECT_EQ(got.tun_fds, std::vector{7});
+  EXPECT_EQ(got.packet_fd, 8);
+  EXPECT_EQ(got.raw_fd, 9);
+  EXPECT_EQ(got.control_fd, std::nullopt);
+}
+
+TEST(Arguments, TakesWhatAndroidPassedIn2019) {
+  const auto got = good(kAndroid + Words{"-n", "100", "-m", "0xf0064"});
+  EXPECT_EQ(got.dialect, Dialect::aosp_2019);
+  EXPECT_EQ(got.prefix.text(), "64:ff9b::/96");
+  EXPECT_EQ(got.network_id, 100U);
+  EXPECT_EQ(got.mark, 0xf0064U);
+  EXPECT_EQ(got.packet_fd, std::nullopt);
+}
+
+TEST(Arguments, BetweenItsErasAndroidPassedBoth) {
+  EXPECT_EQ(good(kAndroid + Words{"-n", "100", "-m", "0x0", "-r", "8", "-w", "9"}).dialect, Dialect::aosp);
+}
+
+struct BadMix {
+  Words words;
+  const char* error;
+};
+class BadCombination : public testing::TestWithParam<BadMix> {};
+
+TEST_P(BadCombination, IsRefusedInOneLine) {
+  const auto line = parse(GetParam().words);
+  ASSERT_FALSE(line);
+  EXPECT_EQ(line.error(), GetParam().error);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Table, BadCombination,
+    testing::Values(
+        BadMix{kAndroid + Words{"-r", "8"}, "-w: missing: the raw socket's file descriptor"},
+        BadMix{kAndroid + Words{"-w", "8"}, "-r: missing: the packet socket's file descriptor"},
+        BadMix{kAndroid, "--tun-format: missing: vnet"},
+        BadMix{kAndroid + Words{"-r", "8", "-w", "8"}, "file descriptor 8: named for two purposes"},
+        BadMix{kAndroid + Words{"-n", "1", "--queues", "2"}, "--queues: needs --tun-format vnet"},
+        BadMix{kGood + Words{"-r", "8"}, "--tun-format: -r, -w, -n and -m are for Android's, which has none"},
+        BadMix{kGood + Words{"--control-fd", "6", "--queues", "3"}, "file descriptor 6: named for two purposes"},
+        BadMix{kGood + Words{"--allow-private-ipv4=yes"}, "--allow-private-ipv4: takes no value"}));
+
+TEST(Arguments, TakesNoMoreRangesThanTheTranslator) {
+  Words words = kGood;
+  for (std::size_t n = 0; n < xlat::kMostRanges; ++n) words = words + Words{"--map", "10.0.0.0/8=2001:db8:2::/64"};
+  EXPECT_EQ(good(words).ranges.size(), xlat::kMostRanges);
+  const auto line = parse(words + Words{"--map", "10.0.0.0/8=2001:db8:2::/64"});
+  ASSERT_FALSE(line);
+  EXPECT_EQ(line.error(), "--map: too many; at most 8");
 }
 
 TEST(Arguments, HelpAndVersionWinOverWhatIsMissing) {
@@ -84,12 +183,23 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"-t", "-3", "-t: expected a file descriptor from 3 to 1023"},
         Bad{"-t", "3x", "-t: expected a file descriptor from 3 to 1023"},
         Bad{"-t", "99999999999", "-t: expected a file descriptor from 3 to 1023"},
-        Bad{"-t", "4", "--control-fd: is the tun's"}, Bad{"--tun-format", nullptr, "--tun-format: missing: vnet"},
+        Bad{"-t", "4", "file descriptor 4: named for two purposes"},
+        Bad{"--tun-format", nullptr, "--tun-format: missing: vnet"},
         Bad{"--tun-format", "raw", "--tun-format: the one format known is vnet"},
         Bad{"--control-fd", "0", "--control-fd: expected a file descriptor from 3 to 1023"},
         Bad{"--user", "nobody", "--user: expected UID:GID, two decimal numbers"},
         Bad{"--user", "1:", "--user: expected UID:GID, two decimal numbers"},
         Bad{"--user", "4294967295:1", "--user: expected UID:GID, two decimal numbers"},
+        Bad{"--queues", "0", "--queues: expected a number from 1 to 8"},
+        Bad{"--queues", "9", "--queues: expected a number from 1 to 8"},
+        Bad{"--mtu", "1279", "--mtu: expected an MTU from 1280 to 65535"},
+        Bad{"--mtu", "65536", "--mtu: expected an MTU from 1280 to 65535"},
+        Bad{"--lowest-ipv6-mtu", "1e9", "--lowest-ipv6-mtu: expected an MTU from 1280 to 65535"},
+        Bad{"--icmp-rate", "-1", "--icmp-rate: expected a number from 0 to 1000000"},
+        Bad{"--map", "10.0.0.0/8", "--map: expected IPV4/LENGTH=IPV6/LENGTH, like 192.168.1.0/24=2001:db8:1:c1a7::/96"},
+        Bad{"-m", "0x1ffffffff", "-m: expected a number of 32 bits"},
+        Bad{"-m", "0x", "-m: expected a number of 32 bits"},
+        Bad{"-n", "0x1", "-n: expected a number from 0 to 4294967295"},
         Bad{"--what", "x", "--what: no such option; try --help"}, Bad{"-x", "y", "-x: no such option; try --help"},
         Bad{"word", "x", "word: not an option; try --help"}));
 

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <thread>
 
+#include "core/clatd/native_edge.hpp"
+#include "core/clatd/service.hpp"
 #include "core/fd/fd.hpp"
 #include "tests/support/vector_parts.hpp"
 
@@ -71,9 +73,12 @@ class PumpTest : public testing::Test {
 
   void start() {
     thread_ = std::thread([this] {
-      const auto clat = test::neutral().clat();
-      Pump pump({clat.v4, clat.v6, clat.prefix, 1}, pumps_tun_.get(), pumps_control_.get());
-      stop_ = pump.run();
+      Shared shared{.mtus = {kDefaultMtu, kDefaultMtu}, .errors = {0, std::chrono::seconds(1), 0}, .drops = {}};
+      std::vector<std::unique_ptr<Pump>> pumps;
+      pumps.push_back(std::make_unique<Pump>(test::neutral().clat().settings(),
+                                             std::make_unique<NativeEdge>(pumps_tun_.get()), shared));
+      Service service(std::move(pumps), shared, pumps_control_.get(), [](const Stop&) {});
+      stop_ = service.run();
       // Whoever waits for its next word learns that there is none.
       shutdown(pumps_control_.get(), SHUT_RDWR);
       shutdown(pumps_tun_.get(), SHUT_RDWR);

@@ -1,0 +1,22 @@
+// One queue of a tun with vnet headers, for both directions and both families.
+#pragma once
+
+#include "core/clatd/edge.hpp"
+
+namespace clat::clatd {
+
+class NativeEdge final : public Edge {
+ public:
+  // The descriptor stays the caller's and is non-blocking.
+  explicit NativeEdge(int tun_fd) : tun_fd_(tun_fd) {}
+
+  [[nodiscard]] std::span<const int> inputs() const override { return {&tun_fd_, 1}; }
+  Inbound read(std::size_t input) override;
+  std::size_t write(const xlat::Frame& frame) override;
+
+ private:
+  int tun_fd_;
+  PacketBuffer buffer_;
+};
+
+}  // namespace clat::clatd

@@ -1,0 +1,50 @@
+// All pumps at work: a single one in the main thread, several in a thread each while the main thread answers the
+// supervisor.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "core/clatd/pump.hpp"
+#include "core/clatd/responder.hpp"
+#include "core/clatd/shared.hpp"
+#include "core/clatd/stop.hpp"
+#include "core/net/error.hpp"
+
+namespace clat::clatd {
+
+class Service {
+ public:
+  // `end` is called in the thread whose work ended, and does not return.
+  using End = void (*)(const Stop& stop);
+  Service(std::vector<std::unique_ptr<Pump>> pumps, Shared& shared, int control_fd, End end)
+      : pumps_(std::move(pumps)), responder_(control_fd, pumps_, shared), end_(end) {}
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  // Where there are several pumps; the threads then wait for run(). Afterwards nothing here allocates, nor makes a
+  // system call but those of its edges, poll() and the control socket's. Their threads use this object until the
+  // process ends.
+  Result<> start_threads();
+
+  // Throws away what queued up before, says `ready`, then translates until something ends it.
+  Stop run();
+
+ private:
+  static void* work(void* job);
+
+  struct Job {
+    Service* service;
+    Pump* pump;
+  };
+  std::vector<std::unique_ptr<Pump>> pumps_;
+  Responder responder_;
+  End end_;
+  std::vector<Job> jobs_;
+  std::atomic<std::size_t> waiting_ = 0;  // threads
+  std::atomic<bool> open_ = false;
+};
+
+}  // namespace clat::clatd

@@ -1,0 +1,21 @@
+// What the pumps of one process have in common. Any thread may use it.
+#pragma once
+
+#include <cstdint>
+
+#include "core/clatd/clock.hpp"
+#include "core/clatd/drop_log.hpp"
+#include "core/clatd/mtus.hpp"
+#include "core/xlat/token_bucket.hpp"
+
+namespace clat::clatd {
+
+struct Shared {
+  SharedMtus mtus;
+  xlat::TokenBucket errors;  // ICMP errors of our own
+  DropLog drops;
+
+  bool may_answer() { return errors.take(now_ns()); }
+};
+
+}  // namespace clat::clatd
