@@ -137,7 +137,10 @@ class Clatvisor:
         }
 
     def write_config(self, config: dict | str) -> None:
-        self.config_file.write_text(config if isinstance(config, str) else to_yaml(config))
+        # Whole at any moment: a program that is starting may just read it.
+        new = self.config_file.with_suffix(".new")
+        new.write_text(config if isinstance(config, str) else to_yaml(config))
+        new.replace(self.config_file)
 
     def start(self) -> Clatvisor:
         if self._reader:
