@@ -4,8 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "tests/support/vector_parts.hpp"
-#include "tests/support/vectors.hpp"
+#include "xlat_settings.hpp"
 
 int main(int argc, char** argv) {
   if (argc != 2) {
@@ -14,14 +13,15 @@ int main(int argc, char** argv) {
   }
   const std::filesystem::path folder = argv[1];
   std::filesystem::create_directories(folder);
-  const auto& scenes = clat::test::scenes();
+  const auto& settings = clat::test::all_settings();
+  if (settings.size() > 256) return 70;  // one byte names them
   for (const auto& vector : clat::test::vectors()) {
-    std::uint8_t scene = 0;
-    while (scene + 1U < scenes.size() && scenes[scene].clat().prefix != vector.clat.prefix) ++scene;
+    const auto number =
+        std::ranges::find_if(settings, [&](const auto& clat) { return clat::test::same_settings(clat, vector.clat); });
     char vnet[sizeof vector.vnet];
     std::memcpy(vnet, &vector.vnet, sizeof vnet);
     std::ofstream file(folder / clat::test::test_name(vector), std::ios::binary);
-    file.put(static_cast<char>(scene)).write(vnet, sizeof vnet);
+    file.put(static_cast<char>(number - settings.begin())).write(vnet, sizeof vnet);
     file.write(reinterpret_cast<const char*>(vector.input.data()), static_cast<std::streamsize>(vector.input.size()));
     if (!file.flush()) return 74;
   }
