@@ -16,6 +16,8 @@ namespace clat::config {
 using std::chrono::milliseconds;
 
 enum class FastPathMode { automatic, off, required };
+// The command line that clatd is started with, and what it is handed: that of the bundled one, or of Android's.
+enum class Dialect { native, aosp, aosp_2019 };
 enum class LogLevel { debug, info, warn, error };
 enum class LogFormat { logfmt, json };
 
@@ -49,6 +51,7 @@ struct Restart {
 
 struct Clatd {
   std::string path{};  // absolute, executable when the config was read
+  Dialect dialect = Dialect::native;
   std::string user = "nobody";
   std::uint32_t uid = 65534;  // of `user`, looked up when the config was read
   std::uint32_t gid = 65534;

@@ -22,7 +22,7 @@ struct RestartDraft {
 };
 struct ClatdDraft {
   Clatd values;
-  Place path, user;
+  Place path, user, dialect;
   RestartDraft restart;
 };
 struct Draft {
@@ -70,12 +70,6 @@ void read_restart(Reader& reader, const Entry& entry, ClatdDraft& draft) {
   draft.values.restart = restart.values;
 }
 
-Result<> dialect(std::string_view text) {
-  if (text == "native") return {};
-  if (text == "aosp" || text == "aosp-2019") return failure(in_quotes(text) + " is not supported yet; use native");
-  return failure(in_quotes(text) + " is not native");
-}
-
 constexpr std::array<Key<ClatdDraft>, 5> kClatdKeys{{
     {"path",
      [](Reader& reader, const Entry& entry, ClatdDraft& draft) {
@@ -87,9 +81,11 @@ constexpr std::array<Key<ClatdDraft>, 5> kClatdKeys{{
        }
      }},
     {"dialect",
-     [](Reader& reader, const Entry& entry, ClatdDraft&) {
-       if (!reader.is_filled(entry, Node::Kind::scalar)) return;
-       if (const auto known = dialect(entry.value.text); !known) reader.fail(entry, known.error().what);
+     [](Reader& reader, const Entry& entry, ClatdDraft& draft) {
+       constexpr std::array<std::pair<std::string_view, Dialect>, 3> kDialects{
+           {{"native", Dialect::native}, {"aosp", Dialect::aosp}, {"aosp-2019", Dialect::aosp_2019}}};
+       draft.dialect = entry.value.place;
+       reader.take(entry, draft.values.dialect, [&](auto text) { return choice(text, kDialects); });
      }},
     {"user",
      [](Reader& reader, const Entry& entry, ClatdDraft& draft) {
@@ -197,6 +193,22 @@ void look_around(ClatdDraft& draft, Reader& reader) {
   }
 }
 
+// Android's clatd takes a prefix without its length, and one descriptor of the tun.
+void refuse_what_android_cannot(const ClatdDraft& clatd, const std::vector<Interface>& interfaces, Reader& reader) {
+  if (clatd.values.dialect == Dialect::native) return;
+  const std::string dialect = "dialect: " + in_quotes(clatd.values.dialect == Dialect::aosp ? "aosp" : "aosp-2019");
+  for (const Interface& each : interfaces) {
+    if (each.nat64_prefix.length() != 96) {
+      reader.fail(clatd.dialect, dialect + " needs NAT64 prefixes of length 96; that of " + in_quotes(each.name) +
+                                     " is " + each.nat64_prefix.text());
+    }
+    if (each.queues != 1) {
+      reader.fail(clatd.dialect,
+                  dialect + " has one queue; " + in_quotes(each.name) + " wants " + std::to_string(each.queues));
+    }
+  }
+}
+
 }  // namespace
 
 Config read_config(const Node& root, Reader& reader) {
@@ -213,6 +225,7 @@ Config read_config(const Node& root, Reader& reader) {
   reader.take_keys(root, kTopKeys, draft, kReserved);
   if (!has_or_means(root, "interfaces")) reader.fail(Place{}, "no interfaces: at least one is needed");
   look_around(draft.clatd, reader);
+  refuse_what_android_cannot(draft.clatd, draft.interfaces, reader);
 
   Config config = std::move(draft.values);
   config.interfaces = std::move(draft.interfaces);

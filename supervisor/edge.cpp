@@ -1,7 +1,11 @@
 #include "supervisor/edge.hpp"
 
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
+
+#include "supervisor/system/android_sockets.hpp"
 
 namespace clat {
 
@@ -21,24 +25,51 @@ Result<Made> impossible(const plan::PartAction& action) {
                  ENOTSUP);
 }
 
+std::string prefix_text(const plan::ChildSpec& child) {
+  return child.dialect == config::Dialect::native ? child.prefix.text() : child.prefix.address().text();
+}
+
+// The words behind those that all dialects share.
+std::vector<std::string> own_words(const plan::ChildSpec& child) {
+  switch (child.dialect) {
+    case config::Dialect::native: {
+      std::vector<std::string> words{"--tun-format",
+                                     "vnet",
+                                     "--control-fd",
+                                     "4",
+                                     "--user",
+                                     std::to_string(child.uid) + ":" + std::to_string(child.gid),
+                                     "--mtu",
+                                     std::to_string(child.mtu),
+                                     "--lowest-ipv6-mtu",
+                                     std::to_string(child.lowest_ipv6_mtu),
+                                     "--icmp-rate",
+                                     std::to_string(child.icmp_rate),
+                                     "--queues",
+                                     std::to_string(child.queues)};
+      if (child.allow_private_ipv4) words.emplace_back("--allow-private-ipv4");
+      return words;
+    }
+    case config::Dialect::aosp: return {"-r", "4", "-w", "5"};
+    case config::Dialect::aosp_2019: return {};
+  }
+  return {};
+}
+
+std::string hexadecimal(std::uint32_t number) {
+  std::array<char, 8> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16).ptr;
+  return "0x" + std::string(digits.data(), end);
+}
+
 std::vector<std::string> clatd_argv(const plan::ChildSpec& child) {
-  std::vector<std::string> argv{"clatd-" + child.uplink,
-                                "-i",
-                                child.uplink,
-                                "-p",
-                                child.prefix.text(),
-                                "-4",
-                                child.v4.text(),
-                                "-6",
-                                child.v6.text(),
-                                "-t",
-                                "3",
-                                "--tun-format",
-                                "vnet",
-                                "--control-fd",
-                                "4",
-                                "--user",
-                                std::to_string(child.uid) + ":" + std::to_string(child.gid)};
+  std::vector<std::string> argv{"clatd-" + child.uplink, "-i", child.uplink};
+  if (child.dialect == config::Dialect::aosp_2019) {
+    argv.insert(argv.end(), {"-n", std::to_string(child.net_id), "-m", hexadecimal(child.mark)});
+  }
+  argv.insert(argv.end(), {"-p", prefix_text(child), "-4", child.v4.text(), "-6", child.v6.text(), "-t", "3"});
+  const auto more = own_words(child);
+  argv.insert(argv.end(), more.begin(), more.end());
   return argv;
 }
 
@@ -70,6 +101,7 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Rec
     case Verb::change: return answer(state_.write(record));
     case Verb::remove:
       slow_path_.erase(record.uplink);
+      silent_.erase(record.uplink);
       // Whatever it names and the plan did not know of, an earlier supervisor's above all, goes with it.
       return answer(purge(record));
     case Verb::kill:
@@ -143,18 +175,40 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Chi
     return Made{};
   };
   switch (action.verb) {
-    case Verb::make: {
-      auto pid = children_->spawn({child.uplink, child.path, clatd_argv(child), network_.tun_queues(child.uplink)});
-      if (!pid) return std::unexpected(std::move(pid).error());
-      slow_path_.try_emplace(child.uplink);
-      return Made{.ifindex = 0, .pid = *pid, .detail = {}};
-    }
-    case Verb::change: return answer(children_->request_report(child.uplink));
+    case Verb::make: return spawn(child);
+    case Verb::change: return answer(children_->tell_mtus(child.uplink, action.pid, child.mtu, child.lowest_ipv6_mtu));
     case Verb::remove: return signal(SIGTERM);
     case Verb::kill: return signal(SIGKILL);
     case Verb::verify: break;
   }
   return impossible(action);
+}
+
+Result<Made> KernelEdge::spawn(const plan::ChildSpec& child) {
+  const bool native = child.dialect == config::Dialect::native;
+  loop::Launch launch{.uplink = child.uplink,
+                      .path = child.path,
+                      .argv = clatd_argv(child),
+                      .fds = network_.tun_queues(child.uplink),
+                      .control = native};
+  // The child has copies of its own; here they end with the launch.
+  std::vector<Fd> sockets;
+  if (child.dialect == config::Dialect::aosp) {
+    auto packet = system::open_packet_socket(child.uplink_ifindex, child.v6);
+    if (!packet) return std::unexpected(std::move(packet).error());
+    auto raw = system::open_raw_socket(child.uplink_ifindex, child.v6, child.mark);
+    if (!raw) return std::unexpected(std::move(raw).error());
+    launch.fds.insert(launch.fds.end(), {packet->get(), raw->get()});
+    sockets.push_back(std::move(*packet));
+    sockets.push_back(std::move(*raw));
+  }
+  auto pid = children_->spawn(launch);
+  if (!pid) return std::unexpected(std::move(pid).error());
+  if (native)
+    slow_path_.try_emplace(child.uplink);
+  else
+    silent_.insert(child.uplink);
+  return Made{.ifindex = 0, .pid = *pid, .detail = {}};
 }
 
 Result<bpf::FastPath*> KernelEdge::fast_path() {
@@ -187,8 +241,12 @@ std::optional<plan::Event> KernelEdge::act(const plan::Audit&) {
   children_->reconcile();
   // Who does not answer is found by the plan.
   for (const auto& [uplink, totals] : slow_path_) (void)children_->request_report(uplink);
-  auto kernel = monitor_.dump();
-  return plan::Audited{kernel ? std::optional(std::move(*kernel)) : std::nullopt};
+  plan::Audited audited;
+  if (auto kernel = monitor_.dump()) audited.kernel = std::move(*kernel);
+  for (const auto& uplink : silent_) {
+    if (const auto queue = network_.tun_queue(uplink)) audited.queues.emplace(uplink, *queue);
+  }
+  return audited;
 }
 
 std::optional<plan::Event> KernelEdge::act(const plan::CollectHealth& action) {

@@ -43,6 +43,7 @@ class KernelEdge : public plan::Edge {
   template <class Spec>
   Result<plan::Made> do_part(const plan::PartAction& action, const Spec& spec);
 
+  Result<plan::Made> spawn(const plan::ChildSpec& child);
   Result<bpf::FastPath*> fast_path();
   Result<> purge(const plan::RecordSpec& record);
   plan::HealthCollected health();
@@ -57,6 +58,7 @@ class KernelEdge : public plan::Edge {
   std::optional<bpf::FastPath> fast_path_;  // loaded when first wanted
   std::map<std::string, bpf::Attachment> attached_;
   std::map<std::string, SlowPathTotals> slow_path_;
+  std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for
 };
 

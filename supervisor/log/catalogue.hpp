@@ -43,6 +43,7 @@ inline constexpr std::string_view kClatReplaced = "clat.replaced";
 inline constexpr std::string_view kClatExited = "clat.exited";
 inline constexpr std::string_view kClatBackoff = "clat.backoff";
 inline constexpr std::string_view kClatFlapping = "clat.flapping";
+inline constexpr std::string_view kNetdLine = "netd.line";
 inline constexpr std::string_view kChildOutput = "child.output";
 
 // its fast path
@@ -92,6 +93,7 @@ inline constexpr std::array kAll = {
     kClatExited,
     kClatBackoff,
     kClatFlapping,
+    kNetdLine,
     kChildOutput,
     kFastpathAttached,
     kFastpathLost,

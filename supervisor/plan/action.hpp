@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bpf/attachment.hpp"
+#include "config/config.hpp"
 #include "core/net/address.hpp"
 #include "core/net/prefix.hpp"
 #include "supervisor/plan/facts.hpp"
@@ -19,7 +20,9 @@ namespace clat::plan {
 
 // fast: programs on the uplink; the CLAT address is a blackhole to the kernel's own stack.
 // routed: the kernel routes the CLAT address into the tun.
-enum class Leg : std::uint8_t { fast, routed };
+// anycast: it is an anycast address of the uplink, and clatd, one of Android's, reads the uplink by a packet socket.
+enum class Leg : std::uint8_t { fast, routed, anycast };
+std::string_view name(Leg leg);
 
 // vnet: a virtio_net_hdr stands in front of each packet on the tun, and offloads are on. packet_info: a tun_pi, as
 // Android's clatd wants it.
@@ -67,7 +70,7 @@ struct GuardSpec {
 };
 using FastPathSpec = bpf::Attachment;
 // The proxy-neighbour entry (it joins the solicited-node group); on the routed leg also the /128 route into the tun
-// and the sysctls that make the kernel answer.
+// and the sysctls that make the kernel answer, on the anycast leg the membership.
 struct AnnounceSpec {
   std::string uplink;
   int uplink_ifindex = 0;
@@ -77,7 +80,9 @@ struct AnnounceSpec {
   bool operator==(const AnnounceSpec&) const = default;
 };
 struct ChildSpec {
+  config::Dialect dialect = config::Dialect::native;
   std::string uplink;
+  int uplink_ifindex = 0;
   std::string path;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
@@ -90,6 +95,8 @@ struct ChildSpec {
   std::uint32_t icmp_rate = 0;        // own ICMP errors per second
   std::uint32_t queues = 1;
   bool allow_private_ipv4 = false;  // RFC 6052 §3.1
+  std::uint32_t mark = 0;           // fwmark of what Android's clatd sends
+  std::uint32_t net_id = 0;         // Android's, handed on
   bool operator==(const ChildSpec&) const = default;
 };
 struct RouteSpec {

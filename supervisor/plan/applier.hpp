@@ -47,6 +47,9 @@ class Applier {
   void ask_route_of(int ifindex);
   void take_dump(const Kernel& kernel);
   Clat* parent_of(const std::string& uplink, int pid);
+  void look_at_queue(const std::string& uplink, const TunQueue& queue);
+  void child_told_to_stop(const std::string& uplink, Process& process);
+  void say_as_netd(const std::string& uplink, std::string line);
   void fall_silent(Process& process, const std::string& reason);
   void tell_failed_action(const Done&);
   milliseconds fail(Piece& piece, Verb verb, const Error& error);

@@ -97,7 +97,9 @@ void begin(World& world, const Action& action, TimePoint now) {
     clat.asking_route = true;
   } else if (std::holds_alternative<Audit>(action)) {
     world.audit_due = now + world.config->audit_interval;
-    for (auto& [name, clat] : world.clats) clat.child.process.expect_answer(now);
+    for (auto& [name, clat] : world.clats) {
+      if (clat.child.process.has_control) clat.child.process.expect_answer(now);
+    }
   } else if (const auto* health = std::get_if<CollectHealth>(&action); health != nullptr && !health->overdue) {
     constexpr milliseconds kPatience{250};
     world.health_deadline = now + kPatience;

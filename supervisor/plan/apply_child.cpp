@@ -10,7 +10,7 @@ namespace clat::plan {
 
 namespace {
 
-// Of the bundled clatd, after sysexits.h. Another's 64 is no promise, and harmless to take for one.
+// Of the bundled clatd, after sysexits.h. Android's gives other codes.
 constexpr int kBadArguments = 64;
 
 std::string_view meaning_of(int status) {
@@ -51,6 +51,31 @@ void Applier::fall_silent(Process& process, const std::string& reason) {
   process.answer_by = std::min(process.answer_by.value_or(TimePoint::max()), now_ + kMuteGrace);
 }
 
+// A queue that keeps its packets from one audit to the next, with none read between, is one that nobody empties.
+void Applier::look_at_queue(const std::string& uplink, const TunQueue& queue) {
+  const auto found = world_.clats.find(uplink);
+  if (found == world_.clats.end() || found->second.child.process.has_control) return;
+  auto& process = found->second.child.process;
+  const bool stuck = queue.waiting && queue.packets_read == process.packets_read;
+  process.packets_read = queue.packets_read;
+  if (stuck)
+    process.expect_answer(now_);
+  else
+    process.answer_by.reset();
+}
+
+void Applier::child_told_to_stop(const std::string& uplink, Process& process) {
+  process.kill_at = now_ + world_.config->clatd.stop_timeout;
+  if (!process.has_control) {
+    say_as_netd(uplink, "Stopping clatd pid=" + std::to_string(process.pid) + " on " + uplink);
+  }
+}
+
+// The words of Android's netd, for who reads its log.
+void Applier::say_as_netd(const std::string& uplink, std::string line) {
+  notes_.push_back({Severity::info, events::kNetdLine, uplink, {{"line", std::move(line)}}});
+}
+
 void Applier::operator()(const ChildExited& event) {
   auto* clat = parent_of(event.uplink, event.pid);
   if (clat == nullptr) return;
@@ -71,9 +96,10 @@ void Applier::operator()(const ChildExited& event) {
   note.fields.emplace_back("asked", asked ? "yes" : "no");
   const std::string end = event.signal != 0 ? signal_name(event.signal) : "status " + std::to_string(event.status);
   notes_.push_back(std::move(note));
+  if (!process.has_control) say_as_netd(event.uplink, "clatd on " + event.uplink + " stopped");
   if (asked && process.condemned.empty()) return;
   if (uptime >= world_.config->clatd.restart.stable_after) child.backoff.succeed();
-  if (event.signal == 0 && event.status == kBadArguments) {
+  if (process.has_control && event.signal == 0 && event.status == kBadArguments) {
     child.refused = spec;
     child.last_end = end;
     notes_.push_back({Severity::error,

@@ -108,12 +108,19 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
 void Applier::child_started(const std::string& uplink, Clat& clat, int pid) {
   auto& child = clat.child;
   ++child.spawns;
-  child.process = {.pid = pid, .started = now_};
+  const auto& spec = std::get<ChildSpec>(*clat.piece(Part::child).have);
+  child.process = {.pid = pid, .started = now_, .has_control = spec.dialect == config::Dialect::native};
   child.not_before.reset();
   notes_.push_back({Severity::info,
                     events::kClatSpawned,
                     uplink,
                     {{"pid", std::to_string(pid)}, {"restarts", std::to_string(child.restarts())}}});
+  if (child.process.has_control) return;
+  // Android's has no word for it.
+  child.process.ready = true;
+  clat.was_ready = true;
+  say_as_netd(uplink, starting_clatd(spec));
+  say_as_netd(uplink, "clatd started on " + uplink);
 }
 
 void Applier::fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind) {
@@ -158,7 +165,7 @@ void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb ve
   const bool told = piece.failure && piece.failure->error == error;
   const auto retry_in = milliseconds_text(fail(piece, verb, error));
   if (told) return;
-  const bool routed = wanted != nullptr && leg_of(*wanted, clat) == Leg::routed;
+  const bool routed = wanted != nullptr && leg_of(world_, *wanted, clat) == Leg::routed;
   if (part == Part::announce && error.code == EPERM && routed) {
     notes_.push_back({Severity::error,
                       events::kForwardingOff,
@@ -197,7 +204,7 @@ void Applier::fast_path_unavailable(const std::string& uplink, Clat& clat, const
   notes_.push_back({Severity::warn,
                     events::kFastpathUnavailable,
                     uplink,
-                    {{"reason", error.text()}, {"next", "the routed leg carries the traffic; it is tried again"}}});
+                    {{"reason", error.text()}, {"next", "clatd alone carries the traffic; it is tried again"}}});
 }
 
 void Applier::removed(Clat& clat, const Spec& target) {
@@ -205,7 +212,7 @@ void Applier::removed(Clat& clat, const Spec& target) {
   auto& piece = clat.piece(part);
   piece.failure.reset();
   switch (part) {
-    case Part::child: clat.child.process.kill_at = now_ + world_.config->clatd.stop_timeout; return;
+    case Part::child: child_told_to_stop(std::get<ChildSpec>(target).uplink, clat.child.process); return;
     case Part::tun:
       world_.bury_tun(clat.tun);
       clat.lose_tun();

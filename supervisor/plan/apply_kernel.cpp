@@ -158,6 +158,7 @@ void Applier::operator()(const LookedUp& event) {
 
 void Applier::operator()(const Audited& event) {
   if (event.kernel) take_dump(*event.kernel);
+  for (const auto& [uplink, queue] : event.queues) look_at_queue(uplink, queue);
   verify_all(world_);
   ask_all_routes(world_);
 }

@@ -47,13 +47,66 @@ std::expected<Uplink, Obstacle> usable_uplink(const World& world, const std::str
 
 std::string no_route(const config::Interface& wanted) { return "no IPv6 route towards " + wanted.nat64_prefix.text(); }
 
-Leg leg_of(const config::Interface& wanted, const Clat& clat) {
-  if (wanted.fast_path == config::FastPathMode::off) return Leg::routed;
-  if (wanted.fast_path == config::FastPathMode::required) return Leg::fast;
-  return clat.piece(Part::fast_path).have || !clat.fast_path_error ? Leg::fast : Leg::routed;
+TunShape tun_shape(const World& world, const config::Interface& wanted) {
+  const bool native = world.config->clatd.dialect == config::Dialect::native;
+  return {native ? TunFormat::vnet : TunFormat::packet_info, wanted.queues};
 }
 
-TunShape tun_shape(const config::Interface& wanted) { return {TunFormat::vnet, wanted.queues}; }
+Leg leg_of(const World& world, const config::Interface& wanted, const Clat& clat) {
+  const Leg slow = world.config->clatd.dialect == config::Dialect::native ? Leg::routed : Leg::anycast;
+  if (wanted.fast_path == config::FastPathMode::off) return slow;
+  if (wanted.fast_path == config::FastPathMode::required) return Leg::fast;
+  return clat.piece(Part::fast_path).have || !clat.fast_path_error ? Leg::fast : slow;
+}
+
+namespace {
+
+struct Mtus {
+  std::uint32_t uplink = 0, lowest_ipv6 = 0;
+};
+
+FastPathSpec fast_path_spec(const Uplink& uplink, const Clat& clat, const Mtus& mtus) {
+  return {.uplink = uplink.wanted->name,
+          .uplink_ifindex = uplink.link->ifindex,
+          .tun_ifindex = clat.tun,
+          .layer = uplink.link->layer,
+          .mac = uplink.link->mac,
+          .v4 = clat.addresses->v4,
+          .v6 = clat.addresses->v6,
+          .prefix = uplink.wanted->nat64_prefix,
+          .next_hop = clat.route->next_hop,
+          .uplink_mtu = mtus.uplink,
+          .lowest_ipv6_mtu = mtus.lowest_ipv6,
+          .mark = uplink.wanted->mark};
+}
+
+// What the dialect cannot express is left out, so that a change of it replaces nobody.
+ChildSpec child_spec(const config::Config& config, const Uplink& uplink, const Clat& clat, const Mtus& mtus) {
+  const auto& wanted = *uplink.wanted;
+  ChildSpec child{.dialect = config.clatd.dialect,
+                  .uplink = wanted.name,
+                  .uplink_ifindex = uplink.link->ifindex,
+                  .path = config.clatd.path,
+                  .tun = clat.tun,
+                  .v4 = clat.addresses->v4,
+                  .v6 = clat.addresses->v6,
+                  .prefix = wanted.nat64_prefix};
+  if (child.dialect == config::Dialect::native) {
+    child.uid = config.clatd.uid;
+    child.gid = config.clatd.gid;
+    child.mtu = mtus.uplink;
+    child.lowest_ipv6_mtu = mtus.lowest_ipv6;
+    child.icmp_rate = config.icmp_rate_per_second;
+    child.queues = wanted.queues;
+    child.allow_private_ipv4 = wanted.allow_private_ipv4;
+  } else {
+    child.mark = wanted.mark;
+    child.net_id = wanted.net_id;
+  }
+  return child;
+}
+
+}  // namespace
 
 Desired desired(const World& world, const std::string& name, const Clat& clat) {
   Desired all;
@@ -63,24 +116,19 @@ Desired desired(const World& world, const std::string& name, const Clat& clat) {
   const auto& link = *uplink->link;
   const auto [v4, v6] = *clat.addresses;
   const auto mtu = uplink_mtu(wanted, link, *clat.route);
-  const auto lowest_ipv6_mtu = wanted.lowest_ipv6_mtu.value_or(mtu);
-  const auto leg = leg_of(wanted, clat);
+  const Mtus mtus{mtu, wanted.lowest_ipv6_mtu.value_or(mtu)};
+  const auto leg = leg_of(world, wanted, clat);
+  const auto shape = tun_shape(world, wanted);
   const auto want = [&all](Spec spec) { all[spec.index()] = std::move(spec); };
 
-  const auto shape = tun_shape(wanted);
   want(RecordSpec{name, link.ifindex, config::tun_name(name), shape, leg, wanted.route_metric, v4, v6,
                   wanted.nat64_prefix});
   want(TunSpec{config::tun_name(name), shape, clat.adopt});
   if (clat.tun == 0) return all;
   want(SetupSpec{clat.tun, config::tun_name(name), name, v4, tun_mtu(mtu)});
   if (leg == Leg::fast) want(GuardSpec{v6});
-  if (wanted.fast_path != config::FastPathMode::off) {
-    want(FastPathSpec{name, link.ifindex, clat.tun, link.layer, link.mac, v4, v6, wanted.nat64_prefix,
-                      clat.route->next_hop, mtu, lowest_ipv6_mtu, wanted.mark});
-  }
-  const auto& clatd = world.config->clatd;
-  want(ChildSpec{name, clatd.path, clatd.uid, clatd.gid, clat.tun, v4, v6, wanted.nat64_prefix, mtu, lowest_ipv6_mtu,
-                 world.config->icmp_rate_per_second, wanted.queues, wanted.allow_private_ipv4});
+  if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(*uplink, clat, mtus));
+  want(child_spec(*world.config, *uplink, clat, mtus));
   if (!link.carrier || !clat.reachable) return all;
   want(AnnounceSpec{name, link.ifindex, clat.tun, v6, leg});
   if (wanted.route_metric) want(RouteSpec{clat.tun, v4, *wanted.route_metric});

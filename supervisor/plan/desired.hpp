@@ -25,9 +25,9 @@ std::string no_route(const config::Interface& wanted);  // "no IPv6 route toward
 // Empty when nothing can or should exist. Needs the addresses to be chosen.
 Desired desired(const World& world, const std::string& name, const Clat& clat);
 
-TunShape tun_shape(const config::Interface& wanted);
+TunShape tun_shape(const World& world, const config::Interface& wanted);
 
-// Whether the kernel's own stack forwards the CLAT address (routed) or the programs do (fast).
-Leg leg_of(const config::Interface& wanted, const Clat& clat);
+// The fast one where it is wanted and to be had.
+Leg leg_of(const World& world, const config::Interface& wanted, const Clat& clat);
 
 }  // namespace clat::plan

@@ -96,9 +96,15 @@ struct LookedUp {
   std::string uplink;
   Result<Route> route;
 };
-// `kernel`: a fresh dump, unless it failed.
+// What waits in a tun for a clatd that cannot be asked.
+struct TunQueue {
+  bool waiting = false;            // there are packets
+  std::uint64_t packets_read = 0;  // since the tun was made
+};
+// `kernel`: a fresh dump, unless it failed. `queues`: of the uplinks whose clatd has no control socket.
 struct Audited {
-  std::optional<Kernel> kernel;
+  std::optional<Kernel> kernel = {};
+  std::map<std::string, TunQueue> queues = {};
 };
 
 struct ChildReady {

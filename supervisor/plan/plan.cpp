@@ -19,7 +19,7 @@ constexpr std::size_t index(Part part) { return static_cast<std::size_t>(part); 
 // Whether `part`, being (or to be) as `spec` says, stands on `base`: it is made after it and taken down before it.
 // - guard before fast path before announce: attach before announce, withdraw before detach, the blackhole in first and
 //   out last.
-// - Announced on the routed leg it needs neither; so changing legs makes the one before it takes down the other.
+// - Announced on another leg it needs neither; so changing legs makes the one before it takes down the other.
 // - The route does not stand on the announcement: changing legs must not take the default route away.
 bool stands_on(Part part, Part base, const std::optional<Spec>& spec) {
   switch (part) {
@@ -29,8 +29,8 @@ bool stands_on(Part part, Part base, const std::optional<Spec>& spec) {
     case Part::setup: return base == Part::tun;
     case Part::fast_path: return base == Part::setup || base == Part::guard;
     case Part::announce: {
-      const bool routed = spec && std::get<AnnounceSpec>(*spec).leg == Leg::routed;
-      return base == Part::setup || (!routed && (base == Part::guard || base == Part::fast_path));
+      const bool fast = !spec || std::get<AnnounceSpec>(*spec).leg == Leg::fast;
+      return base == Part::setup || (fast && (base == Part::guard || base == Part::fast_path));
     }
     case Part::child:
     case Part::route: return base == Part::setup;

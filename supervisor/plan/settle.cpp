@@ -95,8 +95,8 @@ bool fits(const World& world, const std::string& name, const Clat& clat, const R
   if (!uplink || !uplink->link->carrier || !clat.reachable) return false;
   const auto& wanted = *uplink->wanted;
   return record.uplink_ifindex == uplink->link->ifindex && record.prefix == wanted.nat64_prefix &&
-         record.shape == tun_shape(wanted) && record.metric == wanted.route_metric &&
-         record.leg == leg_of(wanted, clat) && still_fit(world, name, *uplink, {record.v4, record.v6});
+         record.shape == tun_shape(world, wanted) && record.metric == wanted.route_metric &&
+         record.leg == leg_of(world, wanted, clat) && still_fit(world, name, *uplink, {record.v4, record.v6});
 }
 
 bool asks_route(const World& world, const std::string& name, const Clat& clat) {
@@ -186,15 +186,16 @@ void tell_up_or_down(const World& world, const std::string& name, Clat& clat, Ti
   }
   const auto& setup = std::get<SetupSpec>(*clat.piece(Part::setup).have);
   const auto& announce = std::get<AnnounceSpec>(*clat.piece(Part::announce).have);
-  notes.push_back({Severity::info,
-                   events::kClatUp,
-                   name,
-                   {{"tun", setup.tun_name},
-                    {"v4", clat.addresses->v4.text()},
-                    {"v6", clat.addresses->v6.text()},
-                    {"prefix", std::get<RecordSpec>(*clat.piece(Part::record).have).prefix.text()},
-                    {"mtu", std::to_string(setup.mtu)},
-                    {"path", announce.leg == Leg::fast ? clat.fast_path_kind : "routed"}}});
+  notes.push_back(
+      {Severity::info,
+       events::kClatUp,
+       name,
+       {{"tun", setup.tun_name},
+        {"v4", clat.addresses->v4.text()},
+        {"v6", clat.addresses->v6.text()},
+        {"prefix", std::get<RecordSpec>(*clat.piece(Part::record).have).prefix.text()},
+        {"mtu", std::to_string(setup.mtu)},
+        {"path", announce.leg == Leg::fast ? clat.fast_path_kind : std::string(plan::name(announce.leg))}}});
 }
 
 // A clatd of which nothing is heard is replaced.
@@ -206,7 +207,8 @@ void give_up_child(const std::string& name, Process& process, TimePoint now, std
   else if (!process.ready)
     process.condemned = "it read no packets within " + milliseconds_text(kReadyTimeout);
   else
-    process.condemned = "it did not answer within " + milliseconds_text(kAnswerTimeout);
+    process.condemned = (process.has_control ? "it did not answer within " : "it left packets in the tun for ") +
+                        milliseconds_text(kAnswerTimeout);
   notes.push_back({Severity::warn,
                    events::kClatReplaced,
                    name,

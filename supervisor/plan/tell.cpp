@@ -47,6 +47,15 @@ std::string_view name(Part part) {
   return "?";
 }
 
+std::string_view name(Leg leg) {
+  switch (leg) {
+    case Leg::fast: return "fast";
+    case Leg::routed: return "routed";
+    case Leg::anycast: return "anycast";
+  }
+  return "?";
+}
+
 std::string_view name(Verb verb) {
   switch (verb) {
     case Verb::make: return "make";
@@ -90,6 +99,11 @@ std::string signal_name(int signal) {
 
 std::string milliseconds_text(std::chrono::steady_clock::duration time) {
   return std::to_string(std::chrono::duration_cast<milliseconds>(time).count()) + "ms";
+}
+
+std::string starting_clatd(const ChildSpec& child) {
+  return "starting clatd on " + child.uplink + " v4=" + child.v4.text() + " v6=" + child.v6.text() +
+         " pfx96=" + child.prefix.address().text();
 }
 
 Note tell_config(const config::Config* before, const config::Config& now, const std::string& file) {

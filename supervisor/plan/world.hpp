@@ -54,12 +54,15 @@ struct Process {
   int pid = 0;  // 0: none
   bool ready = false;
   TimePoint started{};
+  bool has_control = true;               // Android's has not: it is alive as long as it empties its tun queue
+  std::uint64_t packets_read = 0;        // from the tun, as the latest audit saw it
   std::optional<TimePoint> answer_by{};  // it was asked something; without an answer by then it is replaced
   std::string mute{};                    // why nothing more can be heard of it
   std::string condemned{};               // why it is replaced
   std::optional<TimePoint> kill_at{};    // SIGTERM was sent; SIGKILL follows then
   bool killed = false;
 
+  // From now on the time runs, unless it does already.
   void expect_answer(TimePoint now);
   // When it is given up unless it gets ready, or answers.
   [[nodiscard]] std::optional<TimePoint> given_up_at() const;

@@ -1,11 +1,14 @@
 #include "supervisor/system/network.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
 #include <utility>
 
 #include "core/net/mtu.hpp"
+#include "supervisor/system/android_sockets.hpp"
 
 namespace clat::system {
 
@@ -127,6 +130,17 @@ std::vector<int> Network::tun_queues(const std::string& uplink) const {
   return queues;
 }
 
+Result<plan::TunQueue> Network::tun_queue(const std::string& uplink) {
+  const auto held = tuns_.find(uplink);
+  if (held == tuns_.end()) return failure("no tun for " + uplink, ENODEV);
+  pollfd waiting{.fd = held->second.queues.front().get(), .events = POLLIN, .revents = 0};
+  if (::poll(&waiting, 1, 0) < 0) return failure("poll the tun of " + uplink, errno);
+  if ((waiting.revents & POLLIN) == 0) return plan::TunQueue{};
+  const auto read = rtnetlink_.packets_sent(held->second.ifindex);
+  if (!read) return std::unexpected(read.error());
+  return plan::TunQueue{.waiting = true, .packets_read = *read};
+}
+
 // --- setup
 
 // Below an MTU of 1280 the device has no IPv6 at all, which is as good.
@@ -246,6 +260,11 @@ Result<> Network::announce(const plan::AnnounceSpec& spec) {
   if (spec.leg == plan::Leg::routed) {
     if (auto routed = route_into_tun(spec); !routed) return routed;
   }
+  if (spec.leg == plan::Leg::anycast) {
+    auto joined = join_anycast(spec.uplink_ifindex, spec.v6);
+    if (!joined) return std::unexpected(std::move(joined).error());
+    anycast_.insert_or_assign(spec.uplink, std::move(*joined));
+  }
   return rtnetlink_.add_proxy(spec.uplink_ifindex, spec.v6);
 }
 
@@ -270,11 +289,13 @@ Result<> Network::change(const plan::AnnounceSpec& before, const plan::AnnounceS
     note(result, rtnetlink_.delete_route(tun_route(before)));
   }
   if (before.leg == plan::Leg::routed && spec.leg != plan::Leg::routed) note(result, saved_.release(before.uplink));
+  if (spec.leg != plan::Leg::anycast) anycast_.erase(spec.uplink);
   return result;
 }
 
 Result<> Network::remove(const plan::AnnounceSpec& spec) {
   auto result = rtnetlink_.delete_proxy(spec.uplink_ifindex, spec.v6);
+  anycast_.erase(spec.uplink);
   if (spec.leg == plan::Leg::routed) {
     note(result, rtnetlink_.delete_route(tun_route(spec)));
     note(result, saved_.release(spec.uplink));

@@ -11,6 +11,7 @@
 #include "core/fd/fd.hpp"
 #include "core/net/error.hpp"
 #include "supervisor/plan/action.hpp"
+#include "supervisor/plan/event.hpp"
 #include "supervisor/system/rtnetlink.hpp"
 #include "supervisor/system/saved_sysctls.hpp"
 #include "supervisor/system/state_dir.hpp"
@@ -38,6 +39,8 @@ class Network {
   Result<> verify(const std::string& uplink, const plan::TunSpec& spec);
   // The queues of the tun that was made for this uplink, to hand to a child; they stay ours. Empty: there is none.
   [[nodiscard]] std::vector<int> tun_queues(const std::string& uplink) const;
+  // What the child has read from it, and left in it. Of a tun with one queue.
+  Result<plan::TunQueue> tun_queue(const std::string& uplink);
 
   Result<> make(const plan::SetupSpec& spec);
   Result<> change(const plan::SetupSpec& before, const plan::SetupSpec& spec);
@@ -96,7 +99,8 @@ class Network {
   RtNetlink rtnetlink_;
   Sysctl sysctl_;
   SavedSysctls saved_;
-  std::map<std::string, Held> tuns_;  // by uplink
+  std::map<std::string, Held> tuns_;   // by uplink
+  std::map<std::string, Fd> anycast_;  // by uplink: memberships
 };
 
 }  // namespace clat::system

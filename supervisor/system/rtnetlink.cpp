@@ -180,6 +180,19 @@ Result<std::optional<LinkMessage>> RtNetlink::link(const std::string& name) {
   return found;
 }
 
+Result<std::uint64_t> RtNetlink::packets_sent(int ifindex) {
+  ifinfomsg header{};
+  header.ifi_index = ifindex;
+  std::optional<rtnl_link_stats64> statistics;
+  const auto asked = socket_.exchange(Request(RTM_GETLINK, 0, header), [&](const Message& message) {
+    if (message.type != RTM_NEWLINK) return;
+    statistics = find_as<rtnl_link_stats64>(attributes_after<ifinfomsg>(message.payload), IFLA_STATS64);
+  });
+  if (!asked) return std::unexpected(asked.error().in("read the counters" + on(ifindex)));
+  if (!statistics) return failure("no counters" + on(ifindex), ENODATA);
+  return statistics->tx_packets;
+}
+
 Result<> RtNetlink::change_link(int ifindex, const LinkChange& change) {
   ifinfomsg header{};
   header.ifi_index = ifindex;

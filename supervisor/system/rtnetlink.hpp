@@ -32,6 +32,8 @@ class RtNetlink {
   // Nothing: there is no such link.
   Result<std::optional<LinkMessage>> link(int ifindex);
   Result<std::optional<LinkMessage>> link(const std::string& name);
+  // Packets that left by it; by a tun: that somebody read.
+  Result<std::uint64_t> packets_sent(int ifindex);
   Result<> change_link(int ifindex, const LinkChange& change);
   Result<> delete_link(int ifindex);
 

@@ -25,6 +25,7 @@ constexpr std::string_view kFormat = "1";
 constexpr std::string_view kSuffix = ".record";
 constexpr const char* kLock = "lock";
 constexpr std::array<std::string_view, 2> kTunFormats{"vnet", "packet-info"};  // by plan::TunFormat
+constexpr std::array<std::string_view, 3> kLegs{"fast", "routed", "anycast"};  // by plan::Leg
 
 Result<std::string> read_all(const Fd& file, std::size_t most) {
   std::string text(most + 1, '\0');
@@ -83,7 +84,7 @@ StateDir::Lines lines_of(const plan::RecordSpec& record) {
           {"tun-format", std::string(kTunFormats[static_cast<std::size_t>(record.shape.format)])},
           {"queues", std::to_string(record.shape.queues)},
           {"ifindex", std::to_string(record.uplink_ifindex)},
-          {"leg", record.leg == plan::Leg::fast ? "fast" : "routed"},
+          {"leg", std::string(kLegs[static_cast<std::size_t>(record.leg)])},
           {"metric", record.metric ? std::to_string(*record.metric) : "none"},
           {"v4", record.v4.text()},
           {"v6", record.v6.text()},
@@ -117,21 +118,21 @@ Result<plan::RecordSpec> record_of(const StateDir::Lines& lines) {
   };
   const auto shape = shape_of(value("tun-format"), value("queues"));
   const auto ifindex = number_of<int>(value("ifindex"));
-  const bool routed = value("leg") == "routed";
+  const auto leg = std::ranges::find(kLegs, value("leg"));
   const auto metric = number_of<std::uint32_t>(value("metric"));
   const bool has_metric = value("metric") != "none";
   const auto v4 = Ipv4Address::parse(value("v4"));
   const auto v6 = Ipv6Address::parse(value("v6"));
   const auto prefix = Nat64Prefix::parse(value("prefix"));
   if (!valid_interface_name(value("uplink")) || !valid_interface_name(value("tun")) || !shape || !ifindex ||
-      *ifindex <= 0 || (!routed && value("leg") != "fast") || (has_metric && !metric) || !v4 || !v6 || !prefix) {
+      *ifindex <= 0 || leg == kLegs.end() || (has_metric && !metric) || !v4 || !v6 || !prefix) {
     return failure("a value makes no sense", EBADMSG);
   }
   return plan::RecordSpec{.uplink = value("uplink"),
                           .uplink_ifindex = *ifindex,
                           .tun = value("tun"),
                           .shape = *shape,
-                          .leg = routed ? plan::Leg::routed : plan::Leg::fast,
+                          .leg = static_cast<plan::Leg>(leg - kLegs.begin()),
                           .metric = metric,
                           .v4 = *v4,
                           .v6 = *v6,

@@ -25,6 +25,13 @@ TEST(Parse, OnePrefixIsEnough) {
   EXPECT_EQ(config.ipv4_pool, Ipv4Pool::service_continuity());
 }
 
+TEST(Parse, Dialects) {
+  const std::string wan0 = "interfaces: {wan0: {nat64-prefix: 64:ff9b::/96}}\n";
+  EXPECT_EQ(config_of(wan0).clatd.dialect, Dialect::native);
+  EXPECT_EQ(config_of(wan0 + "clatd: {dialect: aosp}").clatd.dialect, Dialect::aosp);
+  EXPECT_EQ(config_of(wan0 + "clatd: {dialect: aosp-2019}").clatd.dialect, Dialect::aosp_2019);
+}
+
 TEST(Parse, EveryKeyArrives) {
   const Config config = config_of(R"(
 interfaces:

@@ -188,13 +188,21 @@ TEST(RejectedValue, AnInterfaceThatIsTheTunOfAnother) {
   EXPECT_EQ(report("interfaces:\n" + uplink("v4-wan0", "") + uplink("wan1", "")), "");
 }
 
+TEST(RejectedValue, WhatAndroidsClatdCannotDo) {
+  const std::string android = "clatd: {dialect: aosp}\n";
+  EXPECT_EQ(report("interfaces: {wan0: {nat64-prefix: 2001:db8:64::/64}}\n" + android),
+            one_report(2, 18, "dialect: 'aosp' needs NAT64 prefixes of length 96; that of 'wan0' is 2001:db8:64::/64",
+                       "clatd: {dialect: aosp}"));
+  EXPECT_EQ(report("interfaces: {wan0: {nat64-prefix: 64:ff9b::/96, queues: 2}}\n" + android),
+            one_report(2, 18, "dialect: 'aosp' has one queue; 'wan0' wants 2", "clatd: {dialect: aosp}"));
+  EXPECT_EQ(report("interfaces: {wan0: {nat64-prefix: 64:ff9b::/96}}\n" + android), "");
+}
+
 TEST(RejectedValue, Clatd) {
   expect_below("clatd", {
                             {"path: clatd", "path: 'clatd' is not an absolute path"},
                             {"path: /none/clatd", "path: '/none/clatd' is not an executable file"},
-                            {"dialect: aosp", "dialect: 'aosp' is not supported yet; use native"},
-                            {"dialect: aosp-2019", "dialect: 'aosp-2019' is not supported yet; use native"},
-                            {"dialect: android", "dialect: 'android' is not native"},
+                            {"dialect: android", "dialect: 'android' is not native, aosp or aosp-2019"},
                             {"user: ghost", "user: there is no user 'ghost'"},
                             {"user: root", "user: clatd must not run as root"},
                             {"stop-timeout: 5", "stop-timeout: '5' needs a unit: ms, s, m or h, like 1ms"},

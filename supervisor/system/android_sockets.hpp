@@ -1,0 +1,21 @@
+// The sockets that Android's netd opens for its clatd, option by option (ClatCoordinator, AOSP since 2021).
+#pragma once
+
+#include <cstdint>
+
+#include "core/fd/fd.hpp"
+#include "core/net/address.hpp"
+#include "core/net/error.hpp"
+
+namespace clat::system {
+
+// -r: what arrives on the device for this address, a virtio_net_hdr in front. Blocking.
+Result<Fd> open_packet_socket(int ifindex, const Ipv6Address& address);
+
+// -w: sends whole IPv6 packets with this fwmark; while it is open, the address is an anycast address of the device.
+Result<Fd> open_raw_socket(int ifindex, const Ipv6Address& address, std::uint32_t mark);
+
+// A socket that does nothing but keep the address an anycast address of the device.
+Result<Fd> join_anycast(int ifindex, const Ipv6Address& address);
+
+}  // namespace clat::system
