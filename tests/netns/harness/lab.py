@@ -1,4 +1,6 @@
-"""lan - router - IPv6-only uplinks - NAT64 (TAYGA) - IPv4-only server, each in a namespace of its own.
+"""lan - router - IPv6-only uplinks [- relay] - NAT64 (TAYGA) - IPv4-only server, each in a namespace of its own.
+
+The relay is one more IPv6 router, whose own ICMPv6 errors come from outside the NAT64 prefix.
 
 Two servers answer in the IPv4 world: `Lab.server_v4` behind TAYGA, and `Lab.direct_v4`, which is the NAT64's own host
 answering natively at <prefix>::<direct_v4>: no second translator in the path, for speed and for exact counting.
@@ -84,9 +86,11 @@ class Lab:
     _count = 0
 
     def __init__(
-        self, uplinks: tuple[Uplink, ...] = (WAN0, WWAN0), *, nat64: bool = True, lan: bool = False, prefix_routes: bool = True
-    ) -> None:
-        """`prefix_routes`: the router has a route to each NAT64 prefix through its uplink, beside the default routes."""
+        self, uplinks: tuple[Uplink, ...] = (WAN0, WWAN0), *, nat64: bool = True, lan: bool = False,
+        relay: bool = False, prefix_routes: bool = True, mtu: int = 1500,
+    ) -> None:  # fmt: skip
+        """`prefix_routes`: the router has a route to each NAT64 prefix through its uplink, beside the default routes.
+        `mtu`: of every link."""
         names.reap_dead_runs()
         Lab._count += 1
         self._prefix = f"{names.prefix()}{Lab._count}-"
@@ -94,14 +98,18 @@ class Lab:
         atexit.register(self.close)
         self.uplinks = uplinks
         self.prefix_routes = prefix_routes
+        self.mtu = mtu
         self.scratch = names.SCRATCH_PARENT / self._prefix.rstrip("-")
         try:
             self._make_scratch()
             self.router = self._namespace("router")
             self.plat = self._namespace("plat")
             self.server = self._namespace("server")
+            self.provider = self._namespace("relay") if relay else self.plat  # holds the uplinks' far ends
             for uplink in uplinks:
                 self.make_link(uplink)
+            if relay:
+                self._prepare_relay()
             self._prepare_server()
             if nat64:
                 for uplink in uplinks:
@@ -130,8 +138,9 @@ class Lab:
     def serve(self) -> None:
         """Echo, sink and source on both servers of the IPv4 world."""
         direct = [uplink.embed(self.direct_v4) for uplink in self.uplinks]
-        for namespace, addresses in ((self.server, [self.server_v4]), (self.plat, direct)):
-            self._stack.callback(Servers(namespace, *addresses).close)
+        self.servers = [Servers(self.server, self.server_v4), Servers(self.plat, *direct)]
+        for servers in self.servers:
+            self._stack.callback(servers.close)
 
     def client(self, uplink: Uplink) -> Client:
         """The router itself, through one CLAT."""
@@ -153,19 +162,24 @@ class Lab:
         self._stack.callback(namespace.close)
         return namespace
 
+    def _veth(self, near: Namespace, link: str, far: Namespace, peer: str) -> None:
+        near.ip(f"link add {link} mtu {self.mtu} type veth peer name {peer} mtu {self.mtu} netns {far.name}")
+
     def make_link(self, uplink: Uplink, *, address: bool = True) -> None:
         """The veth pair of an uplink; also after delete_link. No DAD on the lab's own addresses: they are usable at once."""
-        self.router.ip(f"link add {uplink.name} address {uplink.lladdr} type veth peer name {uplink.far} netns {self.plat.name}")
-        for namespace, link in ((self.router, uplink.name), (self.plat, uplink.far)):
+        self._veth(self.router, uplink.name, self.provider, uplink.far)
+        self.router.ip(f"link set {uplink.name} address {uplink.lladdr}")
+        for namespace, link in ((self.router, uplink.name), (self.provider, uplink.far)):
             namespace.sysctl(f"net/ipv6/conf/{link}/accept_ra", 0)
             namespace.sysctl(f"net/ipv6/conf/{link}/accept_dad", 0)
+        self.provider.sysctl("net/ipv6/conf/all/forwarding", 1)
         self.plat.sysctl("net/ipv6/conf/all/forwarding", 1)
         self.plat.sysctl("net/ipv4/conf/all/forwarding", 1)
-        self.plat.ip(
+        self.provider.ip(
             f"link set {uplink.far} up",
             f"address add {uplink.gateway}/64 dev {uplink.far} nodad",
-            f"address replace {uplink.embed(self.direct_v4)}/128 dev lo nodad",
         )
+        self.plat.ip(f"address replace {uplink.embed(self.direct_v4)}/128 dev lo nodad")
         self.router.ip(f"link set {uplink.name} up")
         if address:
             self.add_address(uplink)
@@ -185,16 +199,22 @@ class Lab:
         self.router.ip(f"link del {uplink.name}")
 
     def carrier(self, uplink: Uplink, up: bool) -> None:
-        self.plat.ip(f"link set {uplink.far} {'up' if up else 'down'}")
+        self.provider.ip(f"link set {uplink.far} {'up' if up else 'down'}")
         if up:  # a link that goes down loses its global addresses
-            self.plat.ip(f"address replace {uplink.gateway}/64 dev {uplink.far} nodad")
+            self.provider.ip(f"address replace {uplink.gateway}/64 dev {uplink.far} nodad")
+
+    def _prepare_relay(self) -> None:
+        self._veth(self.provider, "core", self.plat, "core")
+        for namespace, address in ((self.provider, "2001:db8:ffff::1"), (self.plat, "2001:db8:ffff::2")):
+            namespace.sysctl("net/ipv6/conf/core/accept_dad", 0)
+            namespace.ip("link set core up", f"address add {address}/64 dev core nodad")
+        for uplink in self.uplinks:
+            self.provider.ip(f"route add {uplink.prefix} via 2001:db8:ffff::2")
+            self.plat.ip(f"route add {uplink.net}/64 via 2001:db8:ffff::1")
 
     def _prepare_server(self) -> None:
-        self.plat.ip(
-            f"link add srv0 type veth peer name srv0 netns {self.server.name}",
-            "address add 192.175.48.1/26 dev srv0",
-            "link set srv0 up",
-        )
+        self._veth(self.plat, "srv0", self.server, "srv0")
+        self.plat.ip("address add 192.175.48.1/26 dev srv0", "link set srv0 up")
         self.server.ip(
             f"address add {self.server_v4}/26 dev srv0", "link set srv0 up", "route add default via 192.175.48.1"
         )
@@ -209,17 +229,14 @@ class Lab:
             f"tun-device {uplink.nat}\nipv4-addr {pool[1]}\nipv6-addr {uplink.net}64\n"
             f"prefix {uplink.prefix}\ndynamic-pool {uplink.pool}\ndata-dir {data}\n"
         )
-        start_tayga(self.plat, conf, self.scratch / f"tayga-{uplink.name}.log", uplink.nat, self.on_close)
+        start_tayga(self.plat, conf, self.scratch / f"tayga-{uplink.name}.log", uplink.nat, self.on_close, self.mtu)
         self.plat.ip(f"route add {uplink.pool} dev {uplink.nat}", f"route add {uplink.prefix} dev {uplink.nat}")
 
     def _prepare_lan(self) -> None:
         self.lan = self._namespace("lan")
-        self.lan.ip(
-            f"link add eth0 type veth peer name lan0 netns {self.router.name}",
-            f"address add {self.lan_host}/24 dev eth0",
-        )
+        self._veth(self.lan, "eth0", self.router, "lan0")
         self.router.sysctl("net/ipv6/conf/lan0/accept_dad", 0)
-        self.lan.ip("link set eth0 up")
+        self.lan.ip(f"address add {self.lan_host}/24 dev eth0", "link set eth0 up")
         self.router.ip("address add 192.168.7.1/24 dev lan0", "link set lan0 up")
         self.lan.ip("route add default via 192.168.7.1")
         self.router.sysctl("net/ipv4/ip_forward", 1)
@@ -230,10 +247,10 @@ class Lab:
 
 
 def start_tayga(
-    namespace: Namespace, conf: Path, log: Path, tun: str, on_close: Callable[[Callable[[], object]], None]
+    namespace: Namespace, conf: Path, log: Path, tun: str, on_close: Callable[[Callable[[], object]], None], mtu: int = 1500
 ) -> subprocess.Popen:
     namespace.run("tayga", "-c", str(conf), "--mktun")
-    namespace.ip(f"link set {tun} up")
+    namespace.ip(f"link set {tun} mtu {mtu} up")
     with log.open("wb") as out:
         process = namespace.popen("tayga", "-d", "-c", str(conf), stdout=out, stderr=subprocess.STDOUT)
     on_close(lambda: stop_process(process))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from .namespace import Namespace
 
 ECHO, SINK, SOURCE, HTTP = 7, 9, 19, 80
+SO_RCVBUFFORCE, SO_MAX_PACING_RATE = 33, 47  # <asm-generic/socket.h>
 _CHUNK = b"\xa5" * 65536
 
 
@@ -32,7 +33,7 @@ class Servers:
                 listener.listen(64)
                 self._listeners[listener] = serve
             udp = namespace.socket(family, socket.SOCK_DGRAM)
-            udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+            udp.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
             udp.bind((address, ECHO))
             self._udp.append(udp)
         self._threads = [
@@ -41,6 +42,11 @@ class Servers:
         ]
         for thread in self._threads:
             thread.start()
+
+    def pace(self, rate: int) -> None:
+        """What connections made from now on send at most, bytes a second."""
+        for listener in self._listeners:
+            listener.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, rate)
 
     def close(self) -> None:
         self._stop.close()
@@ -102,8 +108,8 @@ class Client:
         self.namespace = namespace
         self.device = device
 
-    def socket(self, kind: int, timeout: float = 5) -> socket.socket:
-        sock = self.namespace.socket(socket.AF_INET, kind, device=self.device)
+    def socket(self, kind: int, timeout: float = 5, proto: int = 0) -> socket.socket:
+        sock = self.namespace.socket(socket.AF_INET, kind, proto, device=self.device)
         sock.settimeout(timeout)
         return sock
 
@@ -159,12 +165,15 @@ class Client:
 class Bulk:
     """One TCP transfer that records when bytes arrived. Downloads, or uploads with `upload`."""
 
-    def __init__(self, client: Client, host: str, *, upload: bool = False) -> None:
+    def __init__(self, client: Client, host: str, *, upload: bool = False, rate: int | None = None) -> None:
+        """`rate`: of an upload, bytes a second at most; that of a download is the server's."""
         self.arrivals: list[tuple[float, int]] = []  # downloads: received; uploads: accepted by the kernel
         self._upload = upload
         self._sock = client.socket(socket.SOCK_STREAM, 30)
         if upload:  # a small buffer, so that what the kernel accepts follows what the peer acknowledges
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 128 << 10)
+        if rate:
+            self._sock.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, rate)
         self._sock.connect((host, SINK if upload else SOURCE))
         self._error: Exception | None = None
         self._stopping = False
@@ -186,6 +195,10 @@ class Bulk:
         except Exception as error:  # told by finish()
             if not self._stopping:
                 self._error = error
+
+    def segment_size(self) -> int:
+        """Bytes of data in a full segment that this end sends."""
+        return self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
 
     def wait_bytes(self, size: int, timeout: float = 30) -> None:
         """Until that many more bytes went through."""
@@ -230,7 +243,7 @@ class UdpStream:
 
     def __init__(self, client: Client, host: str, rate: int, size: int = 64) -> None:
         self._sock = client.socket(socket.SOCK_DGRAM, 1)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self._sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
         self._sock.connect((host, ECHO))
         self._rate, self._size = rate, size
         self.sent = 0
