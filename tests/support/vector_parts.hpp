@@ -47,6 +47,8 @@ inline Vector may_punt(Vector vector) { return on(FastPath::either, std::move(ve
 Vector drop6(const char* id, std::string description, const Scene& scene, Bytes input, xlat::Verdict verdict);
 Vector drop4(const char* id, std::string description, const Scene& scene, Bytes input, xlat::Verdict verdict);
 
+// With bytes behind the end of the IP packet, as Ethernet leaves them.
+Vector trailed(Vector vector);
 Vector with_mtus(Vector vector, const xlat::Mtus& mtus);
 // Of the translation, the Identification counts too: it is that of a fragment.
 Vector exact(Vector vector);

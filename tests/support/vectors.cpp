@@ -93,6 +93,11 @@ Vector drop4(const char* id, std::string description, const Scene& scene, Bytes 
   return vector;
 }
 
+Vector trailed(Vector vector) {
+  vector.input = vector.input + counting(7, 0x77);
+  return vector;
+}
+
 Vector with_mtus(Vector vector, const xlat::Mtus& mtus) {
   vector.clat.mtus = mtus;
   return vector;

@@ -49,10 +49,6 @@ void add_time_exceeded(std::vector<Vector>& table) {
   six.chain = {17, 0, 1, 4, 0, 0, 0, 0};
   table.push_back(
       answered(expired4("K4", "extension headers are quoted as they came", s, six, udp(counting(40))), s, kExceeded6));
-  const auto trailed = [](Vector vector) {
-    vector.input = vector.input + counting(7, 0x77);
-    return vector;
-  };
   table.push_back(answered(trailed(expired6("K4", "bytes behind total length are not quoted", s, out4(s), udp({}))), s,
                            kExceeded4));
   table.push_back(answered(trailed(expired4("K4", "bytes behind payload length are not quoted", s, in6(s), udp({}))), s,

@@ -155,6 +155,12 @@ void add_sources(std::vector<Vector>& table) {
     table.push_back(drop4(id, std::string(what) + " from " + source, s, packet(header, segment), verdict));
   };
   const auto error = icmp6(3, 0, 0, quote.six);
+  auto native = in6(s);
+  native.source = "2606:4700::1111";
+  auto quoted = out6(s);
+  quoted.destination = "2606:4700::2222";
+  table.push_back(drop4("J8", "native error about a native packet", s,
+                        packet(native, icmp6(3, 0, 0, packet(quoted, udp(counting(40))))), Verdict::bad_inner));
   for (const auto* source : {"::", "::1", "ff02::1", "::ffff:c000:221", "2001:db9:1:2::c1a7"}) {
     dropped("L12", source, error, Verdict::outside_prefix);
   }
@@ -219,10 +225,8 @@ void add_surroundings(std::vector<Vector>& table) {
         h.chain = {58, 0, 1, 4, 0, 0, 0, 0};
       },
       same);
-  auto trailed =
-      error4("G19", "bytes behind payload length of an icmpv6 error", s, {1, 4}, quote.six, {3, 3}, quote.four);
-  trailed.input = trailed.input + counting(7, 0x77);
-  table.push_back(trailed);
+  table.push_back(trailed(
+      error4("G19", "bytes behind payload length of an icmpv6 error", s, {1, 4}, quote.six, {3, 3}, quote.four)));
   auto atomic = in6(s);
   atomic.chain_first = 44;
   atomic.chain = fragment_header(58, 0, false, kFragmentId);

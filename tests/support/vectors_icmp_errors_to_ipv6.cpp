@@ -190,9 +190,8 @@ void add_surroundings(std::vector<Vector>& table) {
       kIcmpErrors);
   change("A6", "ttl 255 of an icmp error", [](Ip4& h) { h.ttl = 255; }, [](Ip6& h) { h.hop_limit = 254; }, kIcmpErrors);
   change("C1", "options of an icmp error", [](Ip4& h) { h.options = {148, 4, 0, 0}; }, same, kIcmpErrors);
-  auto trailed = error6("F15", "bytes behind total length of an icmp error", s, {3, 3}, quote.four, {1, 4}, quote.six);
-  trailed.input = trailed.input + counting(7, 0x77);
-  table.push_back(trailed);
+  table.push_back(
+      trailed(error6("F15", "bytes behind total length of an icmp error", s, {3, 3}, quote.four, {1, 4}, quote.six)));
   for (const std::uint8_t type : {std::uint8_t{8}, std::uint8_t{0}}) {
     const auto type6 = static_cast<std::uint8_t>(type == 8 ? 128 : 129);
     table.push_back(may_punt(to_ipv6("E18", "icmp type " + std::to_string(type) + " of code 5", s,

@@ -1,5 +1,5 @@
 // RFC 7915 §5.3: the packet inside an ICMPv6 error.
-#include "tests/support/vector_parts.hpp"
+#include "tests/support/quotes.hpp"
 
 namespace clat::test {
 
@@ -7,30 +7,16 @@ using xlat::Verdict;
 
 namespace {
 
-constexpr Icmp kError6{1, 4}, kError4{3, 3};
-
-Vector quoting(const char* id, std::string text, const Scene& s, const Bytes& quoted6, const Bytes& quoted4) {
-  return error4(id, std::move(text), s, kError6, quoted6, kError4, quoted4);
-}
-Vector refused(const char* id, std::string text, const Scene& s, const Bytes& quoted6) {
-  return drop4(id, std::move(text), s, packet(in6(s), icmp6(kError6, quoted6)), Verdict::bad_inner);
-}
-Ip6 sent6(const Scene& s) {
-  auto header = out6(s);
-  header.hop_limit = out4(s).ttl;
-  return header;
-}
-
-void add_quoted_headers(std::vector<Vector>& table) {
+void add_quoted_headers(Quotes quotes) {
   const Scene& s = operators96();
   const auto with = [&](const char* id, const char* text, auto edit6, auto edit4, const Segment& segment,
                         std::size_t quoted = 1000) {
-    auto six = sent6(s);
-    auto four = out4(s);
+    auto six = quotes.six(s);
+    auto four = quotes.four(s);
     edit6(six);
     edit4(four);
-    table.push_back(quoting(id, text, s, head(packet(six, segment), 40 + six.chain.size() + quoted),
-                            head(packet(four, segment), 20 + quoted)));
+    quotes.add(id, text, s,
+               {head(packet(four, segment), 20 + quoted), head(packet(six, segment), 40 + six.chain.size() + quoted)});
   };
   const auto same = [](auto&) {};
   const auto small = udp(counting(40));
@@ -60,67 +46,55 @@ void add_quoted_headers(std::vector<Vector>& table) {
   chain("quotes extension headers only", 60, Bytes{17, 1, 1, 12} + Bytes(12, 0), 0);
 }
 
-void add_fragments_quoted(std::vector<Vector>& table) {
+void add_quoted_pieces(Quotes quotes) {
   const Scene& s = operators96();
-  const auto four = out4(s);
-  const auto six = sent6(s);
-  const Cut first{0, 64, true}, middle{64, 64, true}, last{128, 17, false};
-  const auto add = [&](const std::string& text, const Segment& whole, const Cut& at, std::size_t quoted) {
-    table.push_back(quoting("J5", text + " of protocol " + std::to_string(whole.protocol), s,
-                            head(piece6(six, whole, at, 0xabcd0000U | kFragmentId), 48 + quoted),
-                            head(piece4(four, whole, at), 20 + quoted)));
-  };
-  for (const auto& whole : {udp(counting(137)), tcp(counting(125)), raw(50, counting(145))}) {
-    add("quotes a first fragment", whole, first, 64);
-    add("quotes eight bytes of a first fragment", whole, first, 8);
-    add("quotes a middle fragment", whole, middle, 64);
-    add("quotes eight bytes of a last fragment", whole, last, 8);
-    add("quotes only the headers of a last fragment", whole, last, 0);
-  }
-  const auto large = tcp(counting(2000));
-  add("quotes a fragment of 1420 bytes", large, {0, 1400, true}, 100);
-  const auto segment = udp(counting(137));
-  add("quotes an atomic fragment", segment, {0, segment.bytes.size(), false}, 64);
-  auto header = six;
+  const Cut first{0, 64, true}, last{128, 17, false};
+  // A fragment may be cut again whatever its size: no DF inside either.
+  const auto [four, six] = quotes.piece(s, tcp(counting(2000)), {0, 1400, true});
+  quotes.add("J5", "quotes a fragment of 1420 bytes", s, {head(four, 120), head(six, 148)});
+  const auto whole = udp(counting(137));
+  quotes.add("J5", "quotes an atomic fragment", s, quotes.piece(s, whole, {0, whole.bytes.size(), false}));
+  auto header = quotes.six(s);
   header.chain_first = 0;
   header.chain = Bytes{44, 0, 1, 4, 0, 0, 0, 0} + fragment_header(17, 0, true, kFragmentId);
-  table.push_back(quoting("J5", "quotes a fragment behind hop-by-hop options", s,
-                          packet(header, piece(six, segment, 0, 64)), piece4(four, segment, first)));
-  const auto echo = icmp6(128, 0, 7, counting(137));
-  table.push_back(refused("J5", "quotes a first fragment of icmpv6", s, piece6(six, echo, first, kFragmentId)));
-  table.push_back(refused("J5", "quotes a last fragment of icmpv6", s, piece6(six, echo, last, kFragmentId)));
-  table.push_back(refused("J5", "quotes destination options in a fragment", s,
-                          piece6(six, raw(60, counting(64)), first, kFragmentId)));
+  quotes.add("J5", "quotes a fragment behind hop-by-hop options", s,
+             {piece4(quotes.four(s), whole, first), packet(header, piece(header, whole, 0, 64))});
+  const auto refuse = [&](const char* text, const Segment& segment, const Cut& cut) {
+    quotes.refuse("J5", text, s, piece6(quotes.six(s), segment, cut, kFragmentId));
+  };
+  refuse("quotes a first fragment of icmpv6", icmp6(128, 0, 7, counting(137)), first);
+  refuse("quotes a last fragment of icmpv6", icmp6(128, 0, 7, counting(137)), last);
+  refuse("quotes destination options in a fragment", raw(60, counting(64)), first);
 }
 
-void add_nested(std::vector<Vector>& table) {
+void add_nested(Quotes quotes) {
   const Scene& s = operators96();
-  const auto innermost = to_peer(s, udp(counting(8))).six;
+  const auto innermost = quotes.of(s, udp(counting(8))).six;
   for (const unsigned type : {1U, 2U, 3U, 4U, 100U, 127U, 130U, 135U, 137U, 200U}) {
     const auto segment = icmp6(static_cast<std::uint8_t>(type), 0, 1280, innermost);
-    table.push_back(refused("J6", "quotes icmpv6 type " + std::to_string(type), s, to_peer(s, segment).six));
-    table.push_back(
-        refused("J6", "quotes one byte of icmpv6 type " + std::to_string(type), s, head(to_peer(s, segment).six, 41)));
+    quotes.refuse("J6", "quotes icmpv6 type " + std::to_string(type), s, quotes.of(s, segment).six);
+    quotes.refuse("J6", "quotes one byte of icmpv6 type " + std::to_string(type), s,
+                  head(quotes.of(s, segment).six, 41));
   }
-  table.push_back(refused("J6", "quotes icmpv6 without its type", s, head(to_peer(s, icmp6(128, 0, 7, {})).six, 40)));
-  auto header = sent6(s);
+  quotes.refuse("J6", "quotes icmpv6 without its type", s, head(quotes.of(s, icmp6(128, 0, 7, {})).six, 40));
+  auto header = quotes.six(s);
   header.chain_first = 60;
   header.chain = {58, 0, 1, 4, 0, 0, 0, 0};
-  table.push_back(
-      refused("J6", "quotes an icmpv6 error behind destination options", s, packet(header, icmp6(1, 0, 0, innermost))));
+  quotes.refuse("J6", "quotes an icmpv6 error behind destination options", s,
+                packet(header, icmp6(1, 0, 0, innermost)));
 }
 
-void add_broken(std::vector<Vector>& table) {
+void add_broken(Quotes quotes) {
   const Scene& s = operators96();
-  const auto out = to_peer(s, udp(counting(40)));
-  table.push_back(refused("J7", "quotes nothing", s, {}));
-  table.push_back(refused("J7", "quotes one byte", s, head(out.six, 1)));
-  table.push_back(refused("J7", "quotes 39 bytes", s, head(out.six, 39)));
-  table.push_back(refused("J7", "quotes ipv4", s, out.four));
+  const auto out = quotes.of(s, udp(counting(40)));
+  quotes.refuse("J7", "quotes nothing", s, {});
+  quotes.refuse("J7", "quotes one byte", s, head(out.six, 1));
+  quotes.refuse("J7", "quotes 39 bytes", s, head(out.six, 39));
+  quotes.refuse("J7", "quotes ipv4", s, out.four);
   const auto lying = [&](const std::string& text, auto edit, std::size_t quoted = 1000) {
-    auto header = sent6(s);
+    auto header = quotes.six(s);
     edit(header);
-    table.push_back(refused("J7", text, s, head(packet(header, udp(counting(40))), quoted)));
+    quotes.refuse("J7", text, s, head(packet(header, udp(counting(40))), quoted));
   };
   lying("quotes version 7", [](Ip6& h) { h.version = 7; });
   const auto chained = [](std::uint8_t first, const Bytes& chain) {
@@ -143,17 +117,16 @@ void add_broken(std::vector<Vector>& table) {
   });
   lying("quotes a payload length that ipv4 cannot say", [](Ip6& h) { h.payload_length = 65535; });
   for (const std::uint8_t next : {std::uint8_t{1}, std::uint8_t{2}}) {
-    table.push_back(
-        refused("J7", "quotes next header " + std::to_string(next), s, to_peer(s, raw(next, counting(20))).six));
+    quotes.refuse("J7", "quotes next header " + std::to_string(next), s, quotes.of(s, raw(next, counting(20))).six);
   }
 }
 
 // Errors about packets that did not come from here by translation are not for translating.
-void add_strangers(std::vector<Vector>& table) {
+void add_strangers(Quotes quotes) {
   const auto with = [&](const Scene& s, const std::string& text, auto edit) {
-    auto header = sent6(s);
+    auto header = quotes.six(s);
     edit(header);
-    table.push_back(refused("J8", text, s, packet(header, udp(counting(40)))));
+    quotes.refuse("J8", text, s, packet(header, udp(counting(40))));
   };
   const Scene& s = operators96();
   for (const auto* from : {"2001:db9:1:2::c1a8", "2606:4700::1111", "::"}) {
@@ -164,22 +137,17 @@ void add_strangers(std::vector<Vector>& table) {
     with(s, std::string("quotes a packet to ") + to, [&](Ip6& h) { h.destination = to; });
   }
   with(neutral(), "quotes a packet to a private address", [](Ip6& h) { h.destination = "64:ff9b::a01:203"; });
-  auto native = in6(s);
-  native.source = "2606:4700::1111";
-  auto quoted = sent6(s);
-  quoted.destination = "2606:4700::2222";
-  table.push_back(drop4("J8", "native error about a native packet", s,
-                        packet(native, icmp6(kError6, packet(quoted, udp(counting(40))))), Verdict::bad_inner));
 }
 
 }  // namespace
 
 void add_quotes_to_ipv4(std::vector<Vector>& table) {
-  add_quoted_headers(table);
-  add_fragments_quoted(table);
-  add_nested(table);
-  add_broken(table);
-  add_strangers(table);
+  const Quotes quotes(table, Direction::to_ipv4);
+  add_quoted_headers(quotes);
+  add_quoted_pieces(quotes);
+  add_nested(quotes);
+  add_broken(quotes);
+  add_strangers(quotes);
 }
 
 }  // namespace clat::test

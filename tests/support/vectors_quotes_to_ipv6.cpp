@@ -1,5 +1,5 @@
 // RFC 7915 §4.3: the packet inside an ICMPv4 error.
-#include "tests/support/vector_parts.hpp"
+#include "tests/support/quotes.hpp"
 
 namespace clat::test {
 
@@ -7,25 +7,15 @@ using xlat::Verdict;
 
 namespace {
 
-constexpr Icmp kError4{3, 3}, kError6{1, 4};
-
-Vector quoting(const char* id, std::string text, const Scene& s, const Bytes& quoted4, const Bytes& quoted6) {
-  return error6(id, std::move(text), s, kError4, quoted4, kError6, quoted6);
-}
-Vector refused(const char* id, std::string text, const Scene& s, const Bytes& quoted4) {
-  return drop6(id, std::move(text), s, packet(out4(s), icmp4(kError4, quoted4)), Verdict::bad_inner);
-}
-
-void add_quoted_headers(std::vector<Vector>& table) {
+void add_quoted_headers(Quotes quotes) {
   const Scene& s = operators96();
   const auto segment = udp(counting(40));
   const auto with = [&](const char* id, const char* text, auto edit4, auto edit6) {
-    auto four = in4(s);
-    auto six = in6(s);
-    four.ttl = six.hop_limit;
+    auto four = quotes.four(s);
+    auto six = quotes.six(s);
     edit4(four);
     edit6(six);
-    table.push_back(quoting(id, text, s, packet(four, segment), packet(six, segment)));
+    quotes.add(id, text, s, {packet(four, segment), packet(six, segment)});
   };
   const auto same = [](auto&) {};
   with("F1", "quotes tos 0xb8", [](Ip4& h) { h.tos = 0xb8; }, [](Ip6& h) { h.traffic_class = 0xb8; });
@@ -44,69 +34,48 @@ void add_quoted_headers(std::vector<Vector>& table) {
   with("F5", "quotes no operation", [](Ip4& h) { h.options = Bytes(8, 1); }, same);
   with("F5", "quotes forty bytes of options", [](Ip4& h) { h.options = Bytes(40, 1); }, same);
   with("F5", "quotes a source route that has ended", [](Ip4& h) { h.options = {131, 7, 8, 198, 51, 100, 9, 0}; }, same);
-  auto four = in4(s);
-  auto six = in6(s);
-  four.ttl = six.hop_limit;
+  auto four = quotes.four(s);
   four.options = Bytes(8, 1);
-  table.push_back(quoting("F5", "quotes options and eight bytes", s, head(packet(four, segment), 28 + 8),
-                          head(packet(six, segment), 40 + 8)));
+  quotes.add("F5", "quotes options and eight bytes", s,
+             {head(packet(four, segment), 28 + 8), head(packet(quotes.six(s), segment), 40 + 8)});
 }
 
-void add_fragments_quoted(std::vector<Vector>& table) {
+void add_quoted_pieces(Quotes quotes) {
   const Scene& s = operators96();
-  auto four = in4(s);
-  auto six = in6(s);
-  four.ttl = six.hop_limit;
-  const Cut first{0, 64, true}, middle{64, 64, true}, last{128, 17, false};
-  const auto add = [&](const std::string& text, const Segment& whole, const Cut& at, std::size_t quoted) {
-    table.push_back(quoting("F6", text + " of protocol " + std::to_string(whole.protocol), s,
-                            head(piece4(four, whole, at), 20 + quoted),
-                            head(piece6(six, whole, at, kFragmentId), 48 + quoted)));
-  };
-  for (const auto& whole : {udp(counting(137)), tcp(counting(125)), raw(50, counting(145))}) {
-    add("quotes a first fragment", whole, first, 64);
-    add("quotes eight bytes of a first fragment", whole, first, 8);
-    add("quotes a middle fragment", whole, middle, 64);
-    add("quotes eight bytes of a last fragment", whole, last, 8);
-    add("quotes only the header of a last fragment", whole, last, 0);
-  }
-  const auto unsummed = udp(counting(137), Sum::none);
-  table.push_back(quoting("F11", "quotes a first fragment of udp without checksum", s, piece4(four, unsummed, first),
-                          piece6(six, unsummed, first, kFragmentId)));
-  auto optional = four;
-  optional.options = Bytes(4, 1);
+  const Cut first{0, 64, true}, last{128, 17, false};
+  auto four = quotes.four(s);
+  four.options = Bytes(4, 1);
   const auto whole = udp(counting(137));
-  table.push_back(quoting("F6", "quotes a fragment with options", s, piece4(optional, whole, first),
-                          piece6(six, whole, first, kFragmentId)));
+  quotes.add("F6", "quotes a fragment with options", s,
+             {piece4(four, whole, first), piece6(quotes.six(s), whole, first, kFragmentId)});
   const auto echo = icmp4(8, 0, 7, counting(137));
-  table.push_back(refused("F6", "quotes a first fragment of icmp", s, piece4(four, echo, first)));
-  table.push_back(refused("F6", "quotes a last fragment of icmp", s, piece4(four, echo, last)));
+  quotes.refuse("F6", "quotes a first fragment of icmp", s, piece4(quotes.four(s), echo, first));
+  quotes.refuse("F6", "quotes a last fragment of icmp", s, piece4(quotes.four(s), echo, last));
 }
 
-void add_nested(std::vector<Vector>& table) {
+void add_nested(Quotes quotes) {
   const Scene& s = operators96();
-  const auto innermost = from_peer(s, udp(counting(8))).four;
+  const auto innermost = quotes.of(s, udp(counting(8))).four;
   for (const unsigned type : {3U, 4U, 5U, 11U, 12U, 13U, 200U}) {
     const auto segment = icmp4(static_cast<std::uint8_t>(type), 0, 0, innermost);
-    table.push_back(refused("F7", "quotes icmp type " + std::to_string(type), s, from_peer(s, segment, segment).four));
-    table.push_back(refused("F7", "quotes one byte of icmp type " + std::to_string(type), s,
-                            head(from_peer(s, segment, segment).four, 21)));
+    quotes.refuse("F7", "quotes icmp type " + std::to_string(type), s, quotes.of(s, segment, segment).four);
+    quotes.refuse("F7", "quotes one byte of icmp type " + std::to_string(type), s,
+                  head(quotes.of(s, segment, segment).four, 21));
   }
-  table.push_back(
-      refused("F7", "quotes icmp without its type", s, head(from_peer(s, icmp4(8, 0, 7, {}), {}).four, 20)));
+  quotes.refuse("F7", "quotes icmp without its type", s, head(quotes.of(s, icmp4(8, 0, 7, {}), {}).four, 20));
 }
 
-void add_broken(std::vector<Vector>& table) {
+void add_broken(Quotes quotes) {
   const Scene& s = operators96();
-  const auto in = from_peer(s, udp(counting(40)));
-  table.push_back(refused("F10", "quotes nothing", s, {}));
-  table.push_back(refused("F10", "quotes one byte", s, head(in.four, 1)));
-  table.push_back(refused("F10", "quotes 19 bytes", s, head(in.four, 19)));
-  table.push_back(refused("F10", "quotes ipv6", s, in.six));
+  const auto in = quotes.of(s, udp(counting(40)));
+  quotes.refuse("F10", "quotes nothing", s, {});
+  quotes.refuse("F10", "quotes one byte", s, head(in.four, 1));
+  quotes.refuse("F10", "quotes 19 bytes", s, head(in.four, 19));
+  quotes.refuse("F10", "quotes ipv6", s, in.six);
   const auto lying = [&](const char* text, auto edit, std::size_t quoted = 1000) {
-    auto header = in4(s);
+    auto header = quotes.four(s);
     edit(header);
-    table.push_back(refused("F10", text, s, head(packet(header, udp(counting(40))), quoted)));
+    quotes.refuse("F10", text, s, head(packet(header, udp(counting(40))), quoted));
   };
   lying("quotes version 5", [](Ip4& h) { h.version_ihl = 0x55; });
   lying("quotes ihl 4", [](Ip4& h) { h.version_ihl = 0x44; });
@@ -124,15 +93,15 @@ void add_broken(std::vector<Vector>& table) {
   for (const std::uint8_t protocol :
        {std::uint8_t{58}, std::uint8_t{2}, std::uint8_t{0}, std::uint8_t{43}, std::uint8_t{44}, std::uint8_t{60}}) {
     const auto segment = raw(protocol, counting(20));
-    table.push_back(refused("F10", "quotes protocol " + std::to_string(protocol), s, from_peer(s, segment).four));
+    quotes.refuse("F10", "quotes protocol " + std::to_string(protocol), s, quotes.of(s, segment).four);
   }
 }
 
-void add_strangers(std::vector<Vector>& table) {
+void add_strangers(Quotes quotes) {
   const auto with = [&](const Scene& s, const std::string& text, auto edit) {
-    auto header = in4(s);
+    auto header = quotes.four(s);
     edit(header);
-    table.push_back(refused("F12", text, s, packet(header, udp(counting(40)))));
+    quotes.refuse("F12", text, s, packet(header, udp(counting(40))));
   };
   const Scene& s = operators96();
   for (const auto* to : {"192.0.0.5", "198.51.100.1", "192.168.1.1"}) {
@@ -147,11 +116,12 @@ void add_strangers(std::vector<Vector>& table) {
 }  // namespace
 
 void add_quotes_to_ipv6(std::vector<Vector>& table) {
-  add_quoted_headers(table);
-  add_fragments_quoted(table);
-  add_nested(table);
-  add_broken(table);
-  add_strangers(table);
+  const Quotes quotes(table, Direction::to_ipv6);
+  add_quoted_headers(quotes);
+  add_quoted_pieces(quotes);
+  add_nested(quotes);
+  add_broken(quotes);
+  add_strangers(quotes);
 }
 
 }  // namespace clat::test

@@ -88,41 +88,29 @@ void add_choices(std::vector<Vector>& table) {
       to_ipv6("RANGE", "the first range that fits", both, packet(out4(both), segment), packet(out6(both), segment)),
       own, {kLan96, "192.168.0.0/16=2001:db9:7::/48"}));
 
-  const auto outside4 = [&](const char* text, const char* v4) {
-    auto header = out4(own);
-    header.source = v4;
-    table.push_back(
-        in_range(drop6("RANGE", text, own, packet(header, segment), Verdict::not_from_clat), own, {kLan96, kLan64}));
-  };
-  outside4("source one behind the range", "192.168.2.0");
-  outside4("source one before the range", "192.168.0.255");
-  const auto outside6 = [&](const char* text, const char* v6) {
-    auto header = in6(own);
-    header.destination = v6;
-    table.push_back(
-        in_range(drop4("RANGE", text, own, packet(header, segment), Verdict::not_to_clat), own, {kLan96, kLan64}));
-  };
-  outside6("destination that embeds another address", "2001:db9:1:c1a7::c0a8:209");
-  outside6("destination with something in the u-octet", "2001:db9:7:c1a7:10a:708:900:0");
-  outside6("destination with a suffix", "2001:db9:7:c1a7:a:708:900:1");
-
-  // Between two hosts of ours nothing is to be translated.
-  const auto hairpin4 = [&](const char* text, const char* from, const char* to) {
+  const auto refused6 = [&](const char* text, const char* from, const std::string& to, Verdict verdict) {
     auto header = out4(own);
     header.source = from;
     header.destination = to;
-    table.push_back(
-        in_range(drop6("RANGE", text, own, packet(header, segment), Verdict::hairpin), own, {kLan96, kLan64}));
+    table.push_back(in_range(drop6("RANGE", text, own, packet(header, segment), verdict), own, {kLan96, kLan64}));
   };
-  hairpin4("from a range to itself", "192.168.1.9", "192.168.1.10");
-  hairpin4("from a range to another", "192.168.1.9", "10.7.8.9");
-  hairpin4("from a range to the clat", "192.168.1.9", "192.0.0.4");
-  hairpin4("from the clat to a range", "192.0.0.4", "10.7.8.9");
-  auto header = in6(own);
-  header.source = own.prefix + "c0a8:109";
-  table.push_back(
-      in_range(drop4("RANGE", "from a range through the nat64", own, packet(header, segment), Verdict::hairpin), own,
-               {kLan96, kLan64}));
+  const auto refused4 = [&](const char* text, const std::string& from, const char* to, Verdict verdict) {
+    auto header = in6(own);
+    header.source = from;
+    header.destination = to;
+    table.push_back(in_range(drop4("RANGE", text, own, packet(header, segment), verdict), own, {kLan96, kLan64}));
+  };
+  refused6("source one behind the range", "192.168.2.0", own.peer4, Verdict::not_from_clat);
+  refused6("source one before the range", "192.168.0.255", own.peer4, Verdict::not_from_clat);
+  refused4("destination that embeds another address", own.peer6, "2001:db9:1:c1a7::c0a8:209", Verdict::not_to_clat);
+  refused4("something in the u-octet", own.peer6, "2001:db9:7:c1a7:10a:708:900:0", Verdict::not_to_clat);
+  refused4("destination with a suffix", own.peer6, "2001:db9:7:c1a7:a:708:900:1", Verdict::not_to_clat);
+  // Between two hosts of ours nothing is to be translated.
+  refused6("from a range to itself", "192.168.1.9", "192.168.1.10", Verdict::hairpin);
+  refused6("from a range to another", "192.168.1.9", "10.7.8.9", Verdict::hairpin);
+  refused6("from a range to the clat", "192.168.1.9", "192.0.0.4", Verdict::hairpin);
+  refused6("from the clat to a range", "192.0.0.4", "10.7.8.9", Verdict::hairpin);
+  refused4("from a range through the nat64", own.prefix + "c0a8:109", "2001:db9:1:2::c1a7", Verdict::hairpin);
 }
 
 // The IPv6 side's errors come from the CLAT itself, the IPv4 side's go to the host.
