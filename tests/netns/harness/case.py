@@ -36,10 +36,14 @@ class LabTest(unittest.TestCase):
     uplinks: tuple[Uplink, ...] = (WAN0, WWAN0)
     nat64 = True
     lan = False
+    relay = False
     prefix_routes = True
+    mtu = 1500
 
     def setUp(self) -> None:
-        self.lab = Lab(self.uplinks, nat64=self.nat64, lan=self.lan, prefix_routes=self.prefix_routes)
+        self.lab = Lab(
+            self.uplinks, nat64=self.nat64, lan=self.lan, relay=self.relay, prefix_routes=self.prefix_routes, mtu=self.mtu
+        )
         self.addCleanup(self.lab.close)
         self.lab.serve()
 
@@ -70,3 +74,31 @@ class LabTest(unittest.TestCase):
             wait_until(same, timeout, what, every=0.05)
         except AssertionError:
             self.fail(f"{what}:\n" + "\n".join(last) + f"\nthe log ends:\n{self.program.tail()}")
+
+
+class BothPaths(LabTest):
+    """Each test twice, each time in a lab of its own: through clatd alone, and with the fast path attached."""
+
+    fast_path = "off"
+
+    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
+        for fast_path in os.environ.get("CLATVISOR_TEST_PATHS", "off required").split():
+            each = type(self)(self._testMethodName)
+            each.fast_path = fast_path
+            result = super(BothPaths, each).run(result)
+        return result
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} fast-path: {self.fast_path}"
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)  # for clatd alone
+
+    def start(self, *, change: Callable[[dict], None] | None = None, **options) -> Clatvisor:
+        def change_both(config: dict) -> None:
+            every_interface(fast_path=self.fast_path)(config)
+            if change:
+                change(config)
+
+        return super().start(change=change_both, **options)
