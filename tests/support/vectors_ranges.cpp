@@ -98,7 +98,9 @@ void add_choices(std::vector<Vector>& table) {
     auto header = in6(own);
     header.source = from;
     header.destination = to;
-    table.push_back(in_range(drop4("RANGE", text, own, packet(header, segment), verdict), own, {kLan96, kLan64}));
+    const auto fast_path = verdict == Verdict::not_to_clat ? FastPath::passes : FastPath::either;
+    table.push_back(
+        on(fast_path, in_range(drop4("RANGE", text, own, packet(header, segment), verdict), own, {kLan96, kLan64})));
   };
   refused6("source one behind the range", "192.168.2.0", own.peer4, Verdict::not_from_clat);
   refused6("source one before the range", "192.168.0.255", own.peer4, Verdict::not_from_clat);
