@@ -6,9 +6,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "core/xlat/token_bucket.hpp"
 #include "supervisor/log/catalogue.hpp"
 #include "supervisor/log/format.hpp"
 #include "supervisor/log/outlet.hpp"
@@ -85,21 +88,49 @@ struct Log::State {
   }
 
   // True when there is no debt (any more).
-  bool report_dropped() {
-    const std::uint64_t count = sink->refused();
-    if (count == 0) return true;
-    const plan::Note note{plan::Severity::warn, events::kLogDropped, "", {{"lines", std::to_string(count)}}};
-    const std::string line = format_line(config.format, std::chrono::system_clock::now(), note);
-    // Past the level filter: it is about lines that had passed it.
-    if (!sink->outlet().write(line, note.severity)) return false;
+  bool report_refused() {
+    if (sink->refused() == 0) return true;
+    if (!say_dropped(sink->refused(), "the reader did not read, or the disk was full")) return false;
     sink->forget_refused();
     return true;
   }
+
+  // Of one event; the others are not hidden by it.
+  bool in_excess(std::string_view event) {
+    if (kinds[event].bucket.take(steady_now())) return false;
+    ++excess;
+    return true;
+  }
+
+  // At most every second, or the reports would be what there is too much of.
+  void report_excess() {
+    if (excess == 0 || !excess_reports.take(steady_now())) return;
+    if (say_dropped(excess, "too many of one event")) excess = 0;
+  }
+
+  // Past the level filter: it is about lines that had passed it.
+  bool say_dropped(std::uint64_t lines, const char* reason) {
+    const plan::Note note{
+        plan::Severity::warn, events::kLogDropped, "", {{"lines", std::to_string(lines)}, {"reason", reason}}};
+    const std::string line = format_line(config.format, std::chrono::system_clock::now(), note);
+    return sink->outlet().write(line, note.severity);
+  }
+
+  static std::uint64_t steady_now() {
+    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  }
+
+  struct Kind {
+    xlat::TokenBucket bucket{kLinesPerSecond, std::chrono::seconds(1), kBurst};
+  };
 
   int stderr_fd;
   config::Log config;
   std::shared_ptr<OutletSink> sink;
   spdlog::logger logger;
+  std::map<std::string_view, Kind> kinds;  // by event: names of the catalogue, so there are not many
+  std::uint64_t excess = 0;
+  xlat::TokenBucket excess_reports{1, std::chrono::seconds(1), 1};
 };
 
 Log::Log(int stderr_fd) : state_(std::make_unique<State>(stderr_fd)) {}
@@ -127,7 +158,8 @@ bool Log::enabled(plan::Severity severity) const { return state_->logger.should_
 
 void Log::write(const plan::Note& note) {
   if (!enabled(note.severity)) return;
-  if (!state_->report_dropped()) {
+  if (state_->in_excess(note.event)) return;
+  if (!state_->report_refused()) {
     state_->sink->count_refused();
     return;
   }
@@ -136,7 +168,7 @@ void Log::write(const plan::Note& note) {
 
 void Log::flush() {
   state_->logger.flush();
-  state_->report_dropped();
+  if (state_->report_refused()) state_->report_excess();
 }
 
 }  // namespace clat::log

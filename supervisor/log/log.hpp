@@ -1,6 +1,7 @@
 // The log: notes in, lines out. No thread, no timer, no waiting.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "config/config.hpp"
@@ -10,9 +11,13 @@
 namespace clat::log {
 
 // A reader that does not read costs lines, never time: they are counted, and `log.dropped` says how many, ahead of the
-// next line that gets through. The process must ignore SIGPIPE.
+// next line that gets through. So does an event that comes without end. The process must ignore SIGPIPE.
 class Log {
  public:
+  // Lines of one event: so many at once, and in the long run.
+  static constexpr std::uint32_t kBurst = 10'000;
+  static constexpr std::uint32_t kLinesPerSecond = 200;
+
   // Until configured: level info, logfmt, to `stderr_fd`, which is also what the target "stderr" means later.
   explicit Log(int stderr_fd = 2);
   Log(Log&&) noexcept;

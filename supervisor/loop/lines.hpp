@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/xlat/token_bucket.hpp"
 #include "supervisor/plan/facts.hpp"
 
 namespace clat::loop {
@@ -55,32 +56,11 @@ class LineSplitter {
   bool cut_ = false;
 };
 
-// Token bucket: `burst` at once, and `per_second` in the long run.
-class RateLimit {
- public:
-  RateLimit(double burst, double per_second) : burst_(burst), per_second_(per_second), tokens_(burst) {}
-
-  bool take(plan::TimePoint now) {
-    const std::chrono::duration<double> passed = last_ ? now - *last_ : plan::TimePoint::duration::zero();
-    last_ = now;
-    tokens_ = std::min(burst_, tokens_ + std::max(passed.count(), 0.0) * per_second_);
-    if (tokens_ < 1) return false;
-    tokens_ -= 1;
-    return true;
-  }
-
- private:
-  double burst_;
-  double per_second_;
-  double tokens_;
-  std::optional<plan::TimePoint> last_;
-};
-
 // What of a child's output is shown. The last line is always worth it: a child that dies says why there.
 class OutputThrottle {
  public:
-  static constexpr double kBurst = 20;
-  static constexpr double kLinesPerSecond = 5;
+  static constexpr std::uint32_t kBurst = 20;
+  static constexpr std::uint32_t kLinesPerSecond = 5;
 
   struct Shown {
     std::string line;
@@ -89,7 +69,7 @@ class OutputThrottle {
   };
 
   std::optional<Shown> offer(std::string line, plan::TimePoint now) {
-    if (limit_.take(now)) {
+    if (limit_.take(static_cast<std::uint64_t>(now.time_since_epoch().count()))) {
       held_.reset();
       return Shown{std::move(line), std::exchange(suppressed_, 0)};
     }
@@ -105,7 +85,7 @@ class OutputThrottle {
   }
 
  private:
-  RateLimit limit_{kBurst, kLinesPerSecond};
+  xlat::TokenBucket limit_{kLinesPerSecond, std::chrono::seconds(1), kBurst};
   std::uint64_t suppressed_ = 0;
   std::optional<std::string> held_;  // the latest suppressed line
 };

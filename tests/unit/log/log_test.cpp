@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -133,20 +135,21 @@ TEST(Log, LeavesTheFlagsOfTheSharedDescriptionAlone) {
 
 // Writes into a reader that does not read, then reads: every line is there whole, or counted.
 void expect_nothing_uncounted(const Stderr& err, Log& log) {
-  constexpr int kLines = 20000;
+  constexpr int kLines = 9000;
   for (int i = 0; i < kLines; ++i) log.write(numbered(i));
   std::string text = err.read_all();
   log.write({Severity::info, "clat.up", "up0", {}});
   text += err.read_all();
   const auto lines = split(text);
   ASSERT_GE(lines.size(), 3U);
-  ASSERT_LT(lines.size(), 15000U);
+  ASSERT_LT(lines.size(), 7000U);
   const std::size_t written = lines.size() - 2;
   for (std::size_t i = 0; i < written; ++i) {
     EXPECT_EQ(tail(lines[i]),
               "level=info event=child.output iface=up0 line=" + std::to_string(i) + std::string(80, 'x'));
   }
-  EXPECT_EQ(tail(lines[written]), "level=warn event=log.dropped lines=" + std::to_string(kLines - written));
+  EXPECT_EQ(tail(lines[written]), "level=warn event=log.dropped lines=" + std::to_string(kLines - written) +
+                                      " reason=\"the reader did not read, or the disk was full\"");
   EXPECT_EQ(tail(lines[written + 1]), "level=info event=clat.up iface=up0");
 }
 
@@ -174,7 +177,7 @@ TEST(StuckReader, OfAPipeThatCannotBeOpenedAgainCostsLinesToo) {
 TEST(StuckReader, TheCountComesWithAFlushToo) {
   const auto err = Stderr::pipe();
   Log log(err.fd());
-  for (int i = 0; i < 20000; ++i) log.write(numbered(i));
+  for (int i = 0; i < 9000; ++i) log.write(numbered(i));
   static_cast<void>(err.read_all());
   log.flush();
   const auto lines = split(err.read_all());
@@ -188,6 +191,32 @@ TEST(StuckReader, ThatIsGoneDoesNotEndTheProcess) {
   err.close_reader();
   log.write(numbered(1));
   log.flush();
+}
+
+// Into a file of nobody's, for as long as a pipe holds no more.
+TEST(Excess, OfOneEventIsCountedAndHidesNoOther) {
+  std::string path = ::testing::TempDir() + "clat-excess-XXXXXX";
+  const int fd = ::mkstemp(path.data());
+  Log log(fd);
+  const auto begin = std::chrono::steady_clock::now();
+  constexpr std::uint64_t kWritten = Log::kBurst + 5000;
+  for (std::uint64_t i = 0; i < kWritten; ++i) log.write({Severity::info, "state.dump", "", {}});
+  log.write({Severity::info, "clat.up", "up0", {}});
+  log.flush();
+  log.flush();  // once a second
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  ::close(fd);
+
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  std::filesystem::remove(path);
+  const auto lines = split(text.str());
+  const std::size_t shown = lines.size() - 2;
+  EXPECT_GE(shown, Log::kBurst);
+  EXPECT_LE(static_cast<double>(shown), Log::kBurst + took.count() * Log::kLinesPerSecond + 1);
+  EXPECT_EQ(tail(lines[shown]), "level=info event=clat.up iface=up0");
+  EXPECT_EQ(tail(lines[shown + 1]), "level=warn event=log.dropped lines=" + std::to_string(kWritten - shown) +
+                                        " reason=\"too many of one event\"");
 }
 
 class LogFile : public ::testing::Test {
@@ -297,7 +326,9 @@ TEST_F(LogFile, OnAFullDiskCostsLinesThatAreCounted) {
   say("clat.up");
   ASSERT_TRUE(log_->configure({}));
   say("health");
-  EXPECT_EQ(events(err_.read_all()), (Lines{"event=log.dropped lines=2", "event=health"}));
+  EXPECT_EQ(
+      events(err_.read_all()),
+      (Lines{"event=log.dropped lines=2 reason=\"the reader did not read, or the disk was full\"", "event=health"}));
 }
 
 }  // namespace

@@ -43,25 +43,6 @@ TEST(LineSplitter, CutsLongLines) {
   EXPECT_EQ(split({longest + "y"}, true), (Lines{cut}));
 }
 
-TEST(RateLimit, AllowsABurstAndThenItsRate) {
-  plan::TimePoint now{};
-  RateLimit limit(3, 2);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limit.take(now));
-  EXPECT_FALSE(limit.take(now));
-  EXPECT_FALSE(limit.take(now += milliseconds(499)));
-  EXPECT_TRUE(limit.take(now += milliseconds(1)));
-  EXPECT_FALSE(limit.take(now));
-}
-
-TEST(RateLimit, SavesUpNoMoreThanABurst) {
-  plan::TimePoint now{};
-  RateLimit limit(3, 2);
-  EXPECT_TRUE(limit.take(now));
-  now += std::chrono::hours(1);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limit.take(now));
-  EXPECT_FALSE(limit.take(now));
-}
-
 TEST(OutputThrottle, CountsWhatItSuppresses) {
   plan::TimePoint now{};
   OutputThrottle throttle;
