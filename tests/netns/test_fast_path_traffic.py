@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from harness.case import LabTest
+from harness import tap, trace
+from harness.case import LabTest, every_interface
 from harness.clatvisor import SLOW, cmdline
 from harness.lab import WAN0, stop_process, wait_until
 from harness.namespace import Namespace
+from harness.packet import ICMPV6, TCP, UDP, Ipv6, transport_checksum
 from harness.traffic import Bulk, UdpStream
 
 
@@ -110,3 +114,96 @@ class NobodyAlive(LabTest):
             return bool(found) and found[0]["state"] == ["REACHABLE"]
 
         wait_until(resolved, 10 * SLOW, f"{address} is resolved anew")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One direction of the trace: what goes in where, and where it comes out."""
+
+    frames: dict[str, trace.Frame]
+    injector: trace.Injector
+    out: tap.Tap[trace.Frame]
+
+
+class EveryKind(LabTest):
+    """One mixed trace through both paths: the fast path does it alone, and makes of it what clatd makes."""
+
+    uplinks = (WAN0,)
+    nat64 = False
+
+    V4, V6 = "192.0.0.4", f"{WAN0.net}c1a7"  # not checksum-neutral
+    PEER = "192.175.48.99"  # nobody's
+    RELAY = "2001:db8:ffff::9"  # on the way, outside the NAT64 prefix
+
+    def setUp(self) -> None:
+        super().setUp()
+        router, plat = self.lab.router, self.lab.plat
+        router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        # Nobody answers: what comes out is what went in.
+        drop = "table inet lab {{ chain pre {{ type filter hook prerouting priority -400; {} drop; }}; }}"
+        router.run("nft", "-f", "-", input=drop.format(f'iifname "{WAN0.tun}" meta nfproto ipv4'))
+        plat.run("nft", "-f", "-", input=drop.format(f"ip6 saddr {self.V6}"))
+        far = plat.ip_json("link", "show", WAN0.far)[0]["address"]
+        self.ethernet = bytes.fromhex((WAN0.lladdr + far).replace(":", "") + f"{tap.ETH_P_IPV6:04x}")
+
+    def start_path(self, fast_path: str) -> None:
+        self.start(change=every_interface(fast_path=fast_path, ipv4_address=self.V4, ipv6_address=self.V6))
+
+    def ways(self) -> list[Way]:
+        router, plat = self.lab.router, self.lab.plat
+        return [
+            Way(
+                trace.from_clat(self.V4, self.PEER),
+                trace.Injector(router, WAN0.tun, b"", tap.ETH_P_IP),
+                trace.incoming(plat, WAN0.far, tap.ETH_P_IPV6, 14),
+            ),
+            Way(
+                trace.to_clat(WAN0.embed(self.PEER), self.V6, self.RELAY),
+                trace.Injector(plat, WAN0.far, self.ethernet, tap.ETH_P_IPV6),
+                trace.incoming(router, WAN0.tun, tap.ETH_P_IP, 0),
+            ),
+        ]
+
+    def replay(self, *, hops: int) -> dict[str, trace.Frame]:
+        """What came out for each frame. `hops`: how many the path counts as."""
+        results = {}
+        for way in self.ways():
+            with way.out as out, way.injector as injector:
+                for number, (name, frame) in enumerate(way.frames.items(), 1):
+                    injector.send(frame)
+                    found = out.wait(self.translated, name, count=number)[-1]
+                    results[name] = comparable(found, hops)
+        return results
+
+    def translated(self, frame: trace.Frame) -> bool:
+        packet = frame.packet
+        return packet.source == self.V6 or packet.destination == self.V4
+
+    def test_makes_what_clatd_makes(self) -> None:
+        self.start_path("off")
+        slow = self.replay(hops=2)  # the router's IPv6 forwarding is one
+        self.program.stop()
+        self.start_path("required")
+        fast = self.replay(hops=1)
+        self.assertEqual(fast.keys(), slow.keys())
+        for name, frame in fast.items():
+            with self.subTest(name):
+                self.assertEqual(frame, slow[name])
+                self.assert_sums(frame)
+        self.program.stop()
+
+    def assert_sums(self, frame: trace.Frame) -> None:
+        """Whatever is finished and whole carries a right checksum."""
+        packet = frame.packet
+        if packet.protocol in (TCP, UDP, ICMPV6) and not frame.unfinished and not packet.is_fragment:
+            self.assertEqual(transport_checksum(packet.source, packet.destination, packet.protocol, packet.payload), 0)
+
+
+def comparable(frame: trace.Frame, hops: int) -> trace.Frame:
+    """Without the Identification that each translator chooses for itself, and before the hops were taken."""
+    packet = frame.packet
+    if isinstance(packet, Ipv6):
+        changed = {"hop_limit": packet.hop_limit + hops}
+    else:
+        changed = {"ttl": packet.ttl + hops, "identification": packet.identification if packet.is_fragment else 0}
+    return dataclasses.replace(frame, packet=dataclasses.replace(packet, **changed))

@@ -82,6 +82,10 @@ class Ipv6:
     flow_label: int = 0
     fragment: tuple[int, bool, int] | None = None  # offset in bytes, more to come, identification
 
+    @property
+    def is_fragment(self) -> bool:
+        return self.fragment is not None
+
     def __bytes__(self) -> bytes:
         next_header, body = self.protocol, self.payload
         if self.fragment:

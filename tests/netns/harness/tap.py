@@ -61,15 +61,15 @@ class Tap(Generic[Item]):
         return found[:count]
 
 
+def came_in(origin: tuple, ethertype: int) -> bool:
+    return origin[1] == ethertype and origin[2] != _PACKET_OUTGOING
+
+
 def incoming(namespace: Namespace, link: str, ethertype: int) -> Tap[bytes]:
     """Packets of this type that the link takes in, from the IP header on, before any program of ours."""
     sock = namespace.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
     sock.bind((link, ETH_P_ALL))
-
-    def make(data: bytes, origin: tuple) -> bytes | None:
-        return data if origin[1] == ethertype and origin[2] != _PACKET_OUTGOING else None
-
-    return Tap(sock, make)
+    return Tap(sock, lambda data, origin: data if came_in(origin, ethertype) else None)
 
 
 @dataclass(frozen=True)
