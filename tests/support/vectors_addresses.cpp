@@ -110,6 +110,18 @@ void add_private(std::vector<Vector>& table) {
       }
     }
   }
+  {
+    // A private router's error about a packet to a private host.
+    Scene s = neutral();
+    s.peer4 = "10.1.2.3";
+    s.peer6 = "64:ff9b::a01:203";
+    const auto out = to_peer(s, udp(counting(20))), in = from_peer(s, udp(counting(20)));
+    for (auto vector : {error4("L5", "let through an icmpv6 error", s, {3, 0}, out.six, {11, 0}, out.four),
+                        error6("L5", "let through an icmp error", s, {3, 3}, in.four, {1, 4}, in.six)}) {
+      vector.clat.private_in_wkp = true;
+      table.push_back(vector);
+    }
+  }
   const Scene local{"/48", "192.0.0.4", "2001:db9:1:2::c1a7", "64:ff9b:1::", 48, "10.1.2.3", "64:ff9b:1:a01:2:300::"};
   const auto segment = udp(counting(9));
   table.push_back(to_ipv6("L7", "private with 64:ff9b:1::/48 out", local, packet(out4(local), segment),

@@ -61,6 +61,10 @@ void add_time_exceeded(std::vector<Vector>& table) {
                            s, kExceeded6));
   table.push_back(answered(expired4("G8", "hop limit 1 on an echo reply", s, in6(s), icmp6(129, 0, 7, counting(8))), s,
                            kExceeded6));
+}
+
+void add_fragments_expired(std::vector<Vector>& table) {
+  const Scene& s = operators96();
   const auto whole = udp(counting(72));
   const Cut first{0, 64, true}, last{64, 16, false};
   const auto cut4 = [&](const char* id, const char* text, const Cut& cut) {
@@ -284,6 +288,7 @@ void add_super_packets(std::vector<Vector>& table) {
 
 void add_answers(std::vector<Vector>& table) {
   add_time_exceeded(table);
+  add_fragments_expired(table);
   add_errors_unanswered(table);
   add_prohibited(table);
   add_fragmentation_needed(table);

@@ -85,9 +85,9 @@ void add_datagrams(std::vector<Vector>& table) {
     four.reserved = true;
     table.push_back(fragmented("A14", "options, tos and reserved flag", s, with_id(four, segment),
                                pieces6(six, segment, {0, segment.bytes.size(), false}, 1280), lowest1280));
-    table.push_back(fragmented("M2", "bytes behind total length are not in the fragments", s,
-                               with_id(out4(s), segment) + counting(7, 0x77),
-                               pieces6(out6(s), segment, {0, segment.bytes.size(), false}, 1280), lowest1280));
+    table.push_back(
+        trailed(fragmented("M2", "bytes behind total length are not in the fragments", s, with_id(out4(s), segment),
+                           pieces6(out6(s), segment, {0, segment.bytes.size(), false}, 1280), lowest1280)));
     table.push_back(fragmented("D5", "wrong checksum stays wrong in fragments", s,
                                with_id(out4(s), udp(counting(1472), Sum::wrong)),
                                pieces6(out6(s), udp(counting(1472), Sum::wrong), {0, 1480, false}, 1280), lowest1280));

@@ -83,9 +83,8 @@ void add_fragments_to_ipv6(std::vector<Vector>& table) {
     const auto text = "fragment at " + std::to_string(at) + " of protocol " + std::to_string(tiny.protocol);
     table.push_back(drop6("B11", text, s, piece4(out4(s), tiny, {at, 8, true}), Verdict::bad_fragment));
   }
-  table.push_back(
-      fragment(to_ipv6("M2", "bytes behind total length of a fragment", s,
-                       piece4(out4(s), whole, last) + counting(7, 0x77), piece6(out6(s), whole, last, kId))));
+  table.push_back(fragment(trailed(to_ipv6("M2", "bytes behind total length of a fragment", s,
+                                           piece4(out4(s), whole, last), piece6(out6(s), whole, last, kId)))));
   auto far = out4(s);
   far.offset = 65528;
   table.push_back(
@@ -102,8 +101,8 @@ void add_fragments_to_ipv4(std::vector<Vector>& table) {
     table.push_back(kept(to_ipv4("H1", "fragment of 1420 bytes may be fragmented", s, piece6(in6(s), large, cut, kId),
                                  piece4(in4(s), large, cut))));
   }
-  table.push_back(kept(to_ipv4("G19", "bytes behind payload length of a fragment", s,
-                               piece6(in6(s), segment, last, kId) + counting(7, 0x77), piece4(in4(s), segment, last))));
+  table.push_back(kept(trailed(to_ipv4("G19", "bytes behind payload length of a fragment", s,
+                                       piece6(in6(s), segment, last, kId), piece4(in4(s), segment, last)))));
   const auto atomic = [&](const std::string& description, const Segment& six, const Segment& four) {
     const Cut whole{0, six.bytes.size(), false};
     table.push_back(kept(

@@ -56,20 +56,20 @@ void add_trailers(std::vector<Vector>& table) {
   for (const auto* scene : {&neutral(), &operators96()}) {
     for (const auto& segment : {udp(counting(3)), tcp(counting(3))}) {
       const auto kind = std::to_string(segment.protocol) + " " + scene->name;
-      table.push_back(to_ipv6("M2", "bytes behind total length cut off, protocol " + kind, *scene,
-                              packet(out4(*scene), segment) + counting(7, 0x77), packet(out6(*scene), segment)));
-      table.push_back(to_ipv4("G19", "bytes behind payload length cut off, protocol " + kind, *scene,
-                              packet(in6(*scene), segment) + counting(7, 0x77), packet(in4(*scene), segment)));
+      table.push_back(trailed(to_ipv6("M2", "bytes behind total length cut off, protocol " + kind, *scene,
+                                      packet(out4(*scene), segment), packet(out6(*scene), segment))));
+      table.push_back(trailed(to_ipv4("G19", "bytes behind payload length cut off, protocol " + kind, *scene,
+                                      packet(in6(*scene), segment), packet(in4(*scene), segment))));
     }
-    table.push_back(
-        on(kUnsummedUdp, to_ipv6("M2", std::string("bytes behind total length not summed ") + scene->name, *scene,
-                                 packet(out4(*scene), udp(counting(3), Sum::none)) + counting(7, 0x77),
-                                 packet(out6(*scene), udp(counting(3))))));
+    table.push_back(on(
+        kUnsummedUdp,
+        trailed(to_ipv6("M2", std::string("bytes behind total length not summed ") + scene->name, *scene,
+                        packet(out4(*scene), udp(counting(3), Sum::none)), packet(out6(*scene), udp(counting(3)))))));
     const auto four = icmp4(8, 0, 1, counting(3)), six = icmp6(128, 0, 1, counting(3));
-    table.push_back(to_ipv6("M2", std::string("bytes behind total length of an echo ") + scene->name, *scene,
-                            packet(out4(*scene), four) + counting(7, 0x77), packet(out6(*scene), six)));
-    table.push_back(to_ipv4("G19", std::string("bytes behind payload length of an echo ") + scene->name, *scene,
-                            packet(in6(*scene), six) + counting(7, 0x77), packet(in4(*scene), four)));
+    table.push_back(trailed(to_ipv6("M2", std::string("bytes behind total length of an echo ") + scene->name, *scene,
+                                    packet(out4(*scene), four), packet(out6(*scene), six))));
+    table.push_back(trailed(to_ipv4("G19", std::string("bytes behind payload length of an echo ") + scene->name, *scene,
+                                    packet(in6(*scene), six), packet(in4(*scene), four))));
   }
 }
 

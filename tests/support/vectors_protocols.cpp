@@ -26,10 +26,10 @@ void add_protocols(std::vector<Vector>& table) {
   }
   const Scene& s = neutral();
   const auto esp = raw(50, counting(50));
-  table.push_back(on(kOtherProtocols, to_ipv6("M2", "bytes behind total length of protocol 50", s,
-                                              packet(out4(s), esp) + counting(7, 0x77), packet(out6(s), esp))));
-  table.push_back(on(kOtherProtocols, to_ipv4("G19", "bytes behind payload length of protocol 50", s,
-                                              packet(in6(s), esp) + counting(7, 0x77), packet(in4(s), esp))));
+  table.push_back(on(kOtherProtocols, trailed(to_ipv6("M2", "bytes behind total length of protocol 50", s,
+                                                      packet(out4(s), esp), packet(out6(s), esp)))));
+  table.push_back(on(kOtherProtocols, trailed(to_ipv4("G19", "bytes behind payload length of protocol 50", s,
+                                                      packet(in6(s), esp), packet(in4(s), esp)))));
   for (const unsigned protocol : {0U, 43U, 44U, 60U}) {
     // Behind an IPv6 header these numbers would have another meaning.
     table.push_back(drop6("A4", "protocol " + std::to_string(protocol) + " is an extension header in ipv6", s,
