@@ -96,7 +96,7 @@ void add_errors_unanswered(std::vector<Vector>& table) {
         expired6("A8", "ttl 1 on icmp type " + std::to_string(type), s, out4(s), icmp4(type, 0, 0, in.four)));
   }
   for (const std::uint8_t type : {std::uint8_t{1}, std::uint8_t{2}, std::uint8_t{3}, std::uint8_t{4}, std::uint8_t{100},
-                                  std::uint8_t{127}, std::uint8_t{137}, std::uint8_t{200}}) {
+                                  std::uint8_t{127}, std::uint8_t{130}, std::uint8_t{200}}) {
     table.push_back(
         expired4("G8", "hop limit 1 on icmpv6 type " + std::to_string(type), s, in6(s), icmp6(type, 0, 1280, out.six)));
   }
