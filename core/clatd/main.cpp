@@ -3,14 +3,18 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "core/clatd/android_edge.hpp"
+#include "core/clatd/android_setup.hpp"
 #include "core/clatd/arguments.hpp"
 #include "core/clatd/native_edge.hpp"
 #include "core/clatd/output.hpp"
@@ -70,6 +74,11 @@ Result<> check_descriptors(const Arguments& arguments) {
   return {};
 }
 
+std::unique_ptr<Edge> make_edge(const Arguments& arguments, int tun_fd) {
+  if (arguments.dialect == Dialect::native) return std::make_unique<NativeEdge>(tun_fd);
+  return std::make_unique<AndroidEdge>(tun_fd, *arguments.packet_fd, *arguments.raw_fd);
+}
+
 std::vector<std::unique_ptr<Pump>> make_pumps(const Arguments& arguments, Shared& shared) {
   xlat::Settings settings{.v4 = arguments.v4,
                           .v6 = arguments.v6,
@@ -79,24 +88,55 @@ std::vector<std::unique_ptr<Pump>> make_pumps(const Arguments& arguments, Shared
   std::vector<std::unique_ptr<Pump>> pumps;
   for (const int tun : arguments.tun_fds) {
     settings.first_identification = random_identification();
-    pumps.push_back(std::make_unique<Pump>(settings, std::make_unique<NativeEdge>(tun), shared));
+    pumps.push_back(std::make_unique<Pump>(settings, make_edge(arguments, tun), shared));
   }
   return pumps;
 }
 
-Result<Stop> serve(const Arguments& arguments, pid_t parent) {
-  if (auto done = check_descriptors(arguments); !done) return std::unexpected(done.error());
-  if (auto done = drop_privileges(arguments, parent); !done) return std::unexpected(done.error());
+// What Android's supervisor does not say.
+Result<> fill_in_for_android(Arguments& arguments) {
+  constexpr Ids kNobody{65534, 65534};
+  if (!arguments.ids && geteuid() == 0) arguments.ids = kNobody;
+  if (!arguments.mtu) {
+    const auto mtu = interface_mtu(arguments.interface);
+    if (!mtu) return std::unexpected(mtu.error());
+    arguments.mtu = std::clamp(*mtu, kIpv6MinimumMtu, kMostMtu);
+  }
+  if (arguments.dialect != Dialect::aosp_2019) return {};
+  auto sockets = set_up_as_android(arguments, *arguments.mtu);
+  if (!sockets) return std::unexpected(sockets.error());
+  // Theirs is the process: nothing closes them.
+  arguments.packet_fd = sockets->packet.release();
+  arguments.raw_fd = sockets->raw.release();
+  std::array<char, 80> line;
+  std::snprintf(line.data(), line.size(), "uplink %s, network id %u, mark 0x%x", arguments.interface.c_str(),
+                arguments.network_id, arguments.mark);
+  complain(line.data());
+  return {};
+}
+
+[[noreturn]] void end(const Stop& stop) { _exit(exit_code(stop)); }
+
+void need(const Result<>& done) {
+  if (done) return;
+  complain(done.error().what, done.error().code);
+  _exit(kSystemError);
+}
+
+// Never returns: what it owns cannot be given back from inside the sandbox.
+[[noreturn]] void serve(Arguments arguments, pid_t parent) {
+  need(check_descriptors(arguments));
+  if (arguments.dialect != Dialect::native) need(fill_in_for_android(arguments));
+  need(drop_privileges(arguments, parent));
   const std::uint32_t mtu = arguments.mtu.value_or(kDefaultMtu);
   Shared shared{.mtus = {mtu, arguments.lowest_ipv6_mtu.value_or(mtu)},
                 .errors = {arguments.icmp_rate, std::chrono::seconds(1), arguments.icmp_rate},
                 .drops = {}};
-  Service service(make_pumps(arguments, shared), shared, arguments.control_fd.value_or(-1),
-                  [](const Stop& stop) { _exit(exit_code(stop)); });
+  Service service(make_pumps(arguments, shared), shared, arguments.control_fd.value_or(-1), end);
   set_signals();
-  if (auto done = service.start_threads(); !done) return std::unexpected(done.error());
-  if (auto done = shut_in(arguments); !done) return std::unexpected(done.error());
-  return service.run();
+  need(service.start_threads());
+  need(shut_in(arguments));
+  end(service.run());
 }
 
 int run(int argc, char** argv) {
@@ -114,10 +154,7 @@ int run(int argc, char** argv) {
     write_all(STDOUT_FILENO, "clatd " CLATVISOR_VERSION "\n");
     return kDone;
   }
-  const auto stop = serve(std::get<Arguments>(*line), parent);
-  if (stop) return exit_code(*stop);
-  complain(stop.error().what, stop.error().code);
-  return kSystemError;
+  serve(std::get<Arguments>(*line), parent);
 }
 
 }  // namespace

@@ -27,16 +27,6 @@ namespace {
 using std::filesystem::directory_iterator;
 using std::filesystem::path;
 
-std::string status_field(const path& task, const std::string& field) {
-  std::ifstream file(task / "status");
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with(field + ":")) continue;
-    const auto at = line.find_first_not_of(" \t", field.size() + 1);
-    return at == std::string::npos ? "" : line.substr(at);
-  }
-  return "no such field";
-}
-
 std::string hard_limit(const path& process, const std::string& name) {
   std::ifstream file(process / "limits");
   for (std::string line; std::getline(file, line);) {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <stdexcept>
 
 #include "tests/support/vector_parts.hpp"
@@ -38,6 +39,16 @@ const test::Vector& vector_named(const std::string& name) {
   const auto found = std::ranges::find_if(test::vectors(), [&](const auto& v) { return test::test_name(v) == name; });
   if (found == test::vectors().end()) throw std::logic_error("no vector " + name);
   return *found;
+}
+
+std::string status_field(const std::filesystem::path& task, const std::string& field) {
+  std::ifstream file(task / "status");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(field + ":")) continue;
+    const auto at = line.find_first_not_of(" \t", field.size() + 1);
+    return at == std::string::npos ? "" : line.substr(at);
+  }
+  return "no such field";
 }
 
 ClatdProcess::ClatdProcess() {

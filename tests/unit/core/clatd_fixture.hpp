@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -31,6 +32,9 @@ bool readable(const Fd& fd);
 std::pair<Fd, Fd> socket_pair();
 // The vector of that test_name().
 const test::Vector& vector_named(const std::string& name);
+
+// Of /proc/PID or /proc/PID/task/TID.
+std::string status_field(const std::filesystem::path& task, const std::string& field);
 
 class ClatdProcess : public testing::Test {
  protected:

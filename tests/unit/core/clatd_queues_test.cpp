@@ -71,10 +71,17 @@ TEST_F(ClatdQueues, SaysThatTheTunIsGoneFromAnyThread) {
   EXPECT_TRUE(output().starts_with("clatd: the tun device is gone"));
 }
 
-TEST_F(ClatdQueues, EndWithTheSupervisorAndOnSigterm) {
+TEST_F(ClatdQueues, EndOnSigterm) {
   start_and_wait_until_ready(three());
   signal(SIGTERM);
   EXPECT_EQ(finish(), 0);
+}
+
+TEST_F(ClatdQueues, EndWithTheSupervisor) {
+  start_and_wait_until_ready(three());
+  control_.reset();
+  EXPECT_EQ(finish(), 0);
+  EXPECT_EQ(output(), "");
 }
 
 }  // namespace
