@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 
 from harness.case import LabTest, rounds
-from harness.clatvisor import SLOW, Clatvisor
+from harness.clatvisor import SLOW, Clatvisor, children_of, cmdline
 from harness.faults import Faults
 from harness.lab import WAN0, WWAN0, Uplink, wait_until
 from harness.traffic import UdpStream
@@ -88,6 +88,35 @@ class Signals(LabTest):
         self.assertEqual([program.wait_clatd(uplink.name) for uplink in self.uplinks], children)
         self.assertEqual({event.name for event in program.events[since:]} - {"config.loaded", "health"}, set())
         program.stop()
+
+
+class Pid1(LabTest):
+    """The entrypoint of a container: a root of its own, read-only, and nobody else to wait for orphans."""
+
+    nat64 = False
+    uplinks = (WAN0,)
+
+    def test_orphans_by_the_hundred(self) -> None:
+        before = self.snapshot()
+        root = (f"mount --rbind {self.lab.scratch} {self.lab.scratch} && mount -o remount,ro,bind / && "
+                'mount -t tmpfs tmpfs /run && exec "$@"')  # fmt: skip
+        contain = ["unshare", "--pid", "--mount", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc"]
+        program = self.start(wrap=[*contain, "sh", "-c", root, "sh"], change=lambda config: config.update(clatd=RESTART))
+        pid = program.pid
+        # Each subshell ends before what it started.
+        orphans = "i=0; while [ $i -lt 300 ]; do (sleep 0.2 &) ; i=$((i+1)); done"
+        for _ in range(rounds(3, "300 orphans for PID 1")):
+            since = program.mark()
+            with subprocess.Popen(["nsenter", f"--target={pid}", "--pid", "sh", "-c", orphans]) as parent:
+                os.kill(program.wait_clatd("wan0"), signal.SIGKILL)
+                program.wait_event("clat.exited", "wan0", since=since, signal="SIGKILL")
+                program.wait_event("clat.ready", "wan0", since=since)
+            self.assertEqual(parent.returncode, 0)
+        wait_until(lambda: [cmdline(child)[:1] for child in children_of(pid)] == [["clatd-wan0"]], 15 * SLOW, "no zombie stays")
+        os.kill(pid, signal.SIGTERM)
+        self.assertEqual(program.wait_exit(), 0)
+        self.assertEqual(program.garbage, [])
+        self.assert_unchanged(before, "after a stop")
 
 
 class Overrun(LabTest):
