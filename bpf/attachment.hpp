@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/net/address.hpp"
 #include "core/net/link_layer.hpp"
 #include "core/net/prefix.hpp"
+#include "core/net/range_mapping.hpp"
 
 namespace clat::bpf {
 
@@ -23,9 +25,12 @@ struct Attachment {
   // The router towards the NAT64; none: it is on the link itself. Given, the programs need no route lookup per packet,
   // and a default route of lower metric on another uplink does not mislead them.
   std::optional<Ipv6Address> next_hop = {};
-  std::uint32_t uplink_mtu = 0;       // IPv6 MTU towards the NAT64, bytes
-  std::uint32_t lowest_ipv6_mtu = 0;  // DF=0 packets above it are punted (RFC 7915 §4.1), bytes
-  std::uint32_t mark = 0;             // fwmark of what leaves the uplink; 0: left alone
+  std::uint32_t uplink_mtu = 0;           // IPv6 MTU towards the NAT64, bytes
+  std::uint32_t lowest_ipv6_mtu = 0;      // DF=0 packets above it are punted (RFC 7915 §4.1), bytes
+  std::uint32_t mark = 0;                 // fwmark of what leaves the uplink; 0: left alone
+  std::uint32_t ipv4_mtu = 65535;         // of the IPv4 side: a tun takes whatever comes, bytes
+  std::vector<RangeMapping> ranges = {};  // at most CLAT_MAX_RANGES; the first that fits counts
+  bool private_in_wkp = false;            // private peers behind 64:ff9b::/96 (RFC 6052 §3.1)
 
   bool operator==(const Attachment&) const = default;
 };

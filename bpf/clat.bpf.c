@@ -13,20 +13,18 @@ inline_always int from_uplink(struct __sk_buff* skb, const __u32 l2) {
   const struct ipv6hdr* seen;
   HEADER_AT(seen, skb, l2, PASS);
   if (seen->version != 6) return PASS;
-  const int to_clat = same_address(seen->daddr.in6_u.u6_addr32, uplink->v6_be32);
-  if (!to_clat && seen->nexthdr != IPPROTO_ICMPV6) return PASS;
-  const struct ipv6hdr ip = *seen;
+  const __u32 own_be32 = forget(skb, own_ipv4(uplink, seen->daddr.in6_u.u6_addr32));
+  if (!own_be32 && seen->nexthdr != IPPROTO_ICMPV6) return PASS;
+  struct ipv6hdr ip = *seen;
   if (ip.nexthdr == IPPROTO_ICMPV6) {
-    // Never steered, whoever it is for: the kernel lives from it.
+    // Neighbour discovery is never steered, whoever it is for: the kernel lives from it.
     __u8 type = 0;  // and stays so when there is none
     bpf_skb_load_bytes(skb, l2 + sizeof(ip), &type, sizeof(type));
     if (type == ND_SOLICITATION && l2) return answer_solicitation(skb, uplink, &ip);
     if (type >= ND_FIRST && type <= ND_LAST) return PASS;
-    return to_clat ? steer(skb, uplink, CLAT_PUNT_ICMP) : PASS;
+    if (!own_be32) return PASS;
   }
-  // clatd would only drop it, and a flood of it would fill its queue.
-  if (!in_prefix(uplink, ip.saddr.in6_u.u6_addr32)) return drop(skb, uplink, CLAT_DROP_OUTSIDE);
-  return uplink_to_tun(skb, uplink, l2, &ip);
+  return uplink_to_tun(skb, uplink, l2, &ip, own_be32);
 }
 
 // Uplink ingress, Ethernet.
@@ -45,7 +43,7 @@ int clat_tun_out(struct __sk_buff* skb) {
   if (!tun) return PASS;
   const struct iphdr* seen;
   HEADER_AT(seen, skb, 0, PASS);
-  const struct iphdr ip = *seen;
+  struct iphdr ip = *seen;
   return tun_to_uplink(skb, tun, &ip);
 }
 
@@ -63,13 +61,14 @@ inline_always int ipv6_from_clatd(struct __sk_buff* skb, const struct clat_inter
   HEADER_AT(seen, skb, 0, drop(skb, tun, CLAT_DROP_OTHER));
   if (seen->version != 6) return drop(skb, tun, CLAT_DROP_OTHER);
   const struct ipv6hdr ip = *seen;
-  if (!same_address(ip.saddr.in6_u.u6_addr32, tun->v6_be32)) return drop(skb, tun, CLAT_DROP_SOURCE);
-  if (!in_prefix(tun, ip.daddr.in6_u.u6_addr32)) return drop(skb, tun, CLAT_DROP_DESTINATION);
+  if (!own_ipv4(tun, ip.saddr.in6_u.u6_addr32)) return drop(skb, tun, CLAT_DROP_SOURCE);
+  if (!in_prefix(&tun->prefix, ip.daddr.in6_u.u6_addr32)) return drop(skb, tun, CLAT_DROP_DESTINATION);
   if (has_extension(skb, ip.nexthdr)) return drop(skb, tun, CLAT_DROP_HEADERS);
   struct transport t = {};
   const __u32 length = skb->len - IPV6_HEADER;
-  if (skb->gso_size && inspect_transport(skb, ip.nexthdr, IPV6_HEADER, length, 0, &t) != NOT_PUNTED) {
-    return drop(skb, tun, CLAT_DROP_OTHER);
+  if (skb->gso_size) {
+    const int reason = inspect_transport(skb, ip.nexthdr, IPV6_HEADER, length, &t);
+    if (reason == CLAT_PUNT_MALFORMED || !t.header_length) return drop(skb, tun, CLAT_DROP_OTHER);
   }
   if (wire_size(skb, IPV6_HEADER, &t, length) > tun->uplink_mtu) return drop(skb, tun, CLAT_DROP_TOO_BIG);
   if (prepare_to_leave(skb, tun)) return drop(skb, tun, CLAT_DROP_KERNEL);
@@ -90,7 +89,7 @@ int clat_tun_in(struct __sk_buff* skb) {
   const struct iphdr* ip;
   HEADER_AT(ip, skb, 0, drop(skb, tun, CLAT_DROP_OTHER));
   if (ip->version != 4) return drop(skb, tun, CLAT_DROP_OTHER);
-  if (ip->daddr != tun->v4_be32) return drop(skb, tun, CLAT_DROP_DESTINATION);
+  if (!is_own_ipv4(tun, ip->daddr)) return drop(skb, tun, CLAT_DROP_DESTINATION);
   return is_plain_peer(tun, ip->saddr) ? PASS : drop(skb, tun, CLAT_DROP_SOURCE);
 }
 

@@ -11,15 +11,29 @@
 #endif
 
 // Raised with every change of anything in this file; it names the pin directory.
-#define CLAT_ABI_VERSION 2
+#define CLAT_ABI_VERSION 3
 
 // Two map entries (uplink and tun) and one counter entry for each uplink.
 #define CLAT_MAX_UPLINKS 1024
+#define CLAT_MAX_RANGES 8
 
-#define CLAT_FLAG_RAW_IP 0x1u             // the uplink has no Ethernet header
-#define CLAT_FLAG_WELL_KNOWN_PREFIX 0x2u  // 64:ff9b::/96: no private peers (RFC 6052 §3.1)
-#define CLAT_FLAG_OWN_QDISC 0x4u          // loader only: we made the clsact of this interface
-#define CLAT_FLAG_NEXT_HOP 0x8u           // next_hop_be32 is set; else a route lookup per packet finds it
+#define CLAT_FLAG_RAW_IP 0x1u            // the uplink has no Ethernet header
+#define CLAT_FLAG_NO_PRIVATE_PEERS 0x2u  // the prefix is 64:ff9b::/96 (RFC 6052 §3.1)
+#define CLAT_FLAG_OWN_QDISC 0x4u         // loader only: we made the clsact of this interface
+#define CLAT_FLAG_NEXT_HOP 0x8u          // next_hop_be32 is set; else a route lookup per packet finds it
+
+struct clat_prefix {
+  __u32 address_be32[3];  // no RFC 6052 prefix is longer
+  __u32 mask_be32[3];
+  __u32 length;  // bits
+};
+
+// Addresses on our side that have IPv6 addresses of their own (RFC 6877 §6.3).
+struct clat_range {
+  __u32 v4_be32;
+  __u32 v4_mask_be32;
+  struct clat_prefix v6;
+};
 
 // Map clat_interfaces, keyed by ifindex in host order. The uplink and its tun hold the same but for peer_ifindex and
 // the qdisc flag.
@@ -28,20 +42,21 @@ struct clat_interface {
   __u32 uplink_ifindex;  // key into clat_counters
   __u32 v4_be32;         // the CLAT's own addresses
   __u32 v6_be32[4];
-  __u32 prefix_be32[3];  // no RFC 6052 prefix is longer
-  __u32 prefix_mask_be32[3];
-  __u32 prefix_length;    // bits
-  __u32 uplink_mtu;       // bytes of IPv6
-  __u32 lowest_ipv6_mtu;  // bytes of IPv6; DF=0 packets above it are clatd's to fragment
-  __u32 mark;             // 0: leave the packet's own
+  struct clat_prefix prefix;  // of the NAT64
+  __u32 uplink_mtu;           // bytes of IPv6; less than it is where the kernel would refuse such packets
+  __u32 ipv4_mtu;             // bytes of IPv4; what a link of the uplink's MTU brings, or less
+  __u32 lowest_ipv6_mtu;      // bytes of IPv6; DF=0 packets above it are clatd's to fragment
+  __u32 mark;                 // 0: leave the packet's own
   __u32 next_hop_be32[4];
   __u8 mac[6];  // of the uplink
   __u16 flags;
+  __u32 range_count;
+  struct clat_range ranges[CLAT_MAX_RANGES];  // the first that fits counts
 };
-CLAT_ASSERT_SIZE(clat_interface, 92);
+CLAT_ASSERT_SIZE(clat_interface, 100 + 8 * 36);
 
 enum clat_direction { CLAT_TO_IPV4, CLAT_TO_IPV6, CLAT_DIRECTIONS };
-enum clat_protocol { CLAT_TCP, CLAT_UDP, CLAT_PROTOCOLS };
+enum clat_protocol { CLAT_TCP, CLAT_UDP, CLAT_ICMP, CLAT_OTHER, CLAT_PROTOCOLS };
 
 // Why a packet goes to clatd.
 enum clat_punt {
@@ -89,6 +104,6 @@ struct clat_counters {
   __u64 drops[CLAT_DROP_SLOTS];
   __u64 solicitations_answered;
 };
-CLAT_ASSERT_SIZE(clat_counters, 8 * (2 * 2 * 2 + 2 + 2 * 16 + 8 + 1));
+CLAT_ASSERT_SIZE(clat_counters, 8 * (2 * 4 * 2 + 2 + 2 * 16 + 8 + 1));
 
 #endif

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <ranges>
 
 #include "core/net/mtu.hpp"
 
@@ -18,8 +19,20 @@ std::uint32_t word_be32(std::span<const std::uint8_t> bytes, std::size_t index) 
   return word;
 }
 
+std::uint32_t mask_be32(int bits) { return bits <= 0 ? 0 : htonl(0xffffffffU << (32 - std::min(bits, 32))); }
+
+clat_prefix prefix_value(const Nat64Prefix& prefix) {
+  clat_prefix value{};
+  value.length = prefix.length();
+  for (int word = 0; word < 3; ++word) {
+    value.address_be32[word] = word_be32(prefix.address().bytes, static_cast<std::size_t>(word));
+    value.mask_be32[word] = mask_be32(static_cast<int>(prefix.length()) - 32 * word);
+  }
+  return value;
+}
+
 constexpr std::array<const char*, CLAT_DIRECTIONS> kDirections{"to_ipv4", "to_ipv6"};
-constexpr std::array<const char*, CLAT_PROTOCOLS> kProtocols{"tcp", "udp"};
+constexpr std::array<const char*, CLAT_PROTOCOLS> kProtocols{"tcp", "udp", "icmp", "other"};
 constexpr std::array<const char*, CLAT_PUNTS> kPunts{"icmp",      "protocol",      "fragment", "headers",
                                                      "hop_limit", "checksum_zero", "too_big",  "to_fragment",
                                                      "address",   "malformed",     "kernel"};
@@ -35,15 +48,12 @@ clat_interface uplink_entry(const Attachment& a) {
   entry.uplink_ifindex = static_cast<std::uint32_t>(a.uplink_ifindex);
   entry.v4_be32 = word_be32(a.v4.bytes, 0);
   for (std::size_t i = 0; i < 4; ++i) entry.v6_be32[i] = word_be32(a.v6.bytes, i);
-  for (std::size_t i = 0; i < 3; ++i) {
-    entry.prefix_be32[i] = word_be32(a.prefix.address().bytes, i);
-    const auto bits = std::clamp(static_cast<int>(a.prefix.length()) - 32 * static_cast<int>(i), 0, 32);
-    entry.prefix_mask_be32[i] = bits == 0 ? 0 : htonl(0xffffffffU << (32 - bits));
-  }
-  entry.prefix_length = a.prefix.length();
+  entry.prefix = prefix_value(a.prefix);
+  const auto uplink_mtu = std::max(a.uplink_mtu, kIpv6MinimumMtu);
   // The supervisor asks for no more; should anybody, then this is where a packet that is too big is still whole.
-  entry.uplink_mtu = std::min(a.uplink_mtu, kLargestMtu);
-  entry.lowest_ipv6_mtu = a.lowest_ipv6_mtu;
+  entry.uplink_mtu = std::min(uplink_mtu, kLargestMtu);
+  entry.ipv4_mtu = std::min(a.ipv4_mtu, uplink_mtu - kHeaderDifference);
+  entry.lowest_ipv6_mtu = std::clamp(a.lowest_ipv6_mtu, kIpv6MinimumMtu, entry.uplink_mtu);
   entry.mark = a.mark;
   if (a.next_hop) {
     entry.flags |= CLAT_FLAG_NEXT_HOP;
@@ -51,7 +61,11 @@ clat_interface uplink_entry(const Attachment& a) {
   }
   std::ranges::copy(a.mac.bytes, entry.mac);
   if (a.layer == LinkLayer::raw_ip) entry.flags |= CLAT_FLAG_RAW_IP;
-  if (a.prefix.text() == "64:ff9b::/96") entry.flags |= CLAT_FLAG_WELL_KNOWN_PREFIX;
+  if (a.prefix.text() == "64:ff9b::/96" && !a.private_in_wkp) entry.flags |= CLAT_FLAG_NO_PRIVATE_PEERS;
+  for (const auto& range : a.ranges | std::views::take(CLAT_MAX_RANGES)) {
+    entry.ranges[entry.range_count++] = {word_be32(range.v4.address.bytes, 0),
+                                         mask_be32(static_cast<int>(range.v4.length)), prefix_value(range.v6)};
+  }
   return entry;
 }
 

@@ -62,6 +62,9 @@ Result<> check(const Attachment& a) {
   if (a.uplink_ifindex <= 0 || a.tun_ifindex <= 0 || a.uplink_ifindex == a.tun_ifindex) {
     return failure("the fast path needs the ifindexes of an uplink and of a tun");
   }
+  if (a.ranges.size() > CLAT_MAX_RANGES) {
+    return failure("the fast path knows at most " + std::to_string(CLAT_MAX_RANGES) + " range mappings");
+  }
   if (a.layer == LinkLayer::other) {
     return failure("there is no fast path for this kind of interface: it is neither Ethernet nor raw IP");
   }

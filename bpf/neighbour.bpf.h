@@ -72,8 +72,8 @@ inline_always int has_right_checksum(struct __sk_buff* skb, __u32 l2, __u32 leng
 }
 
 // ND that is no solicitation for the CLAT address, and any that RFC 4861 calls invalid, passes.
-inline_always int answer_solicitation(struct __sk_buff* skb, const struct clat_interface* uplink,
-                                      const struct ipv6hdr* ip) {
+static __noinline int answer_solicitation(struct __sk_buff* skb, const struct clat_interface* uplink,
+                                          const struct ipv6hdr* ip) {
   const __u32 l2 = ETH_HLEN;
   const __u32 message = l2 + sizeof(*ip);
   const __u32 length = bpf_ntohs(ip->payload_len);

@@ -47,12 +47,17 @@ inline_always struct clat_counters* counters_of(const struct clat_interface* int
   return bpf_map_lookup_elem(&clat_counters, &ifindex);
 }
 
-// Without CAP_PERFMON the verifier wants an index to look alike on all paths, so what it knows of it is taken from it.
-inline_always __u32 index_of(const struct __sk_buff* skb, __u32 number, __u32 slots) {
+// `number`, of which the verifier now knows nothing. What it knows it goes on with, once for each way to get there.
+inline_always __u32 forget(const struct __sk_buff* skb, __u32 number) {
   const __u32 unknown = skb->len;
   number ^= unknown;
   asm volatile("" : "+r"(number));
-  return (number ^ unknown) & (slots - 1);
+  return number ^ unknown;
+}
+
+// Without CAP_PERFMON the verifier wants an index to look alike on all paths.
+inline_always __u32 index_of(const struct __sk_buff* skb, __u32 number, __u32 slots) {
+  return forget(skb, number) & (slots - 1);
 }
 
 inline_always void count_punt(const struct __sk_buff* skb, const struct clat_interface* interface,
@@ -92,47 +97,106 @@ inline_always int same_address(const __u32* left, const __u32* right) {
   return left[3] == right[3] && left[2] == right[2] && left[1] == right[1] && left[0] == right[0];
 }
 
-inline_always int in_prefix(const struct clat_interface* i, const __u32* address) {
-  return (address[0] & i->prefix_mask_be32[0]) == i->prefix_be32[0] &&
-         (address[1] & i->prefix_mask_be32[1]) == i->prefix_be32[1] &&
-         (address[2] & i->prefix_mask_be32[2]) == i->prefix_be32[2];
+inline_always int in_prefix(const struct clat_prefix* prefix, const __u32* address) {
+  return (address[0] & prefix->mask_be32[0]) == prefix->address_be32[0] &&
+         (address[1] & prefix->mask_be32[1]) == prefix->address_be32[1] &&
+         (address[2] & prefix->mask_be32[2]) == prefix->address_be32[2];
 }
 
 // RFC 6052 §2.2: prefixes up to /64 leave octet 8 free, so of the 32 bits length - 32 stand behind it.
-inline_always __u32 extract_ipv4(const struct clat_interface* i, const __u32* address) {
-  if (i->prefix_length == 96) return address[3];
-  const __u32 behind = (i->prefix_length - 32) & 63;
+inline_always __u32 extract_ipv4(const struct clat_prefix* prefix, const __u32* address) {
+  if (prefix->length == 96) return address[3];
+  const __u32 behind = (prefix->length - 32) & 63;
   const __u64 high = (__u64)bpf_ntohl(address[0]) << 32 | bpf_ntohl(address[1]);
   const __u64 low = (__u64)bpf_ntohl(address[2]) << 32 | bpf_ntohl(address[3]);
   return bpf_htonl((__u32)(high << behind) | (__u32)(low >> (56 - behind) & ((1ULL << behind) - 1)));
 }
 
-inline_always void embed_ipv4(const struct clat_interface* i, __u32 v4_be32, __u32* address) {
-  address[0] = i->prefix_be32[0];
-  address[1] = i->prefix_be32[1];
-  address[2] = i->prefix_be32[2];
+inline_always void embed_ipv4(const struct clat_prefix* prefix, __u32 v4_be32, __u32* address) {
+  address[0] = prefix->address_be32[0];
+  address[1] = prefix->address_be32[1];
+  address[2] = prefix->address_be32[2];
   address[3] = 0;
-  if (i->prefix_length == 96) {
+  if (prefix->length == 96) {
     address[3] = v4_be32;
     return;
   }
   const __u64 v4 = bpf_ntohl(v4_be32);
-  const __u32 behind = (i->prefix_length - 32) & 63;
+  const __u32 behind = (prefix->length - 32) & 63;
   const __u64 low = (v4 & ((1ULL << behind) - 1)) << (56 - behind);
   address[1] |= bpf_htonl((__u32)(v4 >> behind));
   address[2] = bpf_htonl((__u32)(low >> 32));
   address[3] = bpf_htonl((__u32)low);
 }
 
-// RFC 1812 §5.3.7, and RFC 6052 §3.1 for the Well-Known Prefix. What others send is clatd's to judge, and it drops
-// them.
-inline_always int is_plain_peer(const struct clat_interface* i, __u32 v4_be32) {
+inline_always int in_range(const struct clat_range* range, __u32 v4_be32) {
+  return (v4_be32 & range->v4_mask_be32) == range->v4_be32;
+}
+
+// RFC 1812 §5.3.7.
+inline_always int is_unicast(__u32 v4_be32) {
   const __u32 v4 = bpf_ntohl(v4_be32);
   const __u32 first = v4 >> 24;
-  if (first == 0 || first == 127 || (first & 0xf0) == 224 || v4 == 0xffffffff || v4 >> 16 == 0xa9fe) return 0;
-  if (v4_be32 == i->v4_be32) return 0;  // hairpin
-  if (!(i->flags & CLAT_FLAG_WELL_KNOWN_PREFIX)) return 1;
-  return first != 10 && v4 >> 20 != 0xac1 && v4 >> 16 != 0xc0a8;
+  return first != 0 && first != 127 && (first & 0xf0) != 224 && v4 != 0xffffffff && v4 >> 16 != 0xa9fe;
+}
+
+// The address on our side that `v6` stands for; 0: none.
+static __noinline __u32 own_ipv4_in_range(const struct clat_range* range, const __u32* v6) {
+  if (!in_prefix(&range->v6, v6)) return 0;
+  const __u32 v4_be32 = extract_ipv4(&range->v6, v6);
+  if (!in_range(range, v4_be32)) return 0;
+  __u32 exact[4];
+  embed_ipv4(&range->v6, v4_be32, exact);
+  return same_address(v6, exact) ? v4_be32 : 0;
+}
+static __noinline __u32 own_ipv4_in_ranges(const struct clat_interface* i, const __u32* v6) {
+#pragma unroll
+  for (__u32 n = 0; n < CLAT_MAX_RANGES; ++n) {
+    const __u32 v4_be32 = n < i->range_count ? own_ipv4_in_range(&i->ranges[n], v6) : 0;
+    if (v4_be32) return v4_be32;
+  }
+  return 0;
+}
+inline_always __u32 own_ipv4(const struct clat_interface* i, const __u32* v6) {
+  if (same_address(v6, i->v6_be32)) return i->v4_be32;
+  return i->range_count ? own_ipv4_in_ranges(i, v6) : 0;
+}
+
+// False: `v4_be32` is no address on our side.
+static __noinline int own_ipv6_in_ranges(const struct clat_interface* i, __u32 v4_be32, __u32* v6) {
+#pragma unroll
+  for (__u32 n = 0; n < CLAT_MAX_RANGES; ++n) {
+    const struct clat_range* range = &i->ranges[n];
+    if (n >= i->range_count) return 0;
+    if (!in_range(range, v4_be32)) continue;
+    embed_ipv4(&range->v6, v4_be32, v6);
+    return is_unicast(v4_be32);
+  }
+  return 0;
+}
+inline_always int own_ipv6(const struct clat_interface* i, __u32 v4_be32, __u32* v6) {
+  if (v4_be32 != i->v4_be32) return i->range_count && own_ipv6_in_ranges(i, v4_be32, v6);
+  for (int word = 0; word < 4; ++word) v6[word] = i->v6_be32[word];
+  return 1;
+}
+static __noinline int is_in_ranges(const struct clat_interface* i, __u32 v4_be32) {
+#pragma unroll
+  for (__u32 n = 0; n < CLAT_MAX_RANGES; ++n) {
+    if (n < i->range_count && in_range(&i->ranges[n], v4_be32)) return 1;
+  }
+  return 0;
+}
+inline_always int is_own_ipv4(const struct clat_interface* i, __u32 v4_be32) {
+  return v4_be32 == i->v4_be32 || (i->range_count && is_in_ranges(i, v4_be32));
+}
+
+// RFC 6052 §3.1 is about the Well-Known Prefix only. What others send is clatd's to judge, and it drops them.
+inline_always int is_plain_peer(const struct clat_interface* i, __u32 v4_be32) {
+  if (!is_unicast(v4_be32)) return 0;
+  if (is_own_ipv4(i, v4_be32)) return 0;  // hairpin
+  if (!(i->flags & CLAT_FLAG_NO_PRIVATE_PEERS)) return 1;
+  const __u32 v4 = bpf_ntohl(v4_be32);
+  return v4 >> 24 != 10 && v4 >> 20 != 0xac1 && v4 >> 16 != 0xc0a8;
 }
 
 // Into the tun for clatd to read, unchanged.
@@ -141,6 +205,12 @@ inline_always int steer(struct __sk_buff* skb, const struct clat_interface* upli
   if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(skb, uplink, CLAT_DROP_KERNEL);
   count_punt(skb, uplink, CLAT_TO_IPV4, reason);
   return bpf_redirect(uplink->peer_ifindex, 0);
+}
+
+// On to clatd, which reads what leaves the tun.
+inline_always int punt(struct __sk_buff* skb, const struct clat_interface* tun, enum clat_punt reason) {
+  count_punt(skb, tun, CLAT_TO_IPV6, reason);
+  return PASS;
 }
 
 // IPv6 on the tun, with nothing in front, becomes fit for leave(). What may fail of that is here: then it is not 0.

@@ -341,37 +341,39 @@ TEST_F(RulesTest, SizesComingInAreComparedToo) {
 TEST_F(RulesTest, EachPuntIsCountedOnceUnderItsReason) {
   const Ip4 four{.source = kClat4, .destination = kPeer4};
   const Ip6 six{.source = kPeer6, .destination = kClat6};
-  const auto with4 = [&](auto edit) {
+  const auto with4 = [&](auto edit, std::size_t payload = 16) {
     auto header = four;
     edit(header);
-    return packet(header, udp(counting(16)));
+    return packet(header, udp(counting(payload)));
   };
-  const auto with6 = [&](auto edit) {
+  const auto with6 = [&](auto edit, std::size_t payload = 16) {
     auto header = six;
     edit(header);
-    return packet(header, udp(counting(16)));
+    return packet(header, udp(counting(payload)));
   };
   const struct {
     const char* reason;
     Bytes input;
   } cases[] = {
-      {"punt_to_ipv6_icmp", packet(four, icmp4(8, 0, 1, counting(8)))},
-      {"punt_to_ipv6_protocol", packet(four, raw(47, counting(8)))},
-      {"punt_to_ipv6_fragment", with4([](Ip4& h) { h.mf = true; })},
-      {"punt_to_ipv6_headers", with4([](Ip4& h) { h.options = {1, 1, 1, 0}; })},
+      {"punt_to_ipv6_icmp", packet(four, icmp4(13, 0, 1, counting(12)))},
+      {"punt_to_ipv6_icmp", packet(four, icmp4(3, 3, 0, counting(48)))},  // quotes nothing
+      {"punt_to_ipv6_protocol", packet(four, raw(2, counting(8)))},
+      {"punt_to_ipv6_fragment", with4([](Ip4& h) { h.mf = true; }, 17)},  // more to come, but no multiple of 8
+      {"punt_to_ipv6_headers", with4([](Ip4& h) { h.options = {131, 7, 4, 198, 51, 100, 1, 0}; })},
       {"punt_to_ipv6_hop_limit", with4([](Ip4& h) { h.ttl = 1; })},
-      {"punt_to_ipv6_checksum_zero", packet(four, udp(counting(8), Sum::none))},
+      {"punt_to_ipv6_checksum_zero",
+       packet(Ip4{.source = kClat4, .destination = kPeer4, .mf = true}, udp(counting(8), Sum::none))},
       {"punt_to_ipv6_address", with4([](Ip4& h) { h.destination = "224.0.0.251"; })},
       {"punt_to_ipv6_address", with4([](Ip4& h) { h.source = "192.168.1.2"; })},
       {"punt_to_ipv6_malformed", with4([](Ip4& h) { h.checksum = 1; })},
-      {"punt_to_ipv4_icmp", packet(six, icmp6(128, 0, 1, counting(8)))},
+      {"punt_to_ipv4_icmp", packet(six, icmp6(130, 0, 1, counting(16)))},
       {"punt_to_ipv4_icmp", packet(six, icmp6(2, 0, 1280, counting(48)))},
-      {"punt_to_ipv4_protocol", packet(six, raw(50, counting(8)))},
-      {"punt_to_ipv4_fragment", with6([](Ip6& h) { h.chain_first = 44, h.chain = fragment_header(17, 0, true, 1); })},
-      {"punt_to_ipv4_headers", with6([](Ip6& h) { h.chain_first = 60, h.chain = {17, 0, 1, 4, 0, 0, 0, 0}; })},
+      {"punt_to_ipv4_protocol", packet(six, raw(1, counting(8)))},
+      {"punt_to_ipv4_fragment",
+       with6([](Ip6& h) { h.chain_first = 44, h.chain = fragment_header(17, 0, true, 1); }, 17)},
+      {"punt_to_ipv4_headers", with6([](Ip6& h) { h.chain_first = 43, h.chain = {17, 0, 0, 1, 0, 0, 0, 0}; })},
       {"punt_to_ipv4_hop_limit", with6([](Ip6& h) { h.hop_limit = 1; })},
-      {"punt_to_ipv4_checksum_zero", packet(six, udp(counting(8), Sum::none))},
-      {"punt_to_ipv4_icmp",  // an error of a router on the way, say
+      {"punt_to_ipv4_icmp",  // of a router on the way, about nothing of ours
        packet(Ip6{.source = "2606:4700::1111", .destination = kClat6}, icmp6(3, 0, 0, counting(48)))},
       {"punt_to_ipv4_address", with6([](Ip6& h) { h.source = "64:ff9b::7f00:1"; })},
       {"punt_to_ipv4_malformed", with6([](Ip6& h) { h.payload_length = 400; })},
@@ -392,8 +394,35 @@ TEST_F(RulesTest, EachPuntIsCountedOnceUnderItsReason) {
   }
 }
 
+TEST_F(RulesTest, WhatIsTranslatedIsCountedByProtocol) {
+  const Ip4 four{.source = kClat4, .destination = kPeer4};
+  const Ip6 six{.source = kPeer6, .destination = kClat6};
+  const struct {
+    const char* protocol;
+    Segment to_ipv6, to_ipv4;
+  } cases[] = {{"tcp", tcp(counting(8)), tcp(counting(8))},
+               {"udp", udp(counting(8)), udp(counting(8))},
+               {"udp", udp(counting(8), Sum::none), udp(counting(8), Sum::none)},
+               {"icmp", icmp4(8, 0, 1, counting(8)), icmp6(129, 0, 1, counting(8))},
+               {"other", raw(50, counting(24)), raw(132, counting(24))}};
+  const auto expect = [&](const std::string& name, const Bytes& input) {
+    EXPECT_EQ(grown(), (Growth{{name + "_packets", 1}, {name + "_bytes", input.size()}}));
+  };
+  const Wire tun(kTun, ETH_P_IP, 0);
+  for (const auto& [protocol, to_ipv6, to_ipv4] : cases) {
+    const auto out = packet(four, to_ipv6);
+    ASSERT_EQ(tun.send({{}, out}), 0);
+    ASSERT_TRUE(left());
+    expect(std::string("fast_to_ipv6_") + protocol, out);
+    const auto in = packet(six, to_ipv4);
+    ASSERT_EQ(peer_->send({{}, ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) + in}), 0);
+    ASSERT_TRUE(stack_.receive(kPatience));
+    expect(std::string("fast_to_ipv4_") + protocol, in);
+  }
+}
+
 // clatd would only drop it: a flood must not fill the queue in front of it.
-TEST_F(RulesTest, WhatComesFromOutsideThePrefixIsDroppedUnlessItIsIcmp) {
+TEST_F(RulesTest, WhatComesFromOutsideThePrefixIsDroppedUnlessItIsAnIcmpError) {
   const Ip6 six{.source = "2606:4700::1111", .destination = kClat6};
   auto fragment = six;
   fragment.chain_first = 44;
@@ -405,8 +434,8 @@ TEST_F(RulesTest, WhatComesFromOutsideThePrefixIsDroppedUnlessItIsIcmp) {
   near.source = "64:ff9b::1:c000:221";  // the last bit of the prefix
   for (const auto& input :
        {packet(six, udp(counting(16))), packet(six, tcp(counting(16))), packet(six, raw(50, counting(8))),
-        packet(six, raw(59, {})), packet(fragment, udp(counting(16))), packet(options, udp(counting(16))),
-        packet(near, udp(counting(16)))}) {
+        packet(six, raw(59, {})), packet(six, icmp6(128, 0, 1, counting(8))), packet(fragment, udp(counting(16))),
+        packet(options, udp(counting(16))), packet(near, udp(counting(16)))}) {
     ASSERT_EQ(peer_->send({{}, ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) + input}), 0);
     EXPECT_TRUE(eventually([&] { return counters() != last_; }));
     EXPECT_EQ(grown(), (Growth{{"drop_outside", 1}})) << hex(input);
@@ -433,11 +462,12 @@ Bytes tagged(const Bytes& frame, std::uint16_t tci) {
 
 TEST_F(RulesTest, PriorityTagsComeOff) {
   const auto header = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6);
-  const auto echo = packet(Ip6{.source = kPeer6, .destination = kClat6}, icmp6(128, 0, 1, counting(8)));
-  ASSERT_EQ(peer_->send({{}, tagged(header + echo, 0xe000)}), 0);
+  const auto expiring =
+      packet(Ip6{.source = kPeer6, .destination = kClat6, .hop_limit = 1}, icmp6(128, 0, 1, counting(8)));
+  ASSERT_EQ(peer_->send({{}, tagged(header + expiring, 0xe000)}), 0);
   const auto steered = read_tun(lab_.tun_fd(), kPatience);
   ASSERT_TRUE(steered);
-  EXPECT_EQ(hex(steered->bytes), hex(echo));
+  EXPECT_EQ(hex(steered->bytes), hex(expiring));
 
   const auto datagram = udp(counting(16));
   ASSERT_EQ(peer_->send({{}, tagged(header + packet(Ip6{.source = kPeer6, .destination = kClat6}, datagram), 0xe000)}),

@@ -247,12 +247,12 @@ TEST(RawIpTest, UdpBothWays) {
   ASSERT_EQ(recv(near.get(), got.data(), got.size(), 0), 4);
   EXPECT_EQ(got[0], 'd');
 
-  const auto echo =
-      packet(Ip6{.source = "64:ff9b::c000:221", .destination = wanted.v6.text()}, icmp6(128, 0, 1, counting(8)));
-  ASSERT_EQ(write_tun(modem.get(), {{}, echo}), 0);
+  const auto expiring = packet(Ip6{.source = "64:ff9b::c000:221", .destination = wanted.v6.text(), .hop_limit = 1},
+                               icmp6(128, 0, 1, counting(8)));
+  ASSERT_EQ(write_tun(modem.get(), {{}, expiring}), 0);
   const auto steered = read_tun(lab.tun_fd(), 5000);
   ASSERT_TRUE(steered);
-  EXPECT_EQ(hex(steered->bytes), hex(echo));
+  EXPECT_EQ(hex(steered->bytes), hex(expiring));
 
   // What clatd writes leaves it too.
   const auto written =

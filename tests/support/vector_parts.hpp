@@ -29,15 +29,15 @@ Ip4 in4(const Scene& scene);
 
 // How far the BPF programs go today. One that learns to translate a group changes a word here, and from then on may not
 // forget it; rows beyond what a program can do within reason are wrapped in may_punt().
-inline constexpr FastPath kUnsummedUdp = FastPath::either;
-inline constexpr FastPath kOtherProtocols = FastPath::either;
-inline constexpr FastPath kOptions = FastPath::either;
-inline constexpr FastPath kExtensionHeaders = FastPath::either;
-inline constexpr FastPath kFragments = FastPath::either;
-inline constexpr FastPath kIcmpErrors = FastPath::either;
+inline constexpr FastPath kUnsummedUdp = FastPath::translates;
+inline constexpr FastPath kOtherProtocols = FastPath::translates;
+inline constexpr FastPath kOptions = FastPath::translates;
+inline constexpr FastPath kExtensionHeaders = FastPath::translates;
+inline constexpr FastPath kFragments = FastPath::translates;
+inline constexpr FastPath kIcmpErrors = FastPath::translates;
 inline constexpr FastPath kExtendedIcmpErrors = FastPath::either;  // RFC 4884
-inline constexpr FastPath kRanges = FastPath::either;
-inline constexpr FastPath kPrivateInWkp = FastPath::either;
+inline constexpr FastPath kRanges = FastPath::translates;
+inline constexpr FastPath kPrivateInWkp = FastPath::translates;
 
 Vector to_ipv6(const char* id, std::string description, const Scene& scene, Bytes input, Bytes expected);
 Vector to_ipv4(const char* id, std::string description, const Scene& scene, Bytes input, Bytes expected);
