@@ -44,8 +44,9 @@ constexpr std::uint16_t fold(Sum sum) {
   return static_cast<std::uint16_t>(sum);
 }
 constexpr std::uint16_t complement(std::uint16_t word) { return static_cast<std::uint16_t>(~word); }
-// The word that adding stands for subtracting `sum`.
-constexpr Sum minus(Sum sum) { return complement(fold(sum)); }
+// What to add to subtract `sum`: the constant is a multiple of 0xffff, one's complement zero, and more than any
+// packet's.
+constexpr Sum minus(Sum sum) { return 0xffff'0000'0000 - sum; }
 
 inline Sum sum4(const std::uint8_t* address) { return load<std::uint32_t>(address); }
 inline Sum sum16(const std::uint8_t* address) {

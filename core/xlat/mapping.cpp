@@ -11,25 +11,21 @@ OwnSide::OwnSide(const Ipv4Address& v4, const Ipv6Address& v6, std::span<const R
   });
 }
 
-bool OwnSide::find_in_ranges(std::uint32_t v4, Halves& v6) const {
+std::optional<Halves> OwnSide::find_in_ranges(std::uint32_t v4) const {
   const auto ranges = std::span(ranges_).first(count_);
   const auto range = std::ranges::find_if(ranges, [&](const Range& r) { return r.contains(v4); });
-  if (range == ranges.end()) return false;
-  v6 = range->mapping.embed(v4);
-  return true;
+  if (range == ranges.end()) return std::nullopt;
+  return range->mapping.embed(v4);
 }
 
 // Exactly the address that we would send from: u-octet and suffix are no other's to choose here (RFC 6052 §2.2).
-bool OwnSide::find_in_ranges(const Halves& v6, std::uint32_t& v4) const {
-  const auto ranges = std::span(ranges_).first(count_);
-  const auto range = std::ranges::find_if(ranges, [&](const Range& r) {
-    if (!r.mapping.contains(v6)) return false;
-    const std::uint32_t embedded = r.mapping.extract(v6);
-    return r.contains(embedded) && r.mapping.embed(embedded) == v6;
-  });
-  if (range == ranges.end()) return false;
-  v4 = range->mapping.extract(v6);
-  return true;
+std::optional<std::uint32_t> OwnSide::find_in_ranges(const Halves& v6) const {
+  for (const Range& range : std::span(ranges_).first(count_)) {
+    if (!range.mapping.contains(v6)) continue;
+    const std::uint32_t v4 = range.mapping.extract(v6);
+    if (range.contains(v4) && range.mapping.embed(v4) == v6) return v4;
+  }
+  return std::nullopt;
 }
 
 }  // namespace clat::xlat

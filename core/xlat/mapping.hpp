@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "core/net/prefix.hpp"
@@ -96,18 +97,14 @@ class OwnSide {
  public:
   OwnSide(const Ipv4Address& v4, const Ipv6Address& v6, std::span<const RangeMapping> ranges);
 
-  // Whether the address is ours, and then its counterpart.
-  [[nodiscard]] bool find(std::uint32_t v4, Halves& v6) const {
-    v6 = v6_;
-    return v4 == v4_ || (count_ != 0 && find_in_ranges(v4, v6));
+  // The counterpart of an address that is ours.
+  [[nodiscard]] std::optional<Halves> find(std::uint32_t v4) const {
+    if (v4 == v4_) return v6_;
+    return count_ == 0 ? std::nullopt : find_in_ranges(v4);
   }
-  [[nodiscard]] bool find(const Halves& v6, std::uint32_t& v4) const {
-    v4 = v4_;
-    return v6 == v6_ || (count_ != 0 && find_in_ranges(v6, v4));
-  }
-  [[nodiscard]] bool contains(std::uint32_t v4) const {
-    Halves v6;
-    return find(v4, v6);
+  [[nodiscard]] std::optional<std::uint32_t> find(const Halves& v6) const {
+    if (v6 == v6_) return v4_;
+    return count_ == 0 ? std::nullopt : find_in_ranges(v6);
   }
   [[nodiscard]] const Halves& v6() const { return v6_; }
 
@@ -117,8 +114,8 @@ class OwnSide {
     Mapping mapping;
     [[nodiscard]] bool contains(std::uint32_t v4) const { return (v4 & mask) == network && !is_nobody(v4); }
   };
-  bool find_in_ranges(std::uint32_t v4, Halves& v6) const;
-  bool find_in_ranges(const Halves& v6, std::uint32_t& v4) const;
+  [[nodiscard]] std::optional<Halves> find_in_ranges(std::uint32_t v4) const;
+  [[nodiscard]] std::optional<std::uint32_t> find_in_ranges(const Halves& v6) const;
 
   std::uint32_t v4_;
   Halves v6_;

@@ -49,7 +49,6 @@ bool read_segments(const Frame& frame, std::size_t header, std::size_t size, std
 
 bool read_offload(const Frame& frame, std::size_t header, std::size_t size, std::uint8_t protocol, std::uint8_t gso_tcp,
                   Offload& offload) {
-  offload.wire_size = size - header;
   const VnetHeader& vnet = frame.vnet;
   if ((vnet.flags & ~(VnetHeader::kNeedsChecksum | VnetHeader::kDataValid)) != 0) return false;
   if ((vnet.flags & VnetHeader::kNeedsChecksum) != 0 && !read_checksum(frame, header, size, protocol, offload)) {

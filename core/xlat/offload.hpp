@@ -15,7 +15,8 @@ enum class ChecksumState : std::uint8_t {
 
 struct Offload {
   ChecksumState checksum = ChecksumState::whole;
-  // Behind the IP header, on the wire: all there is, or of a super-packet the transport header and one segment.
+  // Behind the IP header, on the wire: all there is, unless read_offload() finds a super-packet, of which it is the
+  // transport header and one segment.
   std::size_t wire_size = 0;
   std::size_t segments = 1;
   std::size_t segmented_header = 0;  // the transport header that each segment of a super-packet repeats

@@ -37,20 +37,19 @@ bool quote_to_ipv6(const Sides& sides, Quote& quote) {
   Layout layout;
   if (!read_quoted_ipv4(quote, layout)) return false;
   const std::uint32_t peer = load_be32(quote.data + 12), own = load_be32(quote.data + 16);
-  Halves own6;
-  if (!sides.own.find(own, own6) || sides.own.contains(peer)) return false;
-  if (sides.peers.judge(peer) != Verdict::translated) return false;
+  const auto own6 = sides.own.find(own);
+  if (!own6 || sides.own.find(peer) || sides.peers.judge(peer) != Verdict::translated) return false;
   const Transport transport = transport_of(quote.data, layout);
   const std::size_t behind = quote.size - layout.header, present = std::min(behind, transport.size);
   if (!is_translatable(Direction::to_ipv6, transport, present)) return false;
 
   const Halves peer6 = sides.peers.embed(peer);
-  rewrite_quoted_transport(Direction::to_ipv6, transport, present, {sum(peer) + sum(own), sum(peer6) + sum(own6)});
+  rewrite_quoted_transport(Direction::to_ipv6, transport, present, {sum(peer) + sum(own), sum(peer6) + sum(*own6)});
   const HeaderFields fields{.traffic_class = quote.data[1],
                             .protocol = counterpart(layout.protocol),
                             .hops = quote.data[8],
                             .fragment = layout.fragment};
-  quote.data = put_ipv6_header(transport.data, transport.size, fields, peer6, own6);
+  quote.data = put_ipv6_header(transport.data, transport.size, fields, peer6, *own6);
   quote.size = static_cast<std::size_t>(transport.data - quote.data) + behind;
   return true;
 }
@@ -59,22 +58,22 @@ bool quote_to_ipv4(const Sides& sides, Quote& quote) {
   Layout layout;
   if (!read_quoted_ipv6(quote, layout)) return false;
   const Halves own6 = load_halves(quote.data + 8), peer6 = load_halves(quote.data + 24);
-  std::uint32_t own = 0;
-  if (!sides.own.find(own6, own) || !sides.peers.contains(peer6)) return false;
+  const auto own = sides.own.find(own6);
+  if (!own || !sides.peers.contains(peer6)) return false;
   const std::uint32_t peer = sides.peers.extract(peer6);
-  if (sides.own.contains(peer) || sides.peers.judge(peer) != Verdict::translated) return false;
+  if (sides.own.find(peer) || sides.peers.judge(peer) != Verdict::translated) return false;
   const Transport transport = transport_of(quote.data, layout);
   const std::size_t behind = quote.size - layout.header, present = std::min(behind, transport.size);
   if (!is_translatable(Direction::to_ipv4, transport, present)) return false;
 
-  rewrite_quoted_transport(Direction::to_ipv4, transport, present, {sum(own6) + sum(peer6), sum(own) + sum(peer)});
+  rewrite_quoted_transport(Direction::to_ipv4, transport, present, {sum(own6) + sum(peer6), sum(*own) + sum(peer)});
   const bool fragment = layout.fragment.present;
   const HeaderFields fields{.traffic_class = static_cast<std::uint8_t>(load_be16(quote.data) >> 4),
                             .protocol = counterpart(layout.protocol),
                             .hops = quote.data[7],
                             .fragment = layout.fragment,
                             .dont_fragment = !fragment && kIpv4Header + transport.size > kMayFragment};
-  quote = {put_ipv4_header(transport.data, transport.size, fields, own, peer), kIpv4Header + behind, fragment};
+  quote = {put_ipv4_header(transport.data, transport.size, fields, *own, peer), kIpv4Header + behind, fragment};
   return true;
 }
 

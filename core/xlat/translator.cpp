@@ -43,8 +43,7 @@ void send_cut(Frame frame, std::uint16_t id, std::size_t mtu, Sink& sink) {
 // (draft-ietf-v6ops-icmpext-xlat-v6only-source).
 bool is_foreign_error(const Halves& source, const OwnSide& own, const Transport& transport) {
   const bool is_no_router = source.high == 0 || source.high >> 56 == 0xff;
-  std::uint32_t ignored = 0;
-  return is_icmp_error(Direction::to_ipv4, transport) && !is_no_router && !own.find(source, ignored);
+  return is_icmp_error(Direction::to_ipv4, transport) && !is_no_router && !own.find(source);
 }
 
 // What an ICMP error quotes changes its size, so this comes before all that depends on sizes.
@@ -75,7 +74,7 @@ Verdict Translator::translate(Frame frame, Sink& sink) {
 }
 
 // RFC 7915 §4.
-Verdict Translator::to_ipv6(Frame packet, Sink& sink) {
+Verdict Translator::to_ipv6(Frame& packet, Sink& sink) {
   const std::uint8_t* const ip = packet.data;
   Layout layout;
   if (const auto verdict = read_ipv4(ip, packet.size, layout); verdict != Verdict::translated) return verdict;
@@ -84,9 +83,9 @@ Verdict Translator::to_ipv6(Frame packet, Sink& sink) {
   if (fold(sum_of_header) != 0xffff) return Verdict::bad_header_checksum;
 
   const std::uint32_t own = load_be32(ip + 12), peer = load_be32(ip + 16);
-  Halves own6;
-  if (!sides_.own.find(own, own6)) return Verdict::not_from_clat;
-  if (sides_.own.contains(peer)) return Verdict::hairpin;
+  const auto own6 = sides_.own.find(own);
+  if (!own6) return Verdict::not_from_clat;
+  if (sides_.own.find(peer)) return Verdict::hairpin;
   if (const auto verdict = sides_.peers.judge(peer); verdict != Verdict::translated) return verdict;
   if (layout.header != kIpv4Header) {
     if (const auto verdict = judge_ipv4_options(ip, layout.header); verdict != Verdict::translated) return verdict;
@@ -103,7 +102,7 @@ Verdict Translator::to_ipv6(Frame packet, Sink& sink) {
     return verdict;
   }
   const Halves peer6 = sides_.peers.embed(peer);
-  const AddressChange addresses{sum(own) + sum(peer), sum(own6) + sum(peer6)};
+  const AddressChange addresses{sum(own) + sum(peer), sum(*own6) + sum(peer6)};
   if (const auto verdict = rewrite_if_error(Direction::to_ipv6, sides_, mtus_, addresses, packet, transport);
       verdict != Verdict::translated) {
     return verdict;
@@ -115,9 +114,9 @@ Verdict Translator::to_ipv6(Frame packet, Sink& sink) {
 
   // From here on the packet is changed.
   if (!transport.is_error) rewrite_transport(Direction::to_ipv6, transport, addresses);
-  packet.data = put_ipv6_header(transport.data, transport.size, fields, own6, peer6);
+  packet.data = put_ipv6_header(transport.data, transport.size, fields, *own6, peer6);
   packet.size = header6 + transport.size;
-  move_offload(packet.vnet, layout.header, header6, VnetHeader::kGsoTcp6);
+  if (!packet.vnet.is_plain()) move_offload(packet.vnet, layout.header, header6, VnetHeader::kGsoTcp6);
   if (large && !fields.dont_fragment) {
     send_cut(packet, static_cast<std::uint16_t>(layout.fragment.id), mtus_.lowest_ipv6, sink);
   } else {
@@ -127,19 +126,19 @@ Verdict Translator::to_ipv6(Frame packet, Sink& sink) {
 }
 
 // RFC 7915 §5.
-Verdict Translator::to_ipv4(Frame packet, Sink& sink) {
+Verdict Translator::to_ipv4(Frame& packet, Sink& sink) {
   const std::uint8_t* const ip = packet.data;
   if (packet.size < kIpv6Header) return Verdict::truncated;
   const Halves own6 = load_halves(ip + 24), peer6 = load_halves(ip + 8);
-  std::uint32_t own = 0;
-  if (!sides_.own.find(own6, own)) return Verdict::not_to_clat;
+  const auto own = sides_.own.find(own6);
+  if (!own) return Verdict::not_to_clat;
   Layout layout;
   const auto readable = read_ipv6(ip, packet.size, layout);
   Transport transport = transport_of(packet.data, layout);
   std::uint32_t peer = kDummyIpv4.number();
   if (sides_.peers.contains(peer6)) {
     peer = sides_.peers.extract(peer6);
-    if (sides_.own.contains(peer)) return Verdict::hairpin;
+    if (sides_.own.find(peer)) return Verdict::hairpin;
     if (const auto verdict = sides_.peers.judge(peer); verdict != Verdict::translated) return verdict;
   } else if (readable != Verdict::translated || !is_foreign_error(peer6, sides_.own, transport)) {
     return Verdict::outside_prefix;
@@ -155,7 +154,7 @@ Verdict Translator::to_ipv4(Frame packet, Sink& sink) {
   if (const auto verdict = judge_transport(Direction::to_ipv4, packet, transport); verdict != Verdict::translated) {
     return verdict;
   }
-  const AddressChange addresses{sum(own6) + sum(peer6), sum(own) + sum(peer)};
+  const AddressChange addresses{sum(own6) + sum(peer6), sum(*own) + sum(peer)};
   if (const auto verdict = rewrite_if_error(Direction::to_ipv4, sides_, mtus_, addresses, packet, transport);
       verdict != Verdict::translated) {
     return verdict;
@@ -172,9 +171,9 @@ Verdict Translator::to_ipv4(Frame packet, Sink& sink) {
 
   // From here on the packet is changed.
   if (!transport.is_error) rewrite_transport(Direction::to_ipv4, transport, addresses);
-  packet.data = put_ipv4_header(transport.data, transport.size, fields, peer, own);
+  packet.data = put_ipv4_header(transport.data, transport.size, fields, peer, *own);
   packet.size = kIpv4Header + transport.size;
-  move_offload(packet.vnet, layout.header, kIpv4Header, VnetHeader::kGsoTcp4);
+  if (!packet.vnet.is_plain()) move_offload(packet.vnet, layout.header, kIpv4Header, VnetHeader::kGsoTcp4);
   sink.send(packet);
   return Verdict::translated;
 }

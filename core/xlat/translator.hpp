@@ -37,8 +37,9 @@ class Translator {
   void set_mtus(const Mtus& mtus) { mtus_ = mtus.sane(); }
 
  private:
-  Verdict to_ipv6(Frame packet, Sink& sink);
-  Verdict to_ipv4(Frame packet, Sink& sink);
+  // What is not translated may be answered: then the packet is as it came, but for what trailed.
+  Verdict to_ipv6(Frame& packet, Sink& sink);
+  Verdict to_ipv4(Frame& packet, Sink& sink);
   void answer(Verdict verdict, const Frame& frame, Sink& sink);
 
   Sides sides_;

@@ -41,6 +41,23 @@ Verdict judge_icmp(Direction direction, Transport& icmp) {
   return icmp.is_error || is_echo(direction, icmp.data[0]) ? Verdict::translated : Verdict::icmp_type;
 }
 
+bool judge_offload(Direction direction, const Frame& frame, Transport& transport) {
+  const VnetHeader& vnet = frame.vnet;
+  // Who cuts a packet finishes its checksum first.
+  const bool unfinished = (vnet.flags & VnetHeader::kNeedsChecksum) != 0 || vnet.gso_type != VnetHeader::kGsoNone;
+  if (unfinished && transport.fragment.part() != Part::whole) return false;
+  const auto header = static_cast<std::size_t>(transport.data - frame.data);
+  const auto gso_tcp = direction == Direction::to_ipv6 ? VnetHeader::kGsoTcp4 : VnetHeader::kGsoTcp6;
+  if (!read_offload(frame, header, header + transport.size, transport.protocol, gso_tcp, transport.offload)) {
+    return false;
+  }
+  if (transport.offload.checksum == ChecksumState::inner) {
+    transport.inner_checksum_start = vnet.checksum_start - header;
+    transport.inner_checksum_field = transport.inner_checksum_start + vnet.checksum_offset;
+  }
+  return true;
+}
+
 std::size_t smallest_header(std::uint8_t protocol) {
   switch (protocol) {
     case kTcp: return 20;
@@ -123,19 +140,10 @@ bool has_counterpart(Direction direction, std::uint8_t protocol) {
 }
 
 Verdict judge_transport(Direction direction, const Frame& frame, Transport& transport) {
-  const auto header = static_cast<std::size_t>(transport.data - frame.data);
   const Part part = transport.fragment.part();
   if (const auto verdict = transport.fragment.judge(transport.size); verdict != Verdict::translated) return verdict;
-  // Who cuts a packet finishes its checksum first.
-  const bool unfinished = (frame.vnet.flags & VnetHeader::kNeedsChecksum) != 0 || frame.vnet.gso_type != 0;
-  if (part != Part::whole && unfinished) return Verdict::bad_offload;
-  const auto gso_tcp = direction == Direction::to_ipv6 ? VnetHeader::kGsoTcp4 : VnetHeader::kGsoTcp6;
-  if (!read_offload(frame, header, header + transport.size, transport.protocol, gso_tcp, transport.offload)) {
-    return Verdict::bad_offload;
-  }
-  if (transport.offload.checksum == ChecksumState::inner) {
-    transport.inner_checksum_start = frame.vnet.checksum_start - header;
-    transport.inner_checksum_field = transport.inner_checksum_start + frame.vnet.checksum_offset;
+  if (!frame.vnet.is_plain()) {
+    if (!judge_offload(direction, frame, transport)) return Verdict::bad_offload;
   }
   const std::uint8_t protocol = transport.protocol;
   if (!has_counterpart(direction, protocol)) return Verdict::protocol;

@@ -29,10 +29,12 @@ struct Transport {
 };
 
 inline Transport transport_of(std::uint8_t* ip, const Layout& layout) {
+  const std::size_t size = layout.size - layout.header;
   return {.fragment = layout.fragment,
           .protocol = layout.protocol,
           .data = ip + layout.header,
-          .size = layout.size - layout.header};
+          .size = size,
+          .offload = {.wire_size = size}};
 }
 
 constexpr bool is_icmp(std::uint8_t protocol) { return protocol == kIcmp4 || protocol == kIcmp6; }

@@ -22,12 +22,11 @@ inline std::string packet_fault(const test::Clat& clat, const Packet& packet) {
   if (bytes.size() < 20) return "shorter than a header";
   if (bytes[0] >> 4 == 6) {
     if (bytes.size() < 40 || bytes.size() != 40U + load_be16(&bytes[4])) return "Payload Length";
-    std::uint32_t v4 = 0;
-    if (!own.find(load_halves(&bytes[8]), v4)) return "source is not the CLAT's";
+    if (!own.find(load_halves(&bytes[8]))) return "source is not the CLAT's";
     if (!Mapping(clat.prefix).contains(load_halves(&bytes[24]))) return "destination is outside the prefix";
   } else {
     if (bytes[0] != 0x45 || bytes.size() != load_be16(&bytes[2])) return "IHL or Total Length";
-    if (!own.contains(load_be32(&bytes[16]))) return "destination is not the CLAT's";
+    if (!own.find(load_be32(&bytes[16]))) return "destination is not the CLAT's";
     if (auto fault = test::checksum_fault(bytes, true); !fault.empty()) return fault;
   }
   const bool unfinished = (vnet.flags & VnetHeader::kNeedsChecksum) != 0;
