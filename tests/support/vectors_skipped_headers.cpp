@@ -57,6 +57,13 @@ Bytes with(std::uint8_t first, const Bytes& chain, const Segment& segment) {
   return packet(six, segment);
 }
 
+// So many headers of destination options.
+Bytes options(int count) {
+  Bytes chain;
+  for (int n = 1; n <= count; ++n) chain = chain + Bytes{static_cast<std::uint8_t>(n == count ? 17 : 60), 0} + kPad;
+  return chain;
+}
+
 void add_skipped_headers(std::vector<Vector>& table) {
   const Scene& s = operators96();
   const auto segment = udp(counting(40));
@@ -70,6 +77,10 @@ void add_skipped_headers(std::vector<Vector>& table) {
   skipped("routing header with no segments left", 43, {17, 0, 0, 0, 0, 0, 0, 0});
   skipped("hop-by-hop, routing and destination options", 0,
           Bytes{43, 0} + kPad + Bytes{60, 0, 0, 0, 0, 0, 0, 0} + Bytes{17, 0} + kPad);
+  for (const int count : {9, 15}) {
+    table.push_back(may_punt(to_ipv4("G12", std::to_string(count) + " extension headers", s,
+                                     with(60, options(count), segment), packet(in4(s), segment))));
+  }
   {
     const auto echo4 = icmp4(0, 0, 0x00010002, counting(40)), echo6 = icmp6(129, 0, 0x00010002, counting(40));
     table.push_back(on(kExtensionHeaders, to_ipv4("G12", "echo reply behind hop-by-hop options", s,
@@ -109,9 +120,7 @@ void add_refused_headers(std::vector<Vector>& table) {
     refused("routing type " + std::to_string(type) + " with a segment left", 43,
             Bytes{17, 2, type, 1, 0, 0, 0, 0} + Bytes(16, 0x20), 40 + 3);
   }
-  Bytes chain;
-  for (int n = 0; n < 21; ++n) chain = chain + Bytes{static_cast<std::uint8_t>(n == 20 ? 17 : 60), 0} + kPad;
-  dropped("G18", "twenty-one extension headers", 60, chain, Verdict::bad_extension);
+  dropped("G18", "twenty-one extension headers", 60, options(21), Verdict::bad_extension);
   dropped("G18", "extension header beyond the packet", 60, Bytes{17, 255} + kPad, Verdict::bad_extension);
   for (const std::size_t size : {0U, 1U, 7U}) {
     table.push_back(drop4("G18", "extension header of " + std::to_string(size) + " bytes", s,
