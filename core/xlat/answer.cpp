@@ -1,7 +1,6 @@
 // ICMP errors of the translator's own (RFC 7915 §4.4, §5.4).
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "core/xlat/ip_header.hpp"
 #include "core/xlat/segment.hpp"
@@ -34,7 +33,6 @@ constexpr std::array kAnswers{
 constexpr std::uint8_t kHops = 64;
 constexpr std::uint8_t kInternetworkControl = 0xc0;  // RFC 1812 §4.3.2.5
 constexpr std::size_t kMostIpv4 = 576;               // RFC 1812 §4.3.2.3
-constexpr std::size_t kIcmpHeader = 8;
 
 // RFC 1122 §3.2.2, RFC 4443 §2.4 (e): not about later fragments, nor about what is, or may be, an ICMP error.
 bool may_be_answered(Direction direction, const std::uint8_t* ip, const Layout& packet) {
@@ -43,13 +41,14 @@ bool may_be_answered(Direction direction, const std::uint8_t* ip, const Layout& 
   return packet.size > packet.header && is_echo(direction, ip[packet.header]);
 }
 
-// Puts the ICMP header in front of what it quotes, as much of it as `room` holds; its checksum covers `pseudo`, too.
-Transport put_icmp(const Frame& about, IcmpType kind, std::uint32_t rest, std::size_t room, Sum pseudo) {
+// Puts the ICMP header in front of what it quotes, as much of it as `room` holds. `addresses`: of ICMPv6's
+// pseudo-header; 0 of ICMPv4, which sums none.
+Transport put_icmp(const Frame& about, IcmpType kind, std::uint32_t rest, std::size_t room, Sum addresses) {
   const std::size_t size = kIcmpHeader + std::min(about.size, room - kIcmpHeader);
   std::uint8_t* const icmp = about.data - kIcmpHeader;
   store_be32(icmp, std::uint32_t{kind.type} << 24 | std::uint32_t{kind.code} << 16);
   store_be32(icmp + 4, rest);
-  if (pseudo != 0) pseudo += big_endian(static_cast<std::uint32_t>(size)) + big_endian<std::uint16_t>(kIcmp6);
+  const Sum pseudo = addresses == 0 ? 0 : icmp6_pseudo_header(addresses, size);
   store(icmp + 2, complement(fold(sum_bytes(icmp, size) + pseudo)));
   return {.data = icmp, .size = size};
 }

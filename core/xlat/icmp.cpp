@@ -14,7 +14,6 @@ namespace {
 constexpr std::uint8_t kUnreachable4 = 3, kTimeExceeded4 = 11, kParameterProblem4 = 12;
 constexpr std::uint8_t kFragmentationNeeded = 4;  // code of kUnreachable4
 constexpr std::uint8_t kUnreachable6 = 1, kPacketTooBig = 2, kTimeExceeded6 = 3, kParameterProblem6 = 4;
-constexpr std::size_t kIcmpHeader = 8;
 
 // What an error says, but for RFC 4884's attribute.
 struct Message {
@@ -172,10 +171,6 @@ std::uint8_t join_extension(const std::optional<LengthAttribute>& attribute, std
   return static_cast<std::uint8_t>(length / word);
 }
 
-Sum pseudo_header(Sum addresses, std::size_t size) {
-  return addresses + big_endian(static_cast<std::uint32_t>(size)) + big_endian<std::uint16_t>(kIcmp6);
-}
-
 }  // namespace
 
 Verdict rewrite_error(Direction direction, const Sides& sides, const Mtus& mtus, const AddressChange& addresses,
@@ -185,7 +180,7 @@ Verdict rewrite_error(Direction direction, const Sides& sides, const Mtus& mtus,
   auto message = to_ipv6 ? to_icmp6(from) : to_icmp4(from);
   if (!message) return Verdict::icmp_type;
   Sum before = sum_bytes(icmp.data, icmp.size);
-  if (!to_ipv6) before += pseudo_header(addresses.before, icmp.size);
+  if (!to_ipv6) before += icmp6_pseudo_header(addresses.before, icmp.size);
 
   Quote quote{icmp.data + kIcmpHeader, icmp.size - kIcmpHeader};
   const std::size_t total = quote.size < kIpv4Header ? 0 : load_be16(quote.data + 2);
@@ -207,7 +202,7 @@ Verdict rewrite_error(Direction direction, const Sides& sides, const Mtus& mtus,
   if (words != 0) icmp.data[attribute->at] = words;
   // Right to right, wrong to wrong by the same difference.
   Sum after = sum_bytes(icmp.data, icmp.size) + minus(before);
-  if (to_ipv6) after += pseudo_header(addresses.after, icmp.size);
+  if (to_ipv6) after += icmp6_pseudo_header(addresses.after, icmp.size);
   store(icmp.data + 2, complement(fold(after)));
   return Verdict::translated;
 }

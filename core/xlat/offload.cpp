@@ -75,10 +75,8 @@ void move_offload(VnetHeader& vnet, std::size_t before, std::size_t after, std::
   };
   if ((vnet.flags & VnetHeader::kNeedsChecksum) != 0) vnet.checksum_start = move(vnet.checksum_start);
   if (vnet.header_length != 0) vnet.header_length = move(vnet.header_length);
-  const auto ecn = static_cast<std::uint8_t>(vnet.gso_type & VnetHeader::kGsoEcn);
-  if (const int type = vnet.gso_type & ~VnetHeader::kGsoEcn;
-      type == VnetHeader::kGsoTcp4 || type == VnetHeader::kGsoTcp6) {
-    vnet.gso_type = static_cast<std::uint8_t>(gso_tcp_after | ecn);
+  if (vnet.is_tcp_super_packet()) {
+    vnet.gso_type = static_cast<std::uint8_t>(gso_tcp_after | (vnet.gso_type & VnetHeader::kGsoEcn));
   }
 }
 

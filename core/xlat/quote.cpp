@@ -6,9 +6,6 @@ namespace clat::xlat {
 
 namespace {
 
-// RFC 7915 §5.1, for the original that the quote shows.
-constexpr std::size_t kMayFragment = 1260;
-
 // `layout` speaks of the original, whose lengths may lie beyond the quote.
 bool read_quoted_ipv4(const Quote& quote, Layout& layout) {
   if (quote.size < kIpv4Header || quote.data[0] >> 4 != 4) return false;

@@ -11,17 +11,9 @@ namespace clat::xlat {
 
 namespace {
 
-// RFC 7915 §5.1: up to here a packet may be fragmented on the IPv4 side, 1280 being what IPv6 guarantees.
-constexpr std::size_t kMayFragment = 1260;
-
-bool is_tcp_super_packet(const VnetHeader& vnet) {
-  const int type = vnet.gso_type & ~VnetHeader::kGsoEcn;
-  return type == VnetHeader::kGsoTcp4 || type == VnetHeader::kGsoTcp6;
-}
-
 // Sends a translated packet, without DF when it came, in packets of at most `mtu` bytes (RFC 7915 §4.1).
 void send_cut(Frame frame, std::uint16_t id, std::size_t mtu, Sink& sink) {
-  if (is_tcp_super_packet(frame.vnet)) {
+  if (frame.vnet.is_tcp_super_packet()) {
     // Smaller segments say the same as fragments, and better.
     const std::size_t headers = kIpv6Header + static_cast<std::size_t>(frame.data[kIpv6Header + 12] >> 4) * 4;
     frame.vnet.gso_size = static_cast<std::uint16_t>(mtu - headers);

@@ -108,8 +108,7 @@ void rewrite_echo(Direction direction, const Transport& icmp, const AddressChang
   const bool to_ipv6 = direction == Direction::to_ipv6;
   const auto before = load<std::uint16_t>(icmp.data);
   icmp.data[0] = translated_echo(direction, icmp.data[0]);
-  const Sum pseudo = (to_ipv6 ? addresses.after : addresses.before) +
-                     big_endian(static_cast<std::uint16_t>(icmp.size)) + big_endian<std::uint16_t>(kIcmp6);
+  const Sum pseudo = icmp6_pseudo_header(to_ipv6 ? addresses.after : addresses.before, icmp.size);
   Sum change = to_ipv6 ? pseudo : minus(pseudo);
   // What is unfinished will be summed from the bytes as they are by then.
   if (icmp.offload.checksum != ChecksumState::partial) {

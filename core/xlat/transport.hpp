@@ -37,6 +37,11 @@ inline Transport transport_of(std::uint8_t* ip, const Layout& layout) {
           .offload = {.wire_size = size}};
 }
 
+// RFC 4443 §2.3; `addresses` is the sum of both.
+inline Sum icmp6_pseudo_header(Sum addresses, std::size_t size) {
+  return addresses + big_endian(static_cast<std::uint32_t>(size)) + big_endian<std::uint16_t>(kIcmp6);
+}
+
 constexpr bool is_icmp(std::uint8_t protocol) { return protocol == kIcmp4 || protocol == kIcmp6; }
 // Of the family that is translated in this direction.
 bool is_echo(Direction direction, std::uint8_t icmp_type);

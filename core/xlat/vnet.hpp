@@ -24,6 +24,10 @@ struct VnetHeader {
   std::uint16_t checksum_offset = 0;  // of the field, from checksum_start
 
   bool operator==(const VnetHeader&) const = default;
+  [[nodiscard]] bool is_tcp_super_packet() const {
+    const int type = gso_type & ~kGsoEcn;
+    return type == kGsoTcp4 || type == kGsoTcp6;
+  }
   // An ordinary packet, with nothing to be done to it.
   [[nodiscard]] bool is_plain() const { return flags == 0 && gso_type == 0 && header_length == 0; }
 };
