@@ -70,7 +70,7 @@ inline_always int ipv6_from_clatd(struct __sk_buff* skb, const struct clat_inter
     const int reason = inspect_transport(skb, ip.nexthdr, IPV6_HEADER, length, &t);
     if (reason == CLAT_PUNT_MALFORMED || !t.header_length) return drop(skb, tun, CLAT_DROP_OTHER);
   }
-  if (wire_size(skb, IPV6_HEADER, &t, length) > tun->uplink_mtu) return drop(skb, tun, CLAT_DROP_TOO_BIG);
+  if (wire_size(skb, IPV6_HEADER, &t, length) > tun->largest_ipv6) return drop(skb, tun, CLAT_DROP_TOO_BIG);
   if (prepare_to_leave(skb, tun)) return drop(skb, tun, CLAT_DROP_KERNEL);
   struct clat_counters* counters = counters_of(tun);
   if (counters) count_flow(skb, &counters->from_clatd, IPV6_HEADER, length, &t);

@@ -43,8 +43,9 @@ struct clat_interface {
   __u32 v4_be32;         // the CLAT's own addresses
   __u32 v6_be32[4];
   struct clat_prefix prefix;  // of the NAT64
-  __u32 uplink_mtu;           // bytes of IPv6; less than it is where the kernel would refuse such packets
-  __u32 ipv4_mtu;             // bytes of IPv4; what a link of the uplink's MTU brings, or less
+  __u32 uplink_mtu;           // bytes of IPv6
+  __u32 largest_ipv6;         // bytes; what may leave: uplink_mtu, or less where the kernel would refuse the packet
+  __u32 ipv4_mtu;             // bytes of IPv4; of the other side
   __u32 lowest_ipv6_mtu;      // bytes of IPv6; DF=0 packets above it are clatd's to fragment
   __u32 mark;                 // 0: leave the packet's own
   __u32 next_hop_be32[4];
@@ -53,7 +54,7 @@ struct clat_interface {
   __u32 range_count;
   struct clat_range ranges[CLAT_MAX_RANGES];  // the first that fits counts
 };
-CLAT_ASSERT_SIZE(clat_interface, 100 + 8 * 36);
+CLAT_ASSERT_SIZE(clat_interface, 104 + 8 * 36);
 
 enum clat_direction { CLAT_TO_IPV4, CLAT_TO_IPV6, CLAT_DIRECTIONS };
 enum clat_protocol { CLAT_TCP, CLAT_UDP, CLAT_ICMP, CLAT_OTHER, CLAT_PROTOCOLS };

@@ -49,10 +49,9 @@ clat_interface uplink_entry(const Attachment& a) {
   entry.v4_be32 = word_be32(a.v4.bytes, 0);
   for (std::size_t i = 0; i < 4; ++i) entry.v6_be32[i] = word_be32(a.v6.bytes, i);
   entry.prefix = prefix_value(a.prefix);
-  const auto uplink_mtu = std::max(a.uplink_mtu, kIpv6MinimumMtu);
-  // The supervisor asks for no more; should anybody, then this is where a packet that is too big is still whole.
-  entry.uplink_mtu = std::min(uplink_mtu, kLargestMtu);
-  entry.ipv4_mtu = std::min(a.ipv4_mtu, uplink_mtu - kHeaderDifference);
+  entry.uplink_mtu = std::max(a.uplink_mtu, kIpv6MinimumMtu);
+  entry.largest_ipv6 = std::min(entry.uplink_mtu, kLargestMtu);
+  entry.ipv4_mtu = a.ipv4_mtu;
   entry.lowest_ipv6_mtu = std::clamp(a.lowest_ipv6_mtu, kIpv6MinimumMtu, entry.uplink_mtu);
   entry.mark = a.mark;
   if (a.next_hop) {

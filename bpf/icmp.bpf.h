@@ -159,9 +159,7 @@ inline_always int error_to_ipv4(const struct icmp_header* six, const struct clat
     case 2: {
       __u32 mtu = bpf_ntohl(six->rest);
       if (mtu < MINIMUM_MTU) mtu = MINIMUM_MTU;
-      const __u32 arrives = uplink->ipv4_mtu + IPV6_HEADER - IPV4_HEADER;
-      const __u32 most = arrives > uplink->uplink_mtu ? arrives : uplink->uplink_mtu;
-      if (mtu > most) mtu = most;
+      if (mtu > uplink->uplink_mtu) mtu = uplink->uplink_mtu;
       mtu -= overhead;
       four->code = 4;
       four->rest = bpf_htonl(mtu < uplink->ipv4_mtu ? mtu : uplink->ipv4_mtu);
@@ -210,8 +208,8 @@ inline_always int error_to_ipv6(const struct icmp_header* four, const struct cla
         case 4: {
           __u32 mtu = bpf_ntohl(four->rest) & 0xffff;
           mtu = (mtu ? mtu : plateau_below(total)) + IPV6_HEADER - IPV4_HEADER;
-          const __u32 most = tun->ipv4_mtu + IPV6_HEADER - IPV4_HEADER;
-          if (mtu > most) mtu = most;
+          if (mtu > tun->uplink_mtu) mtu = tun->uplink_mtu;
+          if (mtu > tun->ipv4_mtu + IPV6_HEADER - IPV4_HEADER) mtu = tun->ipv4_mtu + IPV6_HEADER - IPV4_HEADER;
           six->type = 2;
           six->rest = bpf_htonl(mtu < MINIMUM_MTU ? MINIMUM_MTU : mtu);
           return 1;

@@ -3,7 +3,7 @@
 
 #include "bpf/work.bpf.h"
 
-#define MOST_EXTENSION_HEADERS 8
+#define MOST_EXTENSION_HEADERS 16
 #define MOST_SUMMED 16384            // bytes, above every MTU in the map
 #define ICMP_ERROR (CLAT_PUNTS + 1)  // no reason to punt: an error that quotes a packet
 

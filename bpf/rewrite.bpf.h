@@ -49,7 +49,7 @@ inline_always void set_ipv6_header(struct ipv6hdr* six, const struct iphdr* four
 
 // The next hop's MTU, and whether the sender lets us fragment (RFC 7915 §4.1).
 inline_always enum clat_punt fits_uplink(const struct clat_interface* tun, __u32 size, __be16 fragment) {
-  if (size > tun->uplink_mtu) return CLAT_PUNT_TOO_BIG;
+  if (size > tun->largest_ipv6) return CLAT_PUNT_TOO_BIG;
   return size > tun->lowest_ipv6_mtu && !(fragment & bpf_htons(DONT_FRAGMENT)) ? CLAT_PUNT_TO_FRAGMENT : NOT_PUNTED;
 }
 

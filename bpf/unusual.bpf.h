@@ -11,9 +11,12 @@
 inline_always long mend_payload(struct __sk_buff* skb, __u32 at, const enum clat_direction direction,
                                 const struct transport* t, const struct exchange* addresses, __u32 size) {
   if (t->counted_as == CLAT_ICMP) return mend_echo(skb, at, direction, addresses, size);
-  if (t->unsummed) {
-    return bpf_skb_store_bytes(skb, at + t->checksum_at, &t->checksum_be16, sizeof(t->checksum_be16),
-                               BPF_F_RECOMPUTE_CSUM);
+  __u16 sum = t->checksum_be16;
+  // A checksum of 0 that stays so: UDP-Lite knows none (RFC 3828 §3.1).
+  const int is_zero = t->protocol == IPPROTO_UDPLITE && t->checksum_at && !sum && !addresses->difference;
+  if (is_zero) sum = 0xffff;
+  if (t->unsummed || is_zero) {
+    return bpf_skb_store_bytes(skb, at + t->checksum_at, &sum, sizeof(sum), BPF_F_RECOMPUTE_CSUM);
   }
   return mend_checksum(skb, at, t, addresses);
 }

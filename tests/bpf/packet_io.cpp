@@ -27,11 +27,11 @@ bool readable(int fd, int wait) {
 }
 
 std::optional<Packet> take(int fd, bool is_socket, int wait) {
-  Packet packet;
+  static std::array<std::uint8_t, 70000> buffer;
   for (;;) {
     if (!readable(fd, wait)) return std::nullopt;
-    packet.bytes.resize(70000);
-    iovec parts[] = {{&packet.vnet, sizeof(packet.vnet)}, {packet.bytes.data(), packet.bytes.size()}};
+    Packet packet;
+    iovec parts[] = {{&packet.vnet, sizeof(packet.vnet)}, {buffer.data(), buffer.size()}};
     sockaddr_ll from{};
     msghdr message{};
     message.msg_name = &from;
@@ -41,7 +41,7 @@ std::optional<Packet> take(int fd, bool is_socket, int wait) {
     const auto size = is_socket ? recvmsg(fd, &message, 0) : readv(fd, parts, 2);
     if (size < static_cast<ssize_t>(sizeof(packet.vnet))) fail("receive");
     if (is_socket && from.sll_pkttype == PACKET_OUTGOING) continue;
-    packet.bytes.resize(static_cast<std::size_t>(size) - sizeof(packet.vnet));
+    packet.bytes.assign(buffer.begin(), buffer.begin() + size - static_cast<long>(sizeof(packet.vnet)));
     return packet;
   }
 }

@@ -308,7 +308,7 @@ TEST_F(RulesTest, WhatAHelperRefusesIsCountedAsDroppedOnly) {
   const auto key = static_cast<std::uint32_t>(lab_.tun());
   clat_interface entry{};
   ASSERT_EQ(bpf_map_lookup_elem(map.get(), &key, &entry), 0);
-  entry.uplink_mtu = entry.lowest_ipv6_mtu = 65535;
+  entry.largest_ipv6 = entry.lowest_ipv6_mtu = 65535;
   ASSERT_EQ(bpf_map_update_elem(map.get(), &key, &entry, BPF_EXIST), 0);
   EXPECT_EQ(tun.send({{}, sized4(17000, true)}), ENOBUFS) << "dropped on its way";
   EXPECT_EQ(grown(), (Growth{{"drop_kernel", 1}}));
@@ -316,7 +316,10 @@ TEST_F(RulesTest, WhatAHelperRefusesIsCountedAsDroppedOnly) {
   EXPECT_EQ(grown(), (Growth{{"drop_kernel", 1}}));
 }
 
+// With the MTU of the IPv4 side.
 TEST_F(RulesTest, SizesComingInAreComparedToo) {
+  attachment_.ipv4_mtu = 1480;
+  update();
   const auto super = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) +
                      packet(Ip6{.source = kPeer6, .destination = kClat6}, tcp(counting(2900)));
   const struct {

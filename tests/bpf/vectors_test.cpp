@@ -4,20 +4,13 @@
 
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
-#include <sched.h>
 
 #include <algorithm>
-#include <random>
 
-#include "core/xlat/translator.hpp"
-#include "tests/bpf/lab.hpp"
-#include "tests/bpf/packet_io.hpp"
-#include "tests/bpf/programs.hpp"
+#include "tests/bpf/hooks.hpp"
 
 namespace clat::test {
 namespace {
-
-constexpr int kPatience = 5000;  // ms
 
 // The kernel checks the offload facts of what is sent to it, so bad ones never reach a program; and it cuts up what
 // exceeds the GSO limit of the veth, 64 KiB with the link header.
@@ -37,12 +30,6 @@ bool may_pass(const Vector& vector) {
           (vector.verdict == icmp_type || vector.verdict == truncated || vector.verdict == not_to_clat ||
            vector.verdict == bad_version));
 }
-// Multicast listener reports, which the kernel sends whenever it likes.
-bool is_noise(const Packet& packet) {
-  const auto reports = address6("ff02::16");
-  return packet.bytes.size() >= 40 && packet.bytes[0] >> 4 == 6 &&
-         std::equal(reports.begin(), reports.end(), packet.bytes.begin() + 24);
-}
 // Both paths drop it, the fast one without asking clatd; ICMPv6, which routers on the way send, clatd judges.
 bool must_be_dropped(const Vector& vector) {
   return vector.verdict == xlat::Verdict::outside_prefix && vector.input.at(6) != 58;
@@ -58,94 +45,13 @@ std::string describe(const Outcome& outcome) {
   }
   return text;
 }
-void keep(std::vector<Packet>& packets, const Packet& packet) {
-  if (!is_noise(packet)) packets.push_back(packet);
-}
 
 class VectorTest : public testing::Test {
  protected:
-  VectorTest() {
-    // One CPU keeps the packets of one sender in order from end to end.
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(sched_getcpu(), &one);
-    sched_setaffinity(0, sizeof(one), &one);
-    shell(std::string("ip -6 neigh replace fe80::2 lladdr ") + kPeerMac + " nud permanent dev " + kUplink);
-    shell(std::string("ip -6 route add default via fe80::2 dev ") + kUplink);
-    // What the table sends must not be refused by the links; the MTU that counts is the one in the map.
-    shell(std::string("ip link set mtu 65535 dev ") + kUplink);
-    shell(std::string("ip link set mtu 65535 dev ") + kTun);
-    lab_.on_peer([] { shell(std::string("ip link set mtu 65535 dev ") + kPeerLink); });
-    auto opened = bpf::FastPath::open(folder_.bpf_dir());
-    if (!opened) throw std::runtime_error(opened.error().text());
-    fast_path_.emplace(std::move(*opened));
-    attachment_ = lab_.attachment();
-    if (auto attached = fast_path_->attach(*attachment_); !attached) throw std::runtime_error(attached.error().text());
-    lab_.on_peer([this] {
-      peer_in_.emplace(kPeerLink, ETH_P_IPV6, ETH_HLEN);
-      peer_out_.emplace(kPeerLink, ETH_P_IPV6, ETH_HLEN);
-    });
-    tun_in_.emplace(kTun, ETH_P_IP, 0);
-    tun_out_.emplace(kTun, ETH_P_IP, 0);
-    uplink_in_.emplace(kUplink, ETH_P_IPV6, ETH_HLEN);
-  }
-  ~VectorTest() override {
-    if (fast_path_) {
-      EXPECT_TRUE(fast_path_->detach(*attachment_).has_value());
-    }
-  }
-
-  void configure(const Vector& vector) {
-    attachment_->v4 = vector.clat.v4;
-    attachment_->v6 = vector.clat.v6;
-    attachment_->prefix = vector.clat.prefix;
-    attachment_->uplink_mtu = vector.clat.mtus.ipv6;
-    attachment_->ipv4_mtu = vector.clat.mtus.ipv4;
-    attachment_->lowest_ipv6_mtu = vector.clat.mtus.lowest_ipv6;
-    attachment_->ranges = vector.clat.ranges;
-    attachment_->private_in_wkp = vector.clat.private_in_wkp;
-    const auto updated = fast_path_->update(*attachment_);
-    ASSERT_TRUE(updated) << updated.error().text();
-  }
-
-  Packet marker(const Vector& vector) {
-    const auto payload = counting(5, static_cast<std::uint8_t>(marker_++));
-    const auto peer = *Ipv4Address::parse("192.0.2.99");
-    if (vector.direction == Direction::to_ipv6) {
-      return {{}, packet(Ip4{.source = vector.clat.v4.text(), .destination = peer.text()}, udp(payload))};
-    }
-    const auto from = vector.clat.prefix.embed(peer).text();
-    return {{}, packet(Ip6{.source = from, .destination = vector.clat.v6.text()}, udp(payload))};
-  }
-  int inject(const Vector& vector, const Packet& packet) {
-    if (vector.direction == Direction::to_ipv6) return tun_out_->send(packet);
-    return peer_out_->send({packet.vnet, ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) + packet.bytes});
-  }
-
-  // What came of the vector by the time a packet sent after it is through.
   Outcome send(const Vector& vector) {
-    const auto last = marker(vector);
-    const Bytes tail(last.bytes.end() - 5, last.bytes.end());
-    EXPECT_EQ(inject(vector, {vector.vnet, vector.input}), 0);
-    EXPECT_EQ(inject(vector, last), 0);
-    Outcome outcome;
-    const auto& out = vector.direction == Direction::to_ipv6 ? *peer_in_ : *tun_in_;
-    for (;;) {
-      auto packet = out.receive(kPatience);
-      if (!packet) {
-        ADD_FAILURE() << "the packet after it did not come through";
-        break;
-      }
-      const auto& bytes = packet->bytes;
-      if (bytes.size() == last.bytes.size() + (vector.direction == Direction::to_ipv6 ? 20 : -20) &&
-          std::ranges::equal(tail, Bytes(bytes.end() - 5, bytes.end()))) {
-        break;
-      }
-      keep(outcome.translated, *packet);
-    }
-    while (auto packet = read_tun(lab_.tun_fd())) keep(outcome.punted, *packet);
-    while (auto packet = uplink_in_->receive()) keep(outcome.passed, *packet);
-    return outcome;
+    EXPECT_EQ(hooks_.inject(vector.direction, {vector.vnet, vector.input}), 0);
+    auto translated = hooks_.translated(vector.direction);
+    return {std::move(translated), hooks_.punted(), hooks_.passed()};
   }
 
   void check_translated(const Vector& vector, const Packet& actual) {
@@ -194,7 +100,7 @@ class VectorTest : public testing::Test {
     for (const auto& vector : vectors()) {
       if (vector.direction != direction || !can_be_sent(vector)) continue;
       SCOPED_TRACE(test_name(vector));
-      configure(vector);
+      hooks_.configure(vector.clat);
       const auto outcome = send(vector);
       check(vector, outcome);
       ++rows;
@@ -205,12 +111,7 @@ class VectorTest : public testing::Test {
     EXPECT_GT(rows, fast);
   }
 
-  BpfFolder folder_;
-  Lab lab_;
-  std::optional<bpf::FastPath> fast_path_;
-  std::optional<bpf::Attachment> attachment_;
-  std::optional<Wire> peer_in_, peer_out_, tun_in_, tun_out_, uplink_in_;
-  unsigned marker_ = 0;
+  Hooks hooks_;
 };
 
 TEST_F(VectorTest, ToIpv6AsTheTableSays) { hold_against_table(Direction::to_ipv6); }
@@ -218,15 +119,15 @@ TEST_F(VectorTest, ToIpv4AsTheTableSays) { hold_against_table(Direction::to_ipv4
 
 // The program by itself; offload facts other than the segment size cannot be given to it this way.
 TEST_F(VectorTest, UplinkProgramRunByItself) {
-  const auto program = program_of_pin(folder_.pins() + "/link-" + std::to_string(lab_.uplink()) + "-uplink-ingress");
+  const auto program = hooks_.uplink_program();
   const auto link_header = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6);
   unsigned rows = 0;
   for (const auto& vector : vectors()) {
     if (vector.direction != Direction::to_ipv4 || vector.vnet != xlat::VnetHeader{}) continue;
     if (vector.input.size() < 40) continue;  // refused by BPF_PROG_TEST_RUN
     SCOPED_TRACE(test_name(vector));
-    configure(vector);
-    const auto result = run(program, lab_.uplink(), link_header + vector.input);
+    hooks_.configure(vector.clat);
+    const auto result = run(program, hooks_.uplink(), link_header + vector.input);
     const bool changed = result.bytes != link_header + vector.input;
     if (vector.fast_path == FastPath::passes) {
       EXPECT_EQ(result.verdict, kPass);
@@ -250,50 +151,6 @@ TEST_F(VectorTest, UplinkProgramRunByItself) {
     ++rows;
   }
   EXPECT_GT(rows, 100U);
-}
-
-struct Kept : xlat::Sink {
-  std::vector<Bytes> packets;
-  bool may_answer() override { return true; }
-  void send(const xlat::Frame& frame) override { packets.emplace_back(frame.data, frame.data + frame.size); }
-};
-
-// Rows of the table with some bytes changed: what the program translates at all, it translates as clatd does.
-TEST_F(VectorTest, UplinkProgramNeverDiffersFromTheTranslator) {
-  const auto program = program_of_pin(folder_.pins() + "/link-" + std::to_string(lab_.uplink()) + "-uplink-ingress");
-  const auto link_header = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6);
-  std::mt19937 random(464);
-  const auto below = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };
-  unsigned translated = 0;
-  for (const auto& vector : vectors()) {
-    if (vector.direction != Direction::to_ipv4 || vector.vnet != xlat::VnetHeader{} || vector.input.size() < 48)
-      continue;
-    SCOPED_TRACE(test_name(vector));
-    configure(vector);
-    for (int i = 0; i < 60; ++i) {
-      auto input = vector.input;
-      for (auto changes = below(4); changes > 0; --changes) {
-        input[below(std::min<std::size_t>(input.size(), 62))] = static_cast<std::uint8_t>(random());
-      }
-      if (below(8) == 0) input.resize(40 + below(input.size() - 39));
-      const auto result = run(program, lab_.uplink(), link_header + input);
-      if (result.bytes == link_header + input) continue;
-      Bytes buffer(xlat::kHeadroom);
-      buffer = buffer + input;
-      Kept clatd;
-      xlat::Translator translator(vector.clat.settings());
-      ASSERT_EQ(translator.translate({buffer.data() + xlat::kHeadroom, input.size()}, clatd), xlat::Verdict::translated)
-          << hex(input);
-      ASSERT_EQ(clatd.packets.size(), 1U);
-      auto expected = vector;
-      expected.expected = clatd.packets;
-      expected.any_identification = true;
-      ASSERT_EQ(mismatch(expected, Bytes(result.bytes.begin() + ETH_HLEN, result.bytes.end())), "") << hex(input);
-      ++translated;
-    }
-  }
-  std::printf("%u translated alike\n", translated);
-  EXPECT_GT(translated, 1000U);
 }
 
 }  // namespace
