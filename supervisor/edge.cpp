@@ -118,9 +118,9 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Tun
       return Made{.ifindex = *ifindex, .pid = 0, .detail = {}};
     }
     case Verb::remove: return answer(network_.remove(action.uplink, tun));
-    case Verb::verify: return answer(network_.verify(action.uplink, tun));
     case Verb::change:
-    case Verb::kill: break;
+    case Verb::kill:
+    case Verb::verify: break;
   }
   return impossible(action);
 }
@@ -131,8 +131,8 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const Spec& spe
     case Verb::make: return answer(network_.make(spec));
     case Verb::change: return answer(network_.change(std::get<Spec>(*action.before), spec));
     case Verb::remove: return answer(network_.remove(spec));
-    case Verb::verify: return answer(network_.verify(spec));
-    case Verb::kill: break;
+    case Verb::kill:
+    case Verb::verify: break;
   }
   return impossible(action);
 }
@@ -237,12 +237,45 @@ std::optional<plan::Event> KernelEdge::act(const plan::LookUpRoute& action) {
   return plan::LookedUp{action.uplink, network_.way_to(action.destination, action.ifindex)};
 }
 
-std::optional<plan::Event> KernelEdge::act(const plan::Audit&) {
+Result<> KernelEdge::check(const plan::Audit::Check& check, const Result<system::Network::Stock>& stock) {
+  if (const auto* fast = std::get_if<plan::FastPathSpec>(&check.spec)) {
+    auto loaded = fast_path();
+    if (!loaded) return std::unexpected(std::move(loaded).error());
+    return (*loaded)->verify(*fast);
+  }
+  if (!stock) return {};
+  return std::visit(
+      [&](const auto& spec) -> Result<> {
+        using Spec = std::decay_t<decltype(spec)>;
+        if constexpr (std::is_same_v<Spec, plan::TunSpec>)
+          return network_.verify(check.uplink, spec, *stock);
+        else if constexpr (requires { network_.verify(spec, *stock); })
+          return network_.verify(spec, *stock);
+        else
+          return {};
+      },
+      check.spec);
+}
+
+std::optional<plan::Event> KernelEdge::act(const plan::Audit& audit) {
   children_->reconcile();
   // Who does not answer is found by the plan.
   for (const auto& [uplink, totals] : slow_path_) (void)children_->request_report(uplink);
   plan::Audited audited;
-  if (auto kernel = monitor_.dump()) audited.kernel = std::move(*kernel);
+  if (auto kernel = monitor_.dump())
+    audited.kernel = std::move(*kernel);
+  else
+    audited.unasked = std::move(kernel.error());
+  const auto stock = audited.kernel ? network_.take_stock(*audited.kernel) : std::unexpected(*audited.unasked);
+  if (!stock) audited.unasked = stock.error();
+  for (const auto& each : audit.checks) {
+    auto checked = check(each, stock);
+    if (checked) continue;
+    if (plan::says_nothing(checked.error()))
+      audited.unasked = std::move(checked.error());
+    else
+      audited.missing.push_back({each, std::move(checked.error())});
+  }
   for (const auto& uplink : silent_) {
     if (const auto queue = network_.tun_queue(uplink)) audited.queues.emplace(uplink, *queue);
   }

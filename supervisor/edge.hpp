@@ -43,6 +43,8 @@ class KernelEdge : public plan::Edge {
   template <class Spec>
   Result<plan::Made> do_part(const plan::PartAction& action, const Spec& spec);
 
+  // What is not as it should be. Without `stock` only the fast path can be looked at.
+  Result<> check(const plan::Audit::Check& check, const Result<system::Network::Stock>& stock);
   Result<plan::Made> spawn(const plan::ChildSpec& child);
   Result<bpf::FastPath*> fast_path();
   Result<> purge(const plan::RecordSpec& record);

@@ -147,8 +147,15 @@ struct CollectHealth {
   bool overdue = false;
   bool operator==(const CollectHealth&) const = default;
 };
-// Look at what nobody notifies about; the answer is one Audited.
+// Look at what nobody notifies about, read each table of the kernel once, and ask the children whether they live; the
+// answer is one Audited.
 struct Audit {
+  struct Check {
+    std::string uplink;
+    Spec spec;  // what should be there
+    bool operator==(const Check&) const = default;
+  };
+  std::vector<Check> checks;
   bool operator==(const Audit&) const = default;
 };
 struct Exit {

@@ -58,6 +58,7 @@ class Applier {
   void made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result);
   void child_started(const std::string& uplink, Clat& clat, int pid);
   void fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind);
+  void tell_unasked(const Error& error);
   void lost(const std::string& uplink, Clat& clat, Part part, const Error& error);
   void fast_path_lost(const std::string& uplink, Clat& clat, const Error& error);
   void not_made(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error);

@@ -9,6 +9,18 @@
 
 namespace clat::plan {
 
+bool says_nothing(const Error& error) {
+  switch (error.code) {
+    case ENOMEM:
+    case ENOBUFS:
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN:
+    case EINTR: return true;
+    default: return false;
+  }
+}
+
 void Applier::operator()(const Done& event) {
   const auto found = world_.clats.find(event.uplink);
   if (found == world_.clats.end()) return;
@@ -40,8 +52,9 @@ void Applier::operator()(const Done& event) {
       return;
     case Verb::kill: clat.child.process.killed = true; return;
     case Verb::verify:
-      if (!event.result) lost(event.uplink, clat, event.part, event.result.error());
-      return;
+      if (event.result) return;
+      if (says_nothing(event.result.error())) return tell_unasked(event.result.error());
+      return lost(event.uplink, clat, event.part, event.result.error());
   }
 }
 
@@ -131,6 +144,14 @@ void Applier::fast_path_attached(const std::string& uplink, Clat& clat, const st
   if (std::exchange(clat.fast_path_was_lost, false)) {
     notes_.push_back({Severity::info, events::kFastpathRestored, uplink, {{"kind", kind}}});
   }
+}
+
+// What could not be asked for stays as it is known.
+void Applier::tell_unasked(const Error& error) {
+  notes_.push_back({Severity::warn,
+                    events::kActionFailed,
+                    "",
+                    {{"action", "verify"}, {"reason", error.text()}, {"next", "the next audit asks again"}}});
 }
 
 void Applier::lost(const std::string& uplink, Clat& clat, Part part, const Error& error) {

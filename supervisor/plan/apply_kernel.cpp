@@ -29,21 +29,9 @@ void tell_link(const std::string& name, const Link* before, const Link* after, s
   }
 }
 
-const Link* find(const Kernel& kernel, const std::string& name) {
-  const auto found = std::ranges::find_if(kernel.links, [&](const auto& each) { return each.second.name == name; });
-  return found == kernel.links.end() ? nullptr : &found->second;
-}
-
 Clat* owner_of_tun(World& world, int ifindex) {
   const auto found = std::ranges::find_if(world.clats, [&](const auto& each) { return each.second.tun == ifindex; });
   return ifindex == 0 || found == world.clats.end() ? nullptr : &found->second;
-}
-
-void verify_all(World& world) {
-  constexpr std::array kVisible = {Part::tun, Part::setup, Part::guard, Part::fast_path, Part::announce, Part::route};
-  for (auto& [name, clat] : world.clats) {
-    for (const Part part : kVisible) clat.piece(part).verify = clat.piece(part).have.has_value();
-  }
 }
 
 void ask_all_routes(World& world) {
@@ -54,38 +42,33 @@ void ask_all_routes(World& world) {
 
 void Applier::operator()(const LinkSeen& event) {
   if (world_.buried_tuns.contains(event.link.ifindex)) return;
-  auto& known = world_.kernel.links;
-  const auto before = known.find(event.link.ifindex);
-  const bool known_before = before != known.end();
-  if (auto* clat = owner_of_tun(world_, event.link.ifindex); clat != nullptr && known_before) {
+  auto& links = world_.kernel.links;
+  const auto* known = links.find(event.link.ifindex);
+  const auto before = known == nullptr ? std::nullopt : std::optional(*known);
+  if (auto* clat = owner_of_tun(world_, event.link.ifindex); clat != nullptr && before) {
     // Under another name it is not what is wanted: it goes, and one of the right name is made.
     auto& tun = clat->piece(Part::tun).have;
     if (tun) std::get<TunSpec>(*tun).name = event.link.name;
     // Setting a link down flushes its routes: build both again.
-    if (before->second.up && !event.link.up) {
+    if (before->up && !event.link.up) {
       clat->piece(Part::setup).have.reset();
       clat->piece(Part::route).have.reset();
     }
   }
-  if (known_before && before->second.name != event.link.name) {
-    if (configured(before->second.name)) tell_link(before->second.name, &before->second, nullptr, notes_);
-    known.erase(before);
-  }
-  if (configured(event.link.name)) {
-    const auto again = known.find(event.link.ifindex);
-    tell_link(event.link.name, again == known.end() ? nullptr : &again->second, &event.link, notes_);
-  }
-  known.insert_or_assign(event.link.ifindex, event.link);
+  const bool renamed = before && before->name != event.link.name;
+  if (renamed && configured(before->name)) tell_link(before->name, &*before, nullptr, notes_);
+  if (configured(event.link.name))
+    tell_link(event.link.name, renamed || !before ? nullptr : &*before, &event.link, notes_);
+  links.put(event.link);
   ask_route_of(event.link.ifindex);
 }
 
 void Applier::operator()(const LinkGone& event) {
   if (world_.buried_tuns.erase(event.ifindex) > 0) return;
   if (auto* clat = owner_of_tun(world_, event.ifindex)) clat->lose_tun();
-  const auto link = world_.kernel.links.find(event.ifindex);
-  if (link != world_.kernel.links.end()) {
-    if (configured(link->second.name)) tell_link(link->second.name, &link->second, nullptr, notes_);
-    world_.kernel.links.erase(link);
+  if (const auto* link = world_.kernel.links.find(event.ifindex)) {
+    if (configured(link->name)) tell_link(link->name, link, nullptr, notes_);
+    world_.kernel.links.erase(event.ifindex);
   }
   world_.kernel.ipv6.erase(event.ifindex);
   world_.kernel.ipv4.erase(event.ifindex);
@@ -129,8 +112,8 @@ void Applier::operator()(const Ipv4Gone& event) {
 void Applier::operator()(const KernelDumped& event) {
   if (event.overrun) notes_.push_back({Severity::warn, events::kNetlinkResynced, "", {}});
   take_dump(event.kernel);
-  verify_all(world_);
   ask_all_routes(world_);
+  world_.audit_due = now_;
 }
 
 void Applier::operator()(const TrafficControlChanged& event) {
@@ -159,14 +142,22 @@ void Applier::operator()(const LookedUp& event) {
 void Applier::operator()(const Audited& event) {
   if (event.kernel) take_dump(*event.kernel);
   for (const auto& [uplink, queue] : event.queues) look_at_queue(uplink, queue);
-  verify_all(world_);
+  for (const auto& [check, error] : event.missing) {
+    const auto clat = world_.clats.find(check.uplink);
+    if (clat == world_.clats.end()) continue;
+    const Part part = part_of(check.spec);
+    const auto& piece = clat->second.piece(part);
+    // It may have changed, or gone, since it was asked for.
+    if (!piece.in_flight && piece.have == check.spec) lost(check.uplink, clat->second, part, error);
+  }
+  if (event.unasked) tell_unasked(*event.unasked);
   ask_all_routes(world_);
 }
 
 void Applier::ask_route_of(int ifindex) {
-  const auto link = world_.kernel.links.find(ifindex);
-  if (link == world_.kernel.links.end()) return;
-  const auto clat = world_.clats.find(link->second.name);
+  const auto* link = world_.kernel.links.find(ifindex);
+  if (link == nullptr) return;
+  const auto clat = world_.clats.find(link->name);
   if (clat != world_.clats.end()) clat->second.ask_route = true;
 }
 
@@ -176,11 +167,11 @@ void Applier::take_dump(const Kernel& kernel) {
   world_.buried_tuns.clear();
   if (world_.config && !world_.stopping) {
     for (const auto& wanted : world_.config->interfaces) {
-      tell_link(wanted.name, find(before, wanted.name), world_.link(wanted.name), notes_);
+      tell_link(wanted.name, before.links.find(wanted.name), world_.link(wanted.name), notes_);
     }
   }
   for (auto& [name, clat] : world_.clats) {
-    if (clat.tun != 0 && !world_.kernel.links.contains(clat.tun)) clat.lose_tun();
+    if (clat.tun != 0 && world_.kernel.links.find(clat.tun) == nullptr) clat.lose_tun();
   }
 }
 

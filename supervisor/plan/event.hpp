@@ -83,8 +83,11 @@ struct Done {
   std::string uplink;
   Verb verb = Verb::make;
   Part part = Part::record;
-  Result<Made> result;  // verify: an error says that, and why, it is not there any more
+  Result<Made> result;  // verify: an error says that, and why, it is not there any more, unless it says_nothing()
 };
+
+// Whether a question failed for want of memory or descriptors, and so has no answer.
+bool says_nothing(const Error& error);
 
 struct Purged {
   std::string uplink;
@@ -101,10 +104,17 @@ struct TunQueue {
   bool waiting = false;            // there are packets
   std::uint64_t packets_read = 0;  // since the tun was made
 };
-// `kernel`: a fresh dump, unless it failed. `queues`: of the uplinks whose clatd has no control socket.
+// `kernel`: a fresh dump, unless it failed. `queues`: of the uplinks whose clatd has no control socket. `missing`: the
+// checks that found something else; whatever has no place here is as it should be, or could not be asked for.
 struct Audited {
+  struct Missing {
+    Audit::Check check;
+    Error error;
+  };
   std::optional<Kernel> kernel = {};
   std::map<std::string, TunQueue> queues = {};
+  std::vector<Missing> missing = {};
+  std::optional<Error> unasked = {};  // the first that could not be asked for
 };
 
 struct ChildReady {

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/net/address.hpp"
@@ -25,6 +26,7 @@ struct Link {
   std::uint32_t mtu = 0;  // the smaller of the link's and its IPv6 MTU, bytes
   LinkLayer layer = LinkLayer::other;
   MacAddress mac;
+  std::uint32_t link_mtu = 0;  // the link's own
   bool operator==(const Link&) const = default;
 };
 
@@ -44,8 +46,39 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
+// By ifindex and by name; of two that have one name for a moment, the one seen last.
+class Links {
+ public:
+  void put(Link link) {
+    erase(link.ifindex);
+    by_name_[link.name] = link.ifindex;
+    by_ifindex_[link.ifindex] = std::move(link);
+  }
+  void erase(int ifindex) {
+    const auto known = by_ifindex_.find(ifindex);
+    if (known == by_ifindex_.end()) return;
+    const auto named = by_name_.find(known->second.name);
+    if (named != by_name_.end() && named->second == ifindex) by_name_.erase(named);
+    by_ifindex_.erase(known);
+  }
+  [[nodiscard]] const Link* find(int ifindex) const {
+    const auto known = by_ifindex_.find(ifindex);
+    return known == by_ifindex_.end() ? nullptr : &known->second;
+  }
+  [[nodiscard]] const Link* find(const std::string& name) const {
+    const auto named = by_name_.find(name);
+    return named == by_name_.end() ? nullptr : find(named->second);
+  }
+  [[nodiscard]] std::size_t size() const { return by_ifindex_.size(); }
+  bool operator==(const Links& other) const { return by_ifindex_ == other.by_ifindex_; }
+
+ private:
+  std::map<int, Link> by_ifindex_;
+  std::map<std::string, int> by_name_;
+};
+
 struct Kernel {
-  std::map<int, Link> links;  // by ifindex
+  Links links;
   std::map<int, std::vector<Ipv6OnLink>> ipv6;
   std::map<int, std::vector<Ipv4Address>> ipv4;
   bool operator==(const Kernel&) const = default;

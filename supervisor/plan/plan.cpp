@@ -263,6 +263,18 @@ class ClatPlanner {
   std::optional<TimePoint> wake_at_;
 };
 
+Audit audit(const World& world) {
+  constexpr std::array kVisible = {Part::tun, Part::setup, Part::guard, Part::fast_path, Part::announce, Part::route};
+  Audit all;
+  for (const auto& [uplink, clat] : world.clats) {
+    for (const Part part : kVisible) {
+      const auto& piece = clat.piece(part);
+      if (piece.have && !piece.in_flight) all.checks.push_back({uplink, *piece.have});
+    }
+  }
+  return all;
+}
+
 }  // namespace
 
 Plan plan(const World& world, TimePoint now) {
@@ -311,7 +323,7 @@ Plan plan(const World& world, TimePoint now) {
     wake(world.health_due);
   }
   if (world.audit_due <= now)
-    result.actions.emplace_back(Audit{});
+    result.actions.emplace_back(audit(world));
   else
     wake(world.audit_due);
   return result;

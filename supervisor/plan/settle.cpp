@@ -33,10 +33,10 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
   }
   const auto own_tun = config::tun_name(uplink);
   return std::ranges::none_of(world.kernel.ipv4, [&](const auto& each) {
-    const auto link = world.kernel.links.find(each.first);
+    const auto* link = world.kernel.links.find(each.first);
     const auto clat = world.clats.find(uplink);
-    const bool own = (clat != world.clats.end() && clat->second.tun == each.first) ||
-                     (link != world.kernel.links.end() && link->second.name == own_tun);
+    const bool own =
+        (clat != world.clats.end() && clat->second.tun == each.first) || (link != nullptr && link->name == own_tun);
     return !own && !world.buried_tuns.contains(each.first) && holds(each.second, v4);
   });
 }

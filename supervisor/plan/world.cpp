@@ -45,9 +45,4 @@ const config::Interface* World::wanted(const std::string& uplink) const {
   return config == nullptr || stopping ? nullptr : config->find(uplink);
 }
 
-const Link* World::link(const std::string& name) const {
-  const auto found = std::ranges::find_if(kernel.links, [&](const auto& each) { return each.second.name == name; });
-  return found == kernel.links.end() ? nullptr : &found->second;
-}
-
 }  // namespace clat::plan

@@ -158,7 +158,7 @@ struct World {
   TimePoint audit_due{};
 
   [[nodiscard]] const config::Interface* wanted(const std::string& uplink) const;  // none when stopping
-  [[nodiscard]] const Link* link(const std::string& name) const;
+  [[nodiscard]] const Link* link(const std::string& name) const { return kernel.links.find(name); }
   // This tun of ours is gone; what is still said of it does not count.
   void bury_tun(int ifindex);
 };

@@ -93,7 +93,7 @@ void NetlinkMonitor::deliver(Bytes datagram, const EventSink& sink, Hints& hints
 plan::Event NetlinkMonitor::settled(plan::Event event, const Message& message) {
   if (!std::holds_alternative<plan::LinkSeen>(event)) return event;
   const auto told = parse_link(message.payload);
-  if (!told || !told->ipv6_mtu || *told->ipv6_mtu >= told->link_mtu) return event;
+  if (!told || !told->ipv6_mtu || *told->ipv6_mtu >= told->link.link_mtu) return event;
 
   ifinfomsg header{};
   header.ifi_index = told->link.ifindex;
@@ -110,7 +110,7 @@ Result<plan::Kernel> NetlinkMonitor::dump() {
   const auto add = [&](const Message& message) {
     if (const auto event = parse_event(message)) add_to(kernel, *event);
   };
-  const auto forget_links = [&] { kernel.links.clear(); };
+  const auto forget_links = [&] { kernel.links = {}; };
   if (auto links = requests_.dump(link_dump(), forget_links, add); !links) {
     return std::unexpected(std::move(links.error()).in("dump links"));
   }

@@ -9,22 +9,13 @@
 
 #include "core/net/mtu.hpp"
 #include "supervisor/system/android_sockets.hpp"
+#include "supervisor/system/our_routes.hpp"
 
 namespace clat::system {
 
 namespace {
 
 constexpr std::uint32_t kLargestOffload = 65536;  // BIG TCP packets cannot be translated
-
-HostRoute guard_route(const Ipv6Address& v6) { return {.destination = v6, .device = 0, .metric = kGuardMetric}; }
-
-HostRoute tun_route(const plan::AnnounceSpec& spec) {
-  return {.destination = spec.v6, .device = spec.tun, .metric = kTunRouteMetric};
-}
-
-DefaultRoute default_route(const plan::RouteSpec& spec) {
-  return {.device = spec.tun, .source = spec.v4, .metric = spec.metric};
-}
 
 SysctlName rp_filter(const std::string& device) { return {"net", "ipv4", "conf", device, "rp_filter"}; }
 
@@ -39,13 +30,6 @@ void note(Result<>& first, Result<> next) {
 
 bool is_our_tun(const LinkMessage& link, const std::string& uplink) {
   return link.kind == "tun" && link.alias == tun_alias(uplink);
-}
-
-template <class Value>
-Result<> is_among(const Result<std::vector<Value>>& values, const Value& wanted, const std::string& missing) {
-  if (!values) return std::unexpected(values.error());
-  if (std::ranges::find(*values, wanted) == values->end()) return failure(missing);
-  return {};
 }
 
 }  // namespace
@@ -63,11 +47,11 @@ Result<Network> Network::open(StateDir& state, Sysctl sysctl) {
 // --- tun
 
 Result<int> Network::make(const std::string& uplink, const plan::TunSpec& spec) {
-  if (verify(uplink, spec)) return tuns_.at(uplink).ifindex;
-  tuns_.erase(uplink);
-
   const auto there = rtnetlink_.link(spec.name);
   if (!there) return std::unexpected(there.error());
+  const auto held = tuns_.find(uplink);
+  if (*there && held != tuns_.end() && held->second.ifindex == (*there)->link.ifindex) return held->second.ifindex;
+  tuns_.erase(uplink);
   if (*there) {
     if (!is_our_tun(**there, uplink)) return failure(spec.name + " exists and is not ours", EEXIST);
     if (!spec.adopt) return failure(spec.name + " was left by an earlier clatvisor, without a record", EEXIST);
@@ -110,16 +94,6 @@ Result<> Network::delete_our_tun(const std::string& uplink, const std::string& n
   if (!link) return std::unexpected(link.error());
   if (!*link || !is_our_tun(**link, uplink)) return {};
   if (auto gone = rtnetlink_.delete_link((*link)->link.ifindex); !gone) return in_context(std::move(gone), name);
-  return {};
-}
-
-Result<> Network::verify(const std::string& uplink, const plan::TunSpec& spec) {
-  const auto held = tuns_.find(uplink);
-  if (held == tuns_.end()) return failure(spec.name + " is not open");
-  const auto link = rtnetlink_.link(held->second.ifindex);
-  if (!link) return std::unexpected(link.error());
-  if (!*link) return failure(spec.name + " is gone", ENODEV);
-  if ((*link)->link.name != spec.name) return failure(spec.name + " is now called " + (*link)->link.name, ENODEV);
   return {};
 }
 
@@ -170,7 +144,7 @@ Result<> Network::configure(const plan::SetupSpec& spec) {
   if ((*link)->largest_offload > kLargestOffload) change.offload_limit = kLargestOffload;
   if (auto changed = rtnetlink_.change_link(spec.tun, change); !changed) return changed;
   // A device that is up and grows to 1280 gets its IPv6 now, with the default mode and a link-local address.
-  if ((*link)->link_mtu < kIpv6MinimumMtu && spec.mtu >= kIpv6MinimumMtu) {
+  if ((*link)->link.link_mtu < kIpv6MinimumMtu && spec.mtu >= kIpv6MinimumMtu) {
     if (auto refused = refuse_ipv6_addresses(spec.tun); !refused) return refused;
     if (auto dropped = drop_link_local_addresses(spec.tun); !dropped) return dropped;
   }
@@ -201,23 +175,6 @@ Result<> Network::remove(const plan::SetupSpec& spec) {
   return {};
 }
 
-Result<> Network::verify(const plan::SetupSpec& spec) {
-  const auto link = rtnetlink_.link(spec.tun);
-  if (!link) return std::unexpected(link.error());
-  if (!*link) return failure(spec.tun_name + " is gone", ENODEV);
-  if (!(*link)->link.up) return failure(spec.tun_name + " is down");
-  if ((*link)->link_mtu != spec.mtu) {
-    return failure(spec.tun_name + " has MTU " + std::to_string((*link)->link_mtu) + ", not " +
-                   std::to_string(spec.mtu));
-  }
-  const auto addresses = rtnetlink_.addresses(spec.tun);
-  if (!addresses) return std::unexpected(addresses.error());
-  if (std::ranges::find(addresses->ipv4, spec.v4) == addresses->ipv4.end()) {
-    return failure(spec.tun_name + " has lost " + spec.v4.text());
-  }
-  return {};
-}
-
 // --- guard
 
 Result<> Network::make(const plan::GuardSpec& spec) { return rtnetlink_.add_route(guard_route(spec.v6)); }
@@ -230,10 +187,6 @@ Result<> Network::change(const plan::GuardSpec& before, const plan::GuardSpec& s
 
 Result<> Network::remove(const plan::GuardSpec& spec) { return rtnetlink_.delete_route(guard_route(spec.v6)); }
 
-Result<> Network::verify(const plan::GuardSpec& spec) {
-  return is_among(rtnetlink_.host_routes(), guard_route(spec.v6), "no blackhole route for " + spec.v6.text());
-}
-
 // --- announce
 
 Result<> Network::route_into_tun(const plan::AnnounceSpec& spec) {
@@ -242,9 +195,9 @@ Result<> Network::route_into_tun(const plan::AnnounceSpec& spec) {
   if (!*forwarding) return failure("the routed leg needs net.ipv6.conf.all.forwarding=1", EPERM);
   const auto tun = rtnetlink_.link(spec.tun);
   if (!tun) return std::unexpected(tun.error());
-  if (*tun && (*tun)->link_mtu < kIpv6MinimumMtu) {
+  if (*tun && (*tun)->link.link_mtu < kIpv6MinimumMtu) {
     return failure("the routed leg needs a tun of MTU 1280 or more, " + (*tun)->link.name + " has " +
-                       std::to_string((*tun)->link_mtu),
+                       std::to_string((*tun)->link.link_mtu),
                    EMSGSIZE);
   }
   if (auto set = saved_.acquire({"net", "ipv6", "conf", "all", "proxy_ndp"}, "1", spec.uplink); !set) return set;
@@ -303,26 +256,6 @@ Result<> Network::remove(const plan::AnnounceSpec& spec) {
   return result;
 }
 
-Result<> Network::verify(const plan::AnnounceSpec& spec) {
-  const auto proxies = rtnetlink_.proxies();
-  if (!proxies) return std::unexpected(proxies.error());
-  if (std::ranges::none_of(*proxies, [&](const ProxyNeighbour& proxy) {
-        return proxy.device == spec.uplink_ifindex && proxy.address == spec.v6;
-      })) {
-    return failure("no proxy neighbour " + spec.v6.text() + " on " + spec.uplink);
-  }
-  if (spec.leg != plan::Leg::routed) return {};
-  for (const auto& [name, value] :
-       {std::pair<SysctlName, std::string>{{"net", "ipv6", "conf", "all", "forwarding"}, "1"},
-        {{"net", "ipv6", "conf", "all", "proxy_ndp"}, "1"},
-        {{"net", "ipv6", "neigh", spec.uplink, "proxy_delay"}, "0"}}) {
-    const auto now = sysctl_.read(name);
-    if (!now) return std::unexpected(now.error());
-    if (*now != value) return failure(text(name) + " is " + *now + ", not " + value);
-  }
-  return is_among(rtnetlink_.host_routes(), tun_route(spec), "no route to " + spec.v6.text() + " into the tun");
-}
-
 // --- default route
 
 Result<> Network::make(const plan::RouteSpec& spec) { return rtnetlink_.add_route(default_route(spec)); }
@@ -334,11 +267,6 @@ Result<> Network::change(const plan::RouteSpec& before, const plan::RouteSpec& s
 }
 
 Result<> Network::remove(const plan::RouteSpec& spec) { return rtnetlink_.delete_route(default_route(spec)); }
-
-Result<> Network::verify(const plan::RouteSpec& spec) {
-  return is_among(rtnetlink_.default_routes(), default_route(spec),
-                  "no default route of metric " + std::to_string(spec.metric));
-}
 
 // --- purge
 

@@ -1,6 +1,5 @@
 // The parts of a CLAT that live in the kernel, one method per spec and verb. make: also when half or all of it is there
-// already. change: without a gap where the kernel can. remove: fine when it was gone. verify: the error says what is
-// missing. What others made stays as it is.
+// already. change: without a gap where the kernel can. remove: fine when it was gone. What others made stays as it is.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +19,6 @@
 
 namespace clat::system {
 
-// Metrics of our two kinds of IPv6 /128 route. The way into the tun goes before the blackhole where both stand.
-constexpr std::uint32_t kTunRouteMetric = 512;
-constexpr std::uint32_t kGuardMetric = 1024;
-
 // The tun's ifalias, by which it is known as ours: "clatvisor CLAT of wan0".
 std::string tun_alias(const std::string& uplink);
 
@@ -36,7 +31,6 @@ class Network {
   // outlives this process.
   Result<int> make(const std::string& uplink, const plan::TunSpec& spec);
   Result<> remove(const std::string& uplink, const plan::TunSpec& spec);
-  Result<> verify(const std::string& uplink, const plan::TunSpec& spec);
   // The queues of the tun that was made for this uplink, to hand to a child; they stay ours. Empty: there is none.
   [[nodiscard]] std::vector<int> tun_queues(const std::string& uplink) const;
   // What the child has read from it, and left in it. Of a tun with one queue.
@@ -45,18 +39,15 @@ class Network {
   Result<> make(const plan::SetupSpec& spec);
   Result<> change(const plan::SetupSpec& before, const plan::SetupSpec& spec);
   Result<> remove(const plan::SetupSpec& spec);
-  Result<> verify(const plan::SetupSpec& spec);
 
   Result<> make(const plan::GuardSpec& spec);
   Result<> change(const plan::GuardSpec& before, const plan::GuardSpec& spec);
   Result<> remove(const plan::GuardSpec& spec);
-  Result<> verify(const plan::GuardSpec& spec);
 
   // The routed leg needs net.ipv6.conf.all.forwarding, which is the operator's to set: EPERM without it.
   Result<> make(const plan::AnnounceSpec& spec);
   Result<> change(const plan::AnnounceSpec& before, const plan::AnnounceSpec& spec);
   Result<> remove(const plan::AnnounceSpec& spec);
-  Result<> verify(const plan::AnnounceSpec& spec);
 
   // The way to `destination` if it had to be by this device. ENETUNREACH: there is none.
   Result<plan::Route> way_to(const Ipv6Address& destination, int ifindex) {
@@ -67,7 +58,21 @@ class Network {
   Result<> make(const plan::RouteSpec& spec);
   Result<> change(const plan::RouteSpec& before, const plan::RouteSpec& spec);
   Result<> remove(const plan::RouteSpec& spec);
-  Result<> verify(const plan::RouteSpec& spec);
+
+  // The kernel's tables, each read once, to verify all parts of all CLATs by; `kernel` was read just before.
+  struct Stock {
+    plan::Kernel kernel;
+    std::vector<HostRoute> host_routes;
+    std::vector<DefaultRoute> default_routes;
+    std::vector<ProxyNeighbour> proxies;
+  };
+  Result<Stock> take_stock(plan::Kernel kernel);
+  // The error says what is missing. A record and a child are not in these tables.
+  Result<> verify(const std::string& uplink, const plan::TunSpec& spec, const Stock& stock) const;
+  static Result<> verify(const plan::SetupSpec& spec, const Stock& stock);
+  static Result<> verify(const plan::GuardSpec& spec, const Stock& stock);
+  Result<> verify(const plan::AnnounceSpec& spec, const Stock& stock) const;
+  static Result<> verify(const plan::RouteSpec& spec, const Stock& stock);
 
   // Takes away everything that the record names and that is ours. Goes on after an error, and returns the first. The
   // record itself stays for the caller to erase.

@@ -152,7 +152,6 @@ std::optional<LinkMessage> parse_link(Bytes payload) {
   if (!name_text || name_text->empty()) return std::nullopt;
 
   LinkMessage message;
-  message.link_mtu = *mtu;
   message.ipv6_mtu = ipv6_mtu_of(attributes);
   message.link = {.ifindex = header->ifi_index,
                   .name = std::move(*name_text),
@@ -160,7 +159,8 @@ std::optional<LinkMessage> parse_link(Bytes payload) {
                   .carrier = (header->ifi_flags & IFF_LOWER_UP) != 0,
                   .mtu = std::min(*mtu, message.ipv6_mtu.value_or(*mtu)),
                   .layer = layer_of(header->ifi_type),
-                  .mac = {}};
+                  .mac = {},
+                  .link_mtu = *mtu};
   if (message.link.layer == LinkLayer::ethernet) {
     message.link.mac = address_in<MacAddress>(attributes, IFLA_ADDRESS).value_or(MacAddress{});
   }
@@ -204,7 +204,7 @@ std::optional<plan::Event> parse_event(const Message& message) {
 
 void add_to(plan::Kernel& kernel, const plan::Event& event) {
   if (const auto* link = std::get_if<plan::LinkSeen>(&event)) {
-    kernel.links[link->link.ifindex] = link->link;
+    kernel.links.put(link->link);
   } else if (const auto* v6 = std::get_if<plan::Ipv6Seen>(&event)) {
     put(kernel.ipv6[v6->ifindex], v6->address, &plan::Ipv6OnLink::address);
   } else if (const auto* v4 = std::get_if<plan::Ipv4Seen>(&event)) {

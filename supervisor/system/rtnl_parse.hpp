@@ -19,7 +19,6 @@ constexpr std::uint8_t kRouteProtocol = 46;
 // An RTM_NEWLINK.
 struct LinkMessage {
   plan::Link link;
-  std::uint32_t link_mtu = 0;
   // Nothing: the message does not say, or the device has no IPv6 (link MTU below 1280).
   std::optional<std::uint32_t> ipv6_mtu;
   std::string alias;

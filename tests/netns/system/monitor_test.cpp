@@ -79,7 +79,7 @@ TEST_F(MonitorTest, DumpShowsLinksAndAddresses) {
   ASSERT_TRUE(ok(kernel));
   const int up0 = ifindex("up0");
   ASSERT_EQ(kernel->links.size(), 3u);  // lo, up0, peer0
-  const auto& link = kernel->links.at(up0);
+  const auto& link = *kernel->links.find(up0);
   EXPECT_EQ(link.name, "up0");
   EXPECT_TRUE(link.up);
   EXPECT_TRUE(link.carrier);
@@ -151,7 +151,7 @@ TEST_F(MonitorTest, AnMtuIsToldWhenItFallsAndWhenItRises) {
 
 TEST_F(MonitorTest, TheIpv6MtuCounts) {
   run("echo 1300 > /proc/sys/net/ipv6/conf/up0/mtu");
-  EXPECT_EQ(monitor().dump()->links.at(ifindex("up0")).mtu, 1300u);
+  EXPECT_EQ(monitor().dump()->links.find("up0")->mtu, 1300u);
   run("ip link set up0 alias x");
   EXPECT_EQ(last_link(events(), "up0")->mtu, 1300u);
 }

@@ -33,6 +33,21 @@ class NamespaceTest : public ::testing::Test {
   Network& network() { return *network_; }
   StateDir& state() { return *state_; }
 
+  // As an audit does.
+  template <class Spec>
+  Result<> verify(const Spec& spec) {
+    auto monitor = NetlinkMonitor::open();
+    if (!monitor) return std::unexpected(std::move(monitor).error());
+    auto kernel = monitor->dump();
+    if (!kernel) return std::unexpected(std::move(kernel).error());
+    const auto stock = network().take_stock(std::move(*kernel));
+    if (!stock) return std::unexpected(stock.error());
+    if constexpr (std::is_same_v<Spec, plan::TunSpec>)
+      return network().verify("up0", spec, *stock);
+    else
+      return network().verify(spec, *stock);
+  }
+
   static int ifindex(const std::string& name);
   // Everything that a CLAT could leave behind, as text.
   static std::string snapshot();

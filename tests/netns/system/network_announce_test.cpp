@@ -87,10 +87,10 @@ class AnnounceTest : public test::NamespaceTest {
 
 TEST_F(AnnounceTest, FastLegIsAProxyEntryThatJoinsTheGroup) {
   const std::string before = snapshot();
-  EXPECT_EQ(network().verify(fast()).error().what, "no proxy neighbour 2001:db8::c1a7 on up0");
+  EXPECT_EQ(verify(fast()).error().what, "no proxy neighbour 2001:db8::c1a7 on up0");
   ASSERT_TRUE(ok(network().make(fast())));
   ASSERT_TRUE(ok(network().make(fast())));
-  EXPECT_TRUE(ok(network().verify(fast())));
+  EXPECT_TRUE(ok(verify(fast())));
   EXPECT_TRUE(has(run("ip -6 neighbour show proxy"), "2001:db8::c1a7 dev up0 proxy"));
   EXPECT_TRUE(has(run("ip -6 maddress show dev up0"), "ff02::1:ff00:c1a7"));
   ASSERT_TRUE(ok(network().remove(fast())));
@@ -104,14 +104,14 @@ TEST_F(AnnounceTest, TheEntrySurvivesALossOfCarrier) {
   ASSERT_TRUE(ok(monitor));
   run("ip link set peer0 down");
   test::await_link_state(*monitor, "up0", "LOWERLAYERDOWN");
-  EXPECT_TRUE(ok(network().verify(fast())));
+  EXPECT_TRUE(ok(verify(fast())));
 }
 
 TEST_F(AnnounceTest, AnEntryOfOthersServesAndStays) {
   run("ip -6 neighbour add proxy 2001:db8::c1a7 dev up0");
   const std::string before = snapshot();
   ASSERT_TRUE(ok(network().make(fast())));
-  EXPECT_TRUE(ok(network().verify(fast())));
+  EXPECT_TRUE(ok(verify(fast())));
   ASSERT_TRUE(ok(network().remove(fast())));
   EXPECT_EQ(snapshot(), before);
 }
@@ -141,7 +141,7 @@ TEST_F(AnnounceTest, RoutedLegSetsAndRestores) {
   const std::string before = snapshot();
   ASSERT_TRUE(ok(network().make(routed())));
   ASSERT_TRUE(ok(network().make(routed())));
-  EXPECT_TRUE(ok(network().verify(routed())));
+  EXPECT_TRUE(ok(verify(routed())));
   EXPECT_EQ(run("ip -6 route show proto 46"), "2001:db8::c1a7 dev v4-up0 metric 512 mtu lock 65520 pref medium\n");
   EXPECT_EQ(run("cat /proc/sys/net/ipv6/conf/all/proxy_ndp /proc/sys/net/ipv6/neigh/up0/proxy_delay"), "1\n0\n");
   ASSERT_TRUE(ok(network().remove(routed())));
@@ -154,9 +154,9 @@ TEST_F(AnnounceTest, RoutedLegVerifiesEachPart) {
   ASSERT_TRUE(ok(network().make(routed())));
   const auto said_after = [&](const std::string& damage) {
     EXPECT_TRUE(ok(network().make(routed())));
-    EXPECT_TRUE(ok(network().verify(routed())));
+    EXPECT_TRUE(ok(verify(routed())));
     run(damage);
-    const auto verified = network().verify(routed());
+    const auto verified = verify(routed());
     return verified ? "nothing" : verified.error().what;
   };
   EXPECT_EQ(said_after("ip -6 route delete 2001:db8::c1a7"), "no route to 2001:db8::c1a7 into the tun");
@@ -182,7 +182,7 @@ TEST_F(AnnounceTest, LegsChangeWithoutWithdrawing) {
   ASSERT_TRUE(ok(network().make(fast())));
   const std::string before = snapshot();
   ASSERT_TRUE(ok(network().change(fast(), routed())));
-  EXPECT_TRUE(ok(network().verify(routed())));
+  EXPECT_TRUE(ok(verify(routed())));
   ASSERT_TRUE(ok(network().change(routed(), fast())));
   EXPECT_EQ(snapshot(), before);
 }
@@ -195,8 +195,8 @@ TEST_F(AnnounceTest, AnotherAddressReplacesTheFirst) {
     second.v6 = *Ipv6Address::parse("2001:db8::c1a8");
     ASSERT_TRUE(ok(network().make(first)));
     ASSERT_TRUE(ok(network().change(first, second)));
-    EXPECT_TRUE(ok(network().verify(second)));
-    EXPECT_FALSE(network().verify(first));
+    EXPECT_TRUE(ok(verify(second)));
+    EXPECT_FALSE(verify(first));
     ASSERT_TRUE(ok(network().remove(second)));
     EXPECT_EQ(snapshot(), before);
   }
@@ -218,7 +218,7 @@ TEST_F(AnnounceTest, TwoUplinksShareWhatIsSystemWide) {
   ASSERT_TRUE(ok(network().make(routed())));
   ASSERT_TRUE(ok(network().make(second)));
   ASSERT_TRUE(ok(network().remove(routed())));
-  EXPECT_TRUE(ok(network().verify(second)));
+  EXPECT_TRUE(ok(verify(second)));
   ASSERT_TRUE(ok(network().remove(second)));
   EXPECT_EQ(run("cat /proc/sys/net/ipv6/conf/all/proxy_ndp"), "0\n");
 }

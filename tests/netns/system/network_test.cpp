@@ -38,7 +38,7 @@ TEST_F(NetworkTest, SetupGivesTheTunWhatItNeeds) {
   EXPECT_TRUE(has(device, "alias clatvisor CLAT of up0")) << device;
   EXPECT_FALSE(has(device, "inet6")) << device;
   EXPECT_EQ(run("cat /proc/sys/net/ipv4/conf/v4-up0/rp_filter"), "2\n");
-  EXPECT_TRUE(ok(network().verify(setup(tun_))));
+  EXPECT_TRUE(ok(verify(setup(tun_))));
 }
 
 TEST_F(NetworkTest, SetupTwiceIsOnce) {
@@ -50,7 +50,7 @@ TEST_F(NetworkTest, SetupTwiceIsOnce) {
 
 TEST_F(NetworkTest, SetupBelowTheMinimumMtuHasNoIpv6AndGrowsWithoutAddresses) {
   ASSERT_TRUE(ok(network().make(setup(tun_, 1252))));
-  EXPECT_TRUE(ok(network().verify(setup(tun_, 1252))));
+  EXPECT_TRUE(ok(verify(setup(tun_, 1252))));
   ASSERT_TRUE(ok(network().change(setup(tun_, 1252), setup(tun_, 1472))));
   const std::string device = run("ip -d link show v4-up0; ip address show v4-up0");
   EXPECT_TRUE(has(device, "mtu 1472")) << device;
@@ -79,7 +79,7 @@ TEST_F(NetworkTest, SetupChangesTheAddress) {
 }
 
 TEST_F(NetworkTest, SetupVerifiesMtuAddressAndState) {
-  const auto said = [&] { return network().verify(setup(tun_)).error().what; };
+  const auto said = [&] { return verify(setup(tun_)).error().what; };
   ASSERT_TRUE(ok(network().make(setup(tun_))));
   run("ip link set v4-up0 mtu 1400");
   EXPECT_EQ(said(), "v4-up0 has MTU 1400, not 1472");
@@ -88,7 +88,7 @@ TEST_F(NetworkTest, SetupVerifiesMtuAddressAndState) {
   run("ip address add 192.0.0.4/32 dev v4-up0; ip link set v4-up0 down");
   EXPECT_EQ(said(), "v4-up0 is down");
   ASSERT_TRUE(ok(network().make(setup(tun_))));
-  EXPECT_TRUE(ok(network().verify(setup(tun_))));
+  EXPECT_TRUE(ok(verify(setup(tun_))));
   run("ip link delete v4-up0");
   EXPECT_EQ(said(), "v4-up0 is gone");
   EXPECT_EQ(network().make(setup(tun_)).error().text(), "v4-up0: device is gone: No such device");
@@ -115,10 +115,10 @@ TEST_F(NetworkTest, AnErrorCarriesTheKernelsOwnWords) {
 TEST_F(NetworkTest, GuardIsABlackhole) {
   const std::string before = snapshot();
   const plan::GuardSpec guard{v6};
-  EXPECT_EQ(network().verify(guard).error().what, "no blackhole route for 2001:db8::c1a7");
+  EXPECT_EQ(verify(guard).error().what, "no blackhole route for 2001:db8::c1a7");
   ASSERT_TRUE(ok(network().make(guard)));
   ASSERT_TRUE(ok(network().make(guard)));
-  EXPECT_TRUE(ok(network().verify(guard)));
+  EXPECT_TRUE(ok(verify(guard)));
   EXPECT_EQ(run("ip -6 route show type blackhole"),
             "blackhole 2001:db8::c1a7 dev lo proto 46 metric 1024 pref medium\n");
   ASSERT_TRUE(ok(network().remove(guard)));
@@ -130,8 +130,8 @@ TEST_F(NetworkTest, GuardMovesToAnotherAddress) {
   const plan::GuardSpec other{*Ipv6Address::parse("2001:db8::c1a8")};
   ASSERT_TRUE(ok(network().make(plan::GuardSpec{v6})));
   ASSERT_TRUE(ok(network().change(plan::GuardSpec{v6}, other)));
-  EXPECT_FALSE(network().verify(plan::GuardSpec{v6}));
-  EXPECT_TRUE(ok(network().verify(other)));
+  EXPECT_FALSE(verify(plan::GuardSpec{v6}));
+  EXPECT_TRUE(ok(verify(other)));
 }
 
 TEST_F(NetworkTest, AGuardOfOthersIsLeftAlone) {
@@ -150,10 +150,10 @@ TEST_F(NetworkTest, DefaultRouteComesAndGoes) {
   ASSERT_TRUE(ok(network().make(setup(tun_))));
   const std::string before = snapshot();
   const plan::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
-  EXPECT_EQ(network().verify(route).error().what, "no default route of metric 2048");
+  EXPECT_EQ(verify(route).error().what, "no default route of metric 2048");
   ASSERT_TRUE(ok(network().make(route)));
   ASSERT_TRUE(ok(network().make(route)));
-  EXPECT_TRUE(ok(network().verify(route)));
+  EXPECT_TRUE(ok(verify(route)));
   EXPECT_EQ(run("ip route show default"), "default dev v4-up0 proto 46 scope link src 192.0.0.4 metric 2048 \n");
   ASSERT_TRUE(ok(network().remove(route)));
   ASSERT_TRUE(ok(network().remove(route)));
@@ -209,9 +209,9 @@ TEST_F(NetworkTest, DefaultRouteChangesEvenWhenTheKernelDroppedIt) {
   ASSERT_TRUE(ok(network().make(before)));
   // Takes the routes with that preferred source away.
   ASSERT_TRUE(ok(network().change(setup(tun_), other)));
-  EXPECT_FALSE(network().verify(before));
+  EXPECT_FALSE(verify(before));
   ASSERT_TRUE(ok(network().change(before, after)));
-  EXPECT_TRUE(ok(network().verify(after)));
+  EXPECT_TRUE(ok(verify(after)));
 }
 
 TEST_F(NetworkTest, DefaultRouteChangesItsMetric) {
@@ -220,8 +220,8 @@ TEST_F(NetworkTest, DefaultRouteChangesItsMetric) {
   ASSERT_TRUE(ok(network().make(setup(tun_))));
   ASSERT_TRUE(ok(network().make(before)));
   ASSERT_TRUE(ok(network().change(before, after)));
-  EXPECT_FALSE(network().verify(before));
-  EXPECT_TRUE(ok(network().verify(after)));
+  EXPECT_FALSE(verify(before));
+  EXPECT_TRUE(ok(verify(after)));
 }
 
 // --- the way to the NAT64

@@ -147,19 +147,19 @@ TEST_F(TunTest, AdoptingWhatIsGoneCreatesIt) {
 
 TEST_F(TunTest, ADeviceDeletedUnderUsIsNoticedAndMadeAnew) {
   ASSERT_TRUE(ok(network().make("up0", tun)));
-  EXPECT_TRUE(ok(network().verify("up0", tun)));
+  EXPECT_TRUE(ok(verify(tun)));
   run("ip link delete v4-up0");
-  EXPECT_EQ(network().verify("up0", tun).error(), (Error{"v4-up0 is gone", ENODEV}));
+  EXPECT_EQ(verify(tun).error(), (Error{"v4-up0 is gone", ENODEV}));
   const auto again = network().make("up0", tun);
   ASSERT_TRUE(ok(again));
   EXPECT_EQ(*again, ifindex("v4-up0"));
-  EXPECT_TRUE(ok(network().verify("up0", tun)));
+  EXPECT_TRUE(ok(verify(tun)));
 }
 
 TEST_F(TunTest, ARenamedDeviceIsNoticedAndRemoved) {
   ASSERT_TRUE(ok(network().make("up0", tun)));
   run("ip link set v4-up0 name other");
-  EXPECT_EQ(network().verify("up0", tun).error().what, "v4-up0 is now called other");
+  EXPECT_EQ(verify(tun).error().what, "v4-up0 is now called other");
   ASSERT_TRUE(ok(network().remove("up0", tun)));
   EXPECT_EQ(ifindex("other"), 0);
 }

@@ -87,6 +87,27 @@ TEST_F(SignalsTest, AnEndlessStormHidesNoStop) {
   EXPECT_TRUE(saw(SIGTERM));
 }
 
+TEST_F(SignalsTest, AnEndlessStormOfSigchldStopsNothing) {
+  Children children(*loop_, sink(), [](const std::string&) {});
+  const Fd tun(::eventfd(0, EFD_CLOEXEC));
+  const auto child = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "wait"}, {tun.get()}});
+  ASSERT_TRUE(child) << child.error().text();
+  const pid_t supervisor = ::getpid();
+  const pid_t storm = ::fork();
+  if (storm == 0) {
+    while (::getppid() == supervisor) ::kill(supervisor, SIGCHLD);
+    ::_exit(0);
+  }
+  loop_->arm(std::chrono::steady_clock::now() + std::chrono::milliseconds(100));
+  run_until([&] { return !all<plan::Tick>().empty(); });
+  ::kill(*child, SIGKILL);
+  run_until([&] { return !all<plan::ChildExited>().empty(); });
+  ::raise(SIGTERM);
+  run_until([&] { return saw(SIGTERM); });
+  ::kill(storm, SIGKILL);
+  EXPECT_EQ(::waitpid(storm, nullptr, 0), storm);
+}
+
 // libuv's own signal pipe loses both in such a storm.
 TEST_F(SignalsTest, AStormHidesNeitherSigtermNorTheExitOfAChild) {
   Children children(*loop_, sink(), [](const std::string&) {});

@@ -106,10 +106,7 @@ TEST_F(ChildTest, ThatAnswersEachAuditIsLeftAlone) {
   bring_up();
   const auto before = bench.edge.executed.size();
   bench.advance(1h);
-  const bool touched =
-      std::any_of(bench.edge.executed.begin() + static_cast<std::ptrdiff_t>(before), bench.edge.executed.end(),
-                  [](const auto& each) { return each.verb != Verb::verify; });
-  EXPECT_FALSE(touched);
+  EXPECT_EQ(bench.edge.executed.size(), before);
   EXPECT_EQ(bench.last("clat.replaced"), nullptr);
 }
 
@@ -128,7 +125,6 @@ TEST_F(ChildTest, ThatDoesNotAnswerIsStoppedThenKilledThenReplaced) {
   bench.advance(config.clatd.stop_timeout);
   EXPECT_EQ(field(*bench.last("clat.exited"), "signal"), "SIGKILL");
   bench.advance(100ms);
-  std::erase_if(bench.edge.executed, [](const auto& each) { return each.verb == Verb::verify; });
   EXPECT_EQ(bench.edge.log_of("up0"), (std::vector<std::string>{"remove child", "kill child", "make child"}));
   EXPECT_NE(bench.edge.pid("up0"), pid);
   EXPECT_EQ(bench.last("clat.down"), nullptr) << "the fast path goes on";

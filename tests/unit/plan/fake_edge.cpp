@@ -57,10 +57,7 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     ++health_requests;
     return HealthCollected{};
   }
-  if (std::holds_alternative<Audit>(action)) {
-    for (const auto& [uplink, pid] : pids_) answer(uplink);
-    return Audited{};
-  }
+  if (const auto* audit = std::get_if<Audit>(&action)) return act(*audit);
   if (const auto* look_up = std::get_if<LookUpRoute>(&action)) return LookedUp{look_up->uplink, route};
   const auto& part = std::get<PartAction>(action);
   EXPECT_FALSE(part.reason.empty());
@@ -80,6 +77,15 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
       break;
   }
   return Done{part.uplink, part.verb, part_of(part.spec), result};
+}
+
+Audited FakeEdge::act(const Audit& audit) {
+  for (const auto& [uplink, pid] : pids_) answer(uplink);
+  Audited audited;
+  for (const auto& check : audit.checks) {
+    if (!has(check.uplink, part_of(check.spec))) audited.missing.push_back({check, Error{"it is gone", 0}});
+  }
+  return audited;
 }
 
 // The rules of the data path, told independently of the planner's own table.

@@ -53,6 +53,7 @@ class FakeEdge : public Edge {
   [[nodiscard]] const Spec* spec(const std::string& uplink, Part part) const;
 
  private:
+  Audited act(const Audit& audit);
   Result<Made> make(const PartAction& action);
   Result<Made> change(const PartAction& action);
   Result<Made> remove(const PartAction& action);

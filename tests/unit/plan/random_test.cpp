@@ -35,7 +35,7 @@ class RandomLife : public testing::TestWithParam<unsigned> {
         break;
       case 3:
       case 4:
-        if (bench.app.world().kernel.links.contains(ifindex)) bench.address(ifindex, v6, pick(4) != 0);
+        if (bench.app.world().kernel.links.find(ifindex) != nullptr) bench.address(ifindex, v6, pick(4) != 0);
         break;
       case 5: bench.no_address(ifindex, v6); break;
       case 6:

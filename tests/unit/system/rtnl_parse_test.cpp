@@ -78,7 +78,8 @@ TEST(LinkFacts, OfAnEthernetLink) {
                             .carrier = true,
                             .mtu = 1480,
                             .layer = LinkLayer::ethernet,
-                            .mac = {{2, 0, 0, 0, 0, 1}}};
+                            .mac = {{2, 0, 0, 0, 0, 1}},
+                            .link_mtu = 1500};
   EXPECT_EQ(seen.link, expected);
 }
 
@@ -88,7 +89,7 @@ TEST(LinkFacts, AliasKindAndBothMtus) {
   ASSERT_TRUE(link);
   EXPECT_EQ(link->alias, "an alias");
   EXPECT_EQ(link->kind, "veth");
-  EXPECT_EQ(link->link_mtu, 1500u);
+  EXPECT_EQ(link->link.link_mtu, 1500u);
   EXPECT_EQ(link->ipv6_mtu, 1480u);
 }
 
