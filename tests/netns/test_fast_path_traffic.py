@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,7 +149,11 @@ class EveryKind(LabTest):
         self.ethernet = bytes.fromhex((WAN0.lladdr + far).replace(":", "") + f"{tap.ETH_P_IPV6:04x}")
 
     def start_path(self, fast_path: str) -> None:
-        self.start(change=every_interface(fast_path=fast_path, ipv4_address=self.V4, ipv6_address=self.V6))
+        def change(config: dict) -> None:
+            every_interface(fast_path=fast_path, ipv4_address=self.V4, ipv6_address=self.V6)(config)
+            config["log"] = {"health-interval": "200ms"}
+
+        self.start(change=change)
 
     def ways(self) -> list[Way]:
         router, plat = self.lab.router, self.lab.plat
@@ -179,6 +185,13 @@ class EveryKind(LabTest):
         packet = frame.packet
         return packet.source == self.V6 or packet.destination == self.V4
 
+    def counters(self) -> Counter[str]:
+        """Packets that the programs carried, and those that they did not."""
+        # Collected wholly after now: the second from here.
+        line = self.program.wait_event("health", "wan0", since=self.program.mark(), count=2)
+        wanted = re.compile(r"fast_.*_packets|punt_|drop_")
+        return Counter({key: int(value) for key, value in line.fields.items() if wanted.match(key)})
+
     def test_makes_what_clatd_makes(self) -> None:
         self.start_path("off")
         slow = self.replay(hops=2)  # the router's IPv6 forwarding is one
@@ -190,6 +203,17 @@ class EveryKind(LabTest):
             with self.subTest(name):
                 self.assertEqual(frame, slow[name])
                 self.assert_sums(frame)
+        self.program.stop()
+
+    def test_carries_it_alone(self) -> None:
+        self.start_path("required")
+        before = self.counters()
+        frames = len(self.replay(hops=1))
+        rose = self.counters() - before
+        alone = sum(count for key, count in rose.items() if key.startswith("fast_"))
+        others = rose.total() - alone
+        self.assertLessEqual(others, 0.01 * frames, rose)
+        self.assertGreaterEqual(alone, frames - others)  # more: super-packets count their segments
         self.program.stop()
 
     def assert_sums(self, frame: trace.Frame) -> None:
