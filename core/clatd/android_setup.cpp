@@ -46,19 +46,20 @@ ifreq named(const std::string& name) {
 
 // Accepts packets to this IPv6 address.
 Result<> attach_filter(const Fd& fd, const Ipv6Address& destination) {
-  constexpr std::uint32_t kDestination = 24;  // in the IPv6 header
-  constexpr std::uint8_t kWords = 4;
+  constexpr std::size_t kDestination = 24;  // in the IPv6 header
+  constexpr std::size_t kWords = 4;
   std::array<sock_filter, 2 * kWords + 2> code{};
-  for (std::uint8_t i = 0; i < kWords; ++i) {
+  auto next = code.begin();
+  for (std::size_t i = 0; i < kWords; ++i) {
     std::uint32_t word = 0;
     std::memcpy(&word, destination.bytes.data() + 4 * i, 4);
-    const auto offset = static_cast<std::uint32_t>(SKF_NET_OFF) + kDestination + 4U * i;
+    const auto offset = static_cast<std::uint32_t>(SKF_NET_OFF) + static_cast<std::uint32_t>(kDestination + 4 * i);
     const auto to_refusal = static_cast<std::uint8_t>(2 * (kWords - i) - 1);
-    code.at(2 * i) = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
-    code.at(2 * i + 1) = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ntohl(word), 0, to_refusal);
+    *next++ = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
+    *next++ = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ntohl(word), 0, to_refusal);
   }
-  code.at(2 * kWords) = BPF_STMT(BPF_RET | BPF_K, 0xffffffff);
-  code.at(2 * kWords + 1) = BPF_STMT(BPF_RET | BPF_K, 0);
+  *next++ = BPF_STMT(BPF_RET | BPF_K, 0xffffffff);
+  *next = BPF_STMT(BPF_RET | BPF_K, 0);
   return set_option(fd, SOL_SOCKET, SO_ATTACH_FILTER, sock_fprog{code.size(), code.data()}, "SO_ATTACH_FILTER");
 }
 

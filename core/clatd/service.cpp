@@ -23,20 +23,22 @@ void await(Condition&& condition) {
 
 // One thread's share: a pump, the supervisor, or both.
 Stop share(Pump* pump, Responder* responder) {
+  std::array<pollfd, 3> fds;
+  fds.fill({-1, POLLIN, 0});  // a negative fd has no events
   const auto inputs = pump == nullptr ? std::span<const int>() : pump->inputs();
-  // A negative fd has no events.
-  std::array<pollfd, 3> fds{pollfd{responder == nullptr ? -1 : responder->fd(), POLLIN, 0}};
-  for (std::size_t i = 0; i < inputs.size(); ++i) fds.at(1 + i) = {inputs[i], POLLIN, 0};
+  for (std::size_t i = 0; i < inputs.size(); ++i) fds.at(i).fd = inputs[i];
+  pollfd& control = fds.back();
+  if (responder != nullptr) control.fd = responder->fd();
   for (;;) {
-    if (poll(fds.data(), 1 + inputs.size(), -1) < 0) {
+    if (poll(fds.data(), fds.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return {Stop::Cause::poll_failed, errno};
     }
-    if (fds[0].revents != 0) {
+    if (responder != nullptr && control.revents != 0) {
       if (const auto stop = responder->serve()) return *stop;
     }
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const auto events = fds[1 + i].revents;
+    for (std::size_t i = 0; pump != nullptr && i < inputs.size(); ++i) {
+      const auto events = fds.at(i).revents;
       if (events == 0) continue;
       if (const auto stop = pump->serve(i, (events & (POLLERR | POLLNVAL)) != 0)) return *stop;
     }

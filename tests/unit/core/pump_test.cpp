@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -238,6 +239,40 @@ TEST_F(PumpTest, AllocatesForNoPacket) {
   }
   EXPECT_EQ(seen, sent);
   EXPECT_GT(sent, 300U);
+}
+
+// Two inputs that never run dry, by descriptors that are always readable.
+class Springs final : public Edge {
+ public:
+  Springs() {
+    for (auto& fd : inputs_) fd = eventfd(1, EFD_CLOEXEC);
+  }
+  ~Springs() override {
+    for (const int fd : inputs_) close(fd);
+  }
+  [[nodiscard]] std::span<const int> inputs() const override { return inputs_; }
+  Inbound read(std::size_t input) override {
+    const std::size_t reads = ++reads_.at(input);
+    if (reads == 1) return {};  // to the drain
+    furthest_apart_ = std::max(furthest_apart_, std::max(reads_[0], reads_[1]) - std::min(reads_[0], reads_[1]));
+    return reads < 100'000 ? Inbound::lost(xlat::Verdict::truncated) : Inbound::ended(Stop::Cause::tun_gone, 0);
+  }
+  std::size_t write(const xlat::Frame&) override { return 0; }
+  static std::size_t furthest_apart() { return furthest_apart_; }
+
+ private:
+  std::array<int, 2> inputs_{};
+  std::array<std::size_t, 2> reads_{};
+  static inline std::size_t furthest_apart_ = 0;
+};
+
+TEST_F(PumpTest, LetsNeitherDirectionStarve) {
+  Shared shared{.mtus = {kDefaultMtu, kDefaultMtu}, .errors = {0, std::chrono::seconds(1), 0}, .drops = {}};
+  std::vector<std::unique_ptr<Pump>> pumps;
+  pumps.push_back(std::make_unique<Pump>(test::neutral().clat().settings(), std::make_unique<Springs>(), shared));
+  Service service(std::move(pumps), shared, -1, [](const Stop&) {});
+  EXPECT_EQ(service.run().cause, Stop::Cause::tun_gone);
+  EXPECT_LE(Springs::furthest_apart(), 128U);
 }
 
 // On i386, glibc's recv() and send() are socketcall(2), which the sandbox's filter cannot tell from connect().
