@@ -139,6 +139,10 @@ std::optional<LengthAttribute> length_attribute6(std::uint8_t type) {
 
 constexpr std::size_t kLeastExtended = 128;  // RFC 4884 §4.6: bytes quoted in front of an extension
 
+// To IPv6, an error grows to the front by its own header, that of the quote, a Fragment Header there, and a padding
+// word.
+static_assert(2 * kHeaderDifference + kFragmentHeader + 4 + sizeof(VnetHeader) <= kHeadroom);
+
 // Takes the extension off the quote. Nothing: there is none, or its attribute lies.
 std::span<std::uint8_t> split_extension(const std::optional<LengthAttribute>& attribute, const Transport& icmp,
                                         Quote& quote) {

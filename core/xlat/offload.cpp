@@ -31,11 +31,11 @@ bool read_segments(const Frame& frame, std::size_t header, std::size_t size, std
     if (size < header + 20) return false;
     l4_header = static_cast<std::size_t>(l4[12] >> 4) * 4;
     if (l4_header < 20) return false;
-  } else if (type != VnetHeader::kGsoUdp || protocol != kUdp) {
-    return false;
-  } else if (offload.checksum != ChecksumState::partial) {
-    // Linux takes UDP super-packets in no other form, and their length field cannot be trusted for a sum of our own.
-    return false;
+  } else {
+    // Linux takes UDP super-packets with an unfinished checksum alone, and the length field of others cannot be trusted
+    // for a sum of our own.
+    const bool is_udp = type == VnetHeader::kGsoUdp && protocol == kUdp;
+    if (!is_udp || offload.checksum != ChecksumState::partial) return false;
   }
   if (vnet.gso_size == 0 || size < header + l4_header) return false;
   const std::size_t payload = size - header - l4_header;
