@@ -25,20 +25,51 @@ sigset_t ours() {
   return set;
 }
 
+sigset_t of_children() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  return set;
+}
+
 }  // namespace
 
 struct Signals::State {
-  // Each of ours once at most: that is all that can be pending. The kernel hands out the lowest number first, and a
+  State() {
+    const sigset_t children = of_children();
+    ::sigprocmask(SIG_BLOCK, &children, nullptr);
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    const sigset_t children = of_children();
+    ::sigprocmask(SIG_UNBLOCK, &children, nullptr);
+  }
+
+  // Each of them once at most: that is all that can be pending. The kernel hands out the lowest number first, and a
   // storm of SIGHUP would hide SIGTERM behind it for as long as it lasts: so read them all, and keep our own order.
   void read() const {
-    std::array<signalfd_siginfo, kOurs.size()> pending{};
+    std::array<signalfd_siginfo, kOurs.size() + 1> pending{};
     const ssize_t size = ::read(fd.get(), pending.data(), sizeof pending);
     if (size < 0) return;
-    const auto came = std::span(pending).first(static_cast<std::size_t>(size) / sizeof pending[0]);
-    for (const int signal : kOurs) {
+    const auto read = std::span(pending).first(static_cast<std::size_t>(size) / sizeof pending[0]);
+    const auto came = [&](int signal) {
       const auto number = static_cast<std::uint32_t>(signal);
-      if (std::ranges::find(came, number, &signalfd_siginfo::ssi_signo) != came.end()) sink(signal);
+      return std::ranges::find(read, number, &signalfd_siginfo::ssi_signo) != read.end();
+    };
+    if (came(SIGCHLD)) tell_libuv_of_children();
+    for (const int signal : kOurs) {
+      if (came(signal)) sink(signal);
     }
+  }
+
+  // Its handler fills a pipe, and it empties that pipe before it does anything else: in a storm of SIGCHLD, never. So
+  // it gets one in each turn of the loop.
+  static void tell_libuv_of_children() {
+    const sigset_t children = of_children();
+    ::sigprocmask(SIG_UNBLOCK, &children, nullptr);
+    ::raise(SIGCHLD);
+    ::sigprocmask(SIG_BLOCK, &children, nullptr);
   }
 
   std::function<void(int)> sink;
@@ -56,7 +87,8 @@ Result<Signals> Signals::create(Loop& loop, std::function<void(int)> sink) {
   block();
   auto state = std::make_unique<State>();
   state->sink = std::move(sink);
-  const sigset_t set = ours();
+  sigset_t set = ours();
+  sigaddset(&set, SIGCHLD);
   state->fd = Fd(::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   if (!state->fd) return failure("signalfd", errno);
   auto watch = loop.watch(state->fd.get(), [self = state.get()](Wake) { self->read(); });

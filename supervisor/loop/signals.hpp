@@ -15,8 +15,8 @@ class Signals {
   // before create() waits for it. Children start with nothing blocked or ignored, libuv sees to that.
   static void block();
 
-  // Blocks as well. One signal number a call; of those that are pending together the stop comes first and SIGHUP last.
-  // The sink does not end this object.
+  // Blocks as well, and until its end SIGCHLD, which it hands on to libuv. One signal number a call; of those that are
+  // pending together the stop comes first and SIGHUP last. The sink does not end this object.
   static Result<Signals> create(Loop& loop, std::function<void(int)> sink);
   Signals(Signals&&) noexcept;
   Signals& operator=(Signals&&) noexcept;
