@@ -9,6 +9,7 @@
 
 #include "core/net/address.hpp"
 #include "core/net/error.hpp"
+#include "core/net/ipv4_prefix.hpp"
 
 namespace clat {
 
@@ -19,17 +20,16 @@ class Ipv4Pool {
   static Ipv4Pool service_continuity();
 
   bool operator==(const Ipv4Pool&) const = default;
-  [[nodiscard]] std::string text() const;
-  [[nodiscard]] bool contains(const Ipv4Address& address) const;
+  [[nodiscard]] std::string text() const { return prefix_.text(); }
+  [[nodiscard]] bool contains(const Ipv4Address& address) const { return prefix_.contains(address); }
 
   // The first address that `is_free` takes. 192.0.0.0/29 is walked as Android does, .4 .5 .6 .7 .0 .1 .2 .3; other
   // pools ascend without their network and broadcast addresses (a /31 or /32 has neither).
   [[nodiscard]] std::optional<Ipv4Address> first_free(const std::function<bool(const Ipv4Address&)>& is_free) const;
 
  private:
-  Ipv4Pool(const Ipv4Address& network, unsigned length) : network_(network), length_(length) {}
-  Ipv4Address network_;
-  unsigned length_;
+  explicit Ipv4Pool(const Ipv4Prefix& prefix) : prefix_(prefix) {}
+  Ipv4Prefix prefix_;
 };
 
 }  // namespace clat

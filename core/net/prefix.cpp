@@ -1,7 +1,8 @@
 #include "core/net/prefix.hpp"
 
 #include <array>
-#include <charconv>
+
+#include "core/net/ipv4_prefix.hpp"
 
 namespace clat {
 
@@ -65,13 +66,9 @@ Result<Nat64Prefix> Nat64Prefix::parse(std::string_view text) {
     if (Ipv4Address::parse(text.substr(0, slash))) return failure("a NAT64 prefix is IPv6, like 64:ff9b::/96");
     return failure("not an IPv6 prefix; expected something like 64:ff9b::/96");
   }
-  const auto digits = text.substr(slash + 1);
-  unsigned length = 0;
-  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-  if (code != std::errc{} || end != digits.data() + digits.size() || length > 128) {
-    return failure("the prefix length is not a number from 0 to 128");
-  }
-  return make(*address, length);
+  const auto length = parse_length(text.substr(slash + 1), 0, 128);
+  if (!length) return failure("the prefix length is not a number from 0 to 128");
+  return make(*address, *length);
 }
 
 std::string Nat64Prefix::text() const { return address_.text() + "/" + std::to_string(length_); }

@@ -10,6 +10,7 @@
 #include "core/net/mtu.hpp"
 #include "core/net/pool.hpp"
 #include "core/net/prefix.hpp"
+#include "core/net/range_mapping.hpp"
 #include "tests/support/packet.hpp"
 
 namespace clat {
@@ -157,6 +158,47 @@ TEST(Pool, RefusesWhatIsNone) {
     EXPECT_FALSE(Ipv4Pool::parse(text)) << text;
   }
   EXPECT_EQ(Ipv4Pool::parse("10.0.0.1/30").error().what, "the pool has host bits set; did you mean 10.0.0.0/30?");
+}
+
+TEST(Ipv4Prefix, ContainsWhatSharesItsBits) {
+  const auto prefix = Ipv4Prefix::parse("192.168.128.0/17").value();
+  EXPECT_EQ(prefix.text(), "192.168.128.0/17");
+  for (const auto* inside : {"192.168.128.0", "192.168.255.255"}) EXPECT_TRUE(prefix.contains(v4(inside))) << inside;
+  for (const auto* outside : {"192.168.127.255", "192.169.0.0", "0.0.0.0"}) {
+    EXPECT_FALSE(prefix.contains(v4(outside))) << outside;
+  }
+  EXPECT_TRUE(Ipv4Prefix::parse("128.0.0.0/1")->contains(v4("255.0.0.1")));
+  EXPECT_FALSE(Ipv4Prefix::parse("10.0.0.1/32")->contains(v4("10.0.0.0")));
+}
+
+struct RefusedRange {
+  const char *text, *why;
+};
+class BadRange : public testing::TestWithParam<RefusedRange> {};
+TEST_P(BadRange, SaysWhy) {
+  const auto range = RangeMapping::parse(GetParam().text);
+  ASSERT_FALSE(range);
+  EXPECT_EQ(range.error().text(), GetParam().why);
+}
+INSTANTIATE_TEST_SUITE_P(
+    Texts, BadRange,
+    testing::Values(
+        RefusedRange{"", "expected IPV4/LENGTH=IPV6/LENGTH, like 192.168.1.0/24=2001:db8:1:c1a7::/96"},
+        RefusedRange{"192.168.1.0/24", "expected IPV4/LENGTH=IPV6/LENGTH, like 192.168.1.0/24=2001:db8:1:c1a7::/96"},
+        RefusedRange{"192.168.1.0=2001:db8::/96", "not an IPv4 prefix; expected something like 192.168.1.0/24"},
+        RefusedRange{"192.168.1/24=2001:db8::/96", "not an IPv4 prefix; expected something like 192.168.1.0/24"},
+        RefusedRange{"192.168.1.0/0=2001:db8::/96", "the prefix's length is not a number from 1 to 32"},
+        RefusedRange{"192.168.1.0/33=2001:db8::/96", "the prefix's length is not a number from 1 to 32"},
+        RefusedRange{"192.168.1.7/24=2001:db8::/96", "the prefix has host bits set; did you mean 192.168.1.0/24?"},
+        RefusedRange{"192.168.1.0/24=2001:db8::", "a NAT64 prefix needs a length, like 64:ff9b::/96"},
+        RefusedRange{"192.168.1.0/24=2001:db8::/95",
+                     "prefix length /95 is none of RFC 6052's: 32, 40, 48, 56, 64, 96"}));
+
+TEST(RangeMapping, IsWrittenAsItIsRead) {
+  const std::string text = "192.168.1.0/24=2001:db8:1:c1a7::/96";
+  const auto range = RangeMapping::parse(text).value();
+  EXPECT_EQ(range.text(), text);
+  EXPECT_EQ(range.v6.embed(v4("192.168.1.9")), v6("2001:db8:1:c1a7::c0a8:109"));
 }
 
 TEST(ClatAddress, IsNeutralForEveryPrefixSubnetAndRandomNumber) {

@@ -1,0 +1,32 @@
+// IPv4 prefixes, and lengths of prefixes as text.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/net/address.hpp"
+#include "core/net/error.hpp"
+
+namespace clat {
+
+// "29": digits alone, a number from `least` to `most`.
+std::optional<unsigned> parse_length(std::string_view digits, unsigned least, unsigned most);
+
+struct Ipv4Prefix {
+  Ipv4Address address;
+  unsigned length = 32;  // 1 to 32
+
+  bool operator==(const Ipv4Prefix&) const = default;
+  static Result<Ipv4Prefix> parse(std::string_view text);  // "192.168.1.0/24", no host bits
+  [[nodiscard]] std::string text() const { return address.text() + "/" + std::to_string(length); }
+  [[nodiscard]] bool contains(const Ipv4Address& other) const {
+    return (address.number() ^ other.number()) >> (32 - length) == 0;
+  }
+  // Without host bits.
+  [[nodiscard]] Ipv4Prefix masked() const {
+    return {Ipv4Address::from_number(address.number() & ~0U << (32 - length)), length};
+  }
+};
+
+}  // namespace clat
