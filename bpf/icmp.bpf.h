@@ -326,13 +326,13 @@ inline_always int icmp_error_to_ipv6(struct __sk_buff* skb, const struct clat_in
   }
   const __u32 header = old->ip.ihl * 4;
   const __u32 total = bpf_ntohs(old->ip.tot_len);
-  __u32 options = header - IPV4_HEADER;
+  const __u32 options = header - IPV4_HEADER;
   if (options) {
     const __u32 options_at = p->offset + quote;
     quote += options;
     if (p->size < quote) return punt(skb, tun, CLAT_PUNT_ICMP);
-    BOUNDED(options, 4, MOST_OPTIONS, punt(skb, tun, CLAT_PUNT_ICMP));
-    if (bpf_skb_load_bytes(skb, options_at, old->options, options) || !may_skip_options(skb, work, options)) {
+    if (bpf_skb_load_bytes(skb, options_at, old->options, bounded(options, OPTION_SLOTS)) ||
+        !may_skip_options(skb, work, options)) {
       return punt(skb, tun, CLAT_PUNT_ICMP);
     }
   }

@@ -1,9 +1,7 @@
 // Neighbour Solicitations for the CLAT address (RFC 4861 §7.2), answered without the kernel or any process.
 #pragma once
 
-#include <linux/icmpv6.h>
-
-#include "bpf/packet.bpf.h"
+#include "bpf/work.bpf.h"
 
 #define ND_FIRST 133  // Router Solicitation
 #define ND_LAST 137   // Redirect
@@ -18,19 +16,6 @@
 #define SOLICITATION 24       // bytes before the options
 #define SOLICITATION_MAX 128  // longer ones (RFC 3971 signatures) are left to the kernel
 
-struct advertisement {
-  __u8 pad[2];  // aligns what follows
-  struct ethhdr ethernet;
-  struct ipv6hdr ip;
-  __u8 type;
-  __u8 code;
-  __u16 checksum;
-  __u32 flags;
-  __u32 target[4];
-  __u8 option;
-  __u8 option_length;  // units of 8 bytes
-  __u8 link_layer[ETH_ALEN];
-};
 #define ADVERTISEMENT 32  // bytes from its type on
 
 inline_always int is_unspecified(const __u32* address) { return !(address[0] | address[1] | address[2] | address[3]); }
@@ -53,27 +38,22 @@ inline_always int has_valid_options(struct __sk_buff* skb, __u32 message, __u32 
   return at == length;
 }
 
-inline_always __u32 fold_checksum(__u32 sum) {
-  sum = (sum & 0xffff) + (sum >> 16);
-  return (sum & 0xffff) + (sum >> 16);
-}
-
 // Source, destination and message in one row, as the checksum wants them.
-inline_always int has_right_checksum(struct __sk_buff* skb, __u32 l2, __u32 length) {
-  __u8 bytes[32 + SOLICITATION_MAX] = {};
-  // The verifier wants the bounds tested here, on this very register.
-  asm volatile("" : "+r"(length));
-  if (length < SOLICITATION || length > SOLICITATION_MAX) return 0;
+inline_always int has_right_checksum(struct __sk_buff* skb, struct work* work, __u32 l2, __u32 length) {
+  __u8* bytes = (__u8*)work->chunk;
+  __builtin_memset(bytes, 0, 32 + SOLICITATION_MAX);
   if (bpf_skb_load_bytes(skb, l2 + offsetof(struct ipv6hdr, saddr), bytes, 32)) return 0;
-  if (bpf_skb_load_bytes(skb, l2 + sizeof(struct ipv6hdr), bytes + 32, length)) return 0;
+  if (bpf_skb_load_bytes(skb, l2 + sizeof(struct ipv6hdr), bytes + 32, bounded(length, SOLICITATION_MAX))) return 0;
   // Bytes behind the message are zero and add nothing.
-  const __s64 sum = bpf_csum_diff(NULL, 0, (__be32*)bytes, sizeof(bytes), bpf_htonl(length + IPPROTO_ICMPV6));
-  return fold_checksum(sum) == 0xffff;
+  const __s64 sum = bpf_csum_diff(NULL, 0, (__be32*)bytes, 32 + SOLICITATION_MAX, bpf_htonl(length + IPPROTO_ICMPV6));
+  return fold(sum) == 0xffff;
 }
 
 // ND that is no solicitation for the CLAT address, and any that RFC 4861 calls invalid, passes.
 static __noinline int answer_solicitation(struct __sk_buff* skb, const struct clat_interface* uplink,
                                           const struct ipv6hdr* ip) {
+  struct work* work = work_of_this_cpu();
+  if (!work) return PASS;
   const __u32 l2 = ETH_HLEN;
   const __u32 message = l2 + sizeof(*ip);
   const __u32 length = bpf_ntohs(ip->payload_len);
@@ -92,44 +72,45 @@ static __noinline int answer_solicitation(struct __sk_buff* skb, const struct cl
   const int unspecified = is_unspecified(source);
   if (!is_solicited_node(uplink, destination) && (unspecified || !same_address(destination, target))) return PASS;
   if ((source[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000)) return PASS;
-  if (!has_valid_options(skb, message, length, unspecified) || !has_right_checksum(skb, l2, length)) return PASS;
+  if (!has_valid_options(skb, message, length, unspecified) || !has_right_checksum(skb, work, l2, length)) return PASS;
 
-  struct advertisement reply = {};
+  struct advertisement* reply = &work->reply;
+  __builtin_memset(reply, 0, sizeof(*reply));
   struct ethhdr frame;
   if (bpf_skb_load_bytes(skb, 0, &frame, sizeof(frame)) || frame.h_source[0] & 1) return PASS;
   if (unspecified) {
-    reply.ethernet.h_dest[0] = reply.ethernet.h_dest[1] = 0x33;
-    reply.ethernet.h_dest[5] = 1;
-    reply.ip.daddr.in6_u.u6_addr32[0] = bpf_htonl(0xff020000);
-    reply.ip.daddr.in6_u.u6_addr32[3] = bpf_htonl(1);
+    reply->ethernet.h_dest[0] = reply->ethernet.h_dest[1] = 0x33;
+    reply->ethernet.h_dest[5] = 1;
+    reply->ip.daddr.in6_u.u6_addr32[0] = bpf_htonl(0xff020000);
+    reply->ip.daddr.in6_u.u6_addr32[3] = bpf_htonl(1);
   } else {
-    __builtin_memcpy(reply.ethernet.h_dest, frame.h_source, ETH_ALEN);
-    __builtin_memcpy(&reply.ip.daddr, source, sizeof(reply.ip.daddr));
+    __builtin_memcpy(reply->ethernet.h_dest, frame.h_source, ETH_ALEN);
+    __builtin_memcpy(&reply->ip.daddr, source, sizeof(reply->ip.daddr));
   }
-  __builtin_memcpy(reply.ethernet.h_source, uplink->mac, ETH_ALEN);
+  __builtin_memcpy(reply->ethernet.h_source, uplink->mac, ETH_ALEN);
   // Our own probe come back is no question of somebody else's (RFC 7527).
   if (__builtin_memcmp(frame.h_source, uplink->mac, ETH_ALEN) == 0) return PASS;
-  reply.ethernet.h_proto = bpf_htons(ETH_P_IPV6);
-  reply.ip.version = 6;
-  reply.ip.payload_len = bpf_htons(ADVERTISEMENT);
-  reply.ip.nexthdr = IPPROTO_ICMPV6;
-  reply.ip.hop_limit = ND_HOP_LIMIT;
-  __builtin_memcpy(&reply.ip.saddr, target, sizeof(asked.target));
-  reply.type = ND_ADVERTISEMENT;
-  reply.flags = bpf_htonl(ND_OVERRIDE | (unspecified ? 0 : ND_SOLICITED));
-  __builtin_memcpy(reply.target, target, sizeof(asked.target));
-  reply.option = ND_TARGET_LINK_LAYER;
-  reply.option_length = 1;
-  __builtin_memcpy(reply.link_layer, uplink->mac, ETH_ALEN);
-  const __s64 sum = bpf_csum_diff(NULL, 0, reply.ip.saddr.in6_u.u6_addr32, 32 + ADVERTISEMENT,
+  reply->ethernet.h_proto = bpf_htons(ETH_P_IPV6);
+  reply->ip.version = 6;
+  reply->ip.payload_len = bpf_htons(ADVERTISEMENT);
+  reply->ip.nexthdr = IPPROTO_ICMPV6;
+  reply->ip.hop_limit = ND_HOP_LIMIT;
+  __builtin_memcpy(&reply->ip.saddr, target, sizeof(asked.target));
+  reply->type = ND_ADVERTISEMENT;
+  reply->flags = bpf_htonl(ND_OVERRIDE | (unspecified ? 0 : ND_SOLICITED));
+  __builtin_memcpy(reply->target, target, sizeof(asked.target));
+  reply->option = ND_TARGET_LINK_LAYER;
+  reply->option_length = 1;
+  __builtin_memcpy(reply->link_layer, uplink->mac, ETH_ALEN);
+  const __s64 sum = bpf_csum_diff(NULL, 0, reply->ip.saddr.in6_u.u6_addr32, 32 + ADVERTISEMENT,
                                   bpf_htonl(ADVERTISEMENT + IPPROTO_ICMPV6));
-  reply.checksum = ~fold_checksum(sum);
+  reply->checksum = ~fold(sum);
 
   // The packet changes from here on.
   if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(skb, uplink, CLAT_DROP_KERNEL);
   if (bpf_skb_change_tail(skb, message + ADVERTISEMENT, 0) ||
-      bpf_skb_store_bytes(skb, 0, &reply.ethernet, sizeof(reply.ethernet), 0) ||
-      bpf_skb_store_bytes(skb, l2, &reply.ip, sizeof(reply.ip) + ADVERTISEMENT, BPF_F_RECOMPUTE_CSUM)) {
+      bpf_skb_store_bytes(skb, 0, &reply->ethernet, sizeof(reply->ethernet), 0) ||
+      bpf_skb_store_bytes(skb, l2, &reply->ip, sizeof(reply->ip) + ADVERTISEMENT, BPF_F_RECOMPUTE_CSUM)) {
     return drop(skb, uplink, CLAT_DROP_KERNEL);
   }
   struct clat_counters* counters = counters_of(uplink);

@@ -117,28 +117,19 @@ static __noinline int may_skip_options(struct __sk_buff* skb, const struct work*
   return !(bad & 1);
 }
 
-// Without CAP_PERFMON the verifier takes a length for a helper only when it was compared in the very register.
-#define BOUNDED(length, lowest, highest, otherwise)                    \
-  do {                                                                 \
-    asm volatile("" : "+r"(length));                                   \
-    if ((length) < (lowest) || (length) > (highest)) return otherwise; \
-  } while (0)
-
 inline_always enum clat_punt inspect_options(struct __sk_buff* skb, const struct iphdr* ip, struct work* work) {
   struct payload* p = &work->payload;
   const __u32 total = bpf_ntohs(ip->tot_len);
   const __u32 header = ip->ihl * 4;
   if (header > total) return CLAT_PUNT_MALFORMED;
-  __u32 length = header - IPV4_HEADER;
+  const __u32 length = header - IPV4_HEADER;
   __u8* options = work->old.four.options;
   __builtin_memset(options, 0, OPTION_SLOTS);
-  if (length) {
-    BOUNDED(length, 4, MOST_OPTIONS, CLAT_PUNT_MALFORMED);
-    if (bpf_skb_load_bytes(skb, IPV4_HEADER, options, length)) return CLAT_PUNT_MALFORMED;
+  if (length && bpf_skb_load_bytes(skb, IPV4_HEADER, options, bounded(length, OPTION_SLOTS))) {
+    return CLAT_PUNT_MALFORMED;
   }
   const __s64 sum = bpf_csum_diff(NULL, 0, (__be32*)options, OPTION_SLOTS, ipv4_header_sum(ip));
   if (fold(sum) != 0xffff) return CLAT_PUNT_MALFORMED;
-  if (length && !may_skip_options(skb, work, length)) return CLAT_PUNT_HEADERS;
   p->protocol = ip->protocol;
   p->offset = header;
   p->size = total - header;
@@ -246,9 +237,9 @@ static __noinline __s32 sum_bytes(struct __sk_buff* skb, __u32 at, __u32 length)
     length -= sizeof(work->chunk);
   }
   if (!length) return sum;
-  BOUNDED(length, 1, sizeof(work->chunk), -1);
+  if (length > sizeof(work->chunk)) return -1;
   __builtin_memset(chunk, 0, sizeof(work->chunk));
-  if (bpf_skb_load_bytes(skb, at, chunk, length)) return -1;
+  if (bpf_skb_load_bytes(skb, at, chunk, bounded(length, sizeof(work->chunk)))) return -1;
   return fold(sum + bpf_csum_diff(NULL, 0, chunk, sizeof(work->chunk), 0));
 }
 

@@ -87,6 +87,9 @@ static __noinline int unusual_to_ipv6(struct __sk_buff* skb, const struct clat_i
   struct transport* t = &work->transport;
   begin(work);
   __u32 reason = forget(skb, inspect_unusual_ipv4(skb, ip, work));
+  if (ip->ihl > 5 && reason != CLAT_PUNT_MALFORMED && !may_skip_options(skb, work, ip->ihl * 4 - IPV4_HEADER)) {
+    reason = CLAT_PUNT_HEADERS;
+  }
   if (reason != NOT_PUNTED && reason != ICMP_ERROR) return punt(skb, tun, reason);
   if (ip->ttl <= 1) return punt(skb, tun, CLAT_PUNT_HOP_LIMIT);
   if (!own_ipv6(tun, ip->saddr, source) || !is_plain_peer(tun, ip->daddr)) return punt(skb, tun, CLAT_PUNT_ADDRESS);

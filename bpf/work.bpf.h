@@ -40,6 +40,21 @@ struct patch {
   __u8 has_type;
 };
 
+// A Neighbour Advertisement in its frame.
+struct advertisement {
+  __u8 pad[2];  // aligns what follows
+  struct ethhdr ethernet;
+  struct ipv6hdr ip;
+  __u8 type;
+  __u8 code;
+  __u16 checksum;
+  __u32 flags;
+  __u32 target[4];
+  __u8 option;
+  __u8 option_length;  // units of 8 bytes
+  __u8 link_layer[ETH_ALEN];
+};
+
 struct work {
   struct payload payload;
   struct transport transport;
@@ -75,6 +90,7 @@ struct work {
       };
     } six;
   } new;
+  struct advertisement reply;
   __u32 chunk[128];
 };
 
@@ -90,6 +106,13 @@ inline_always struct work* work_of_this_cpu(void) {
   const __u32 zero = 0;
   return bpf_map_lookup_elem(&clat_work, &zero);
 }
+// `length`, of 1 to `most` bytes, in a form that every verifier takes for one. `most` is a power of two.
+inline_always __u32 bounded(__u32 length, const __u32 most) {
+  --length;
+  asm volatile("" : "+r"(length));
+  return (length & (most - 1)) + 1;
+}
+
 inline_always void begin(struct work* work) {
   __builtin_memset(&work->transport, 0, sizeof(work->transport));
   __builtin_memset(&work->patch, 0, sizeof(work->patch));
