@@ -144,6 +144,11 @@ TEST_F(AndroidToday, TranslatesBothWays) {
   EXPECT_EQ(test::mismatch(in, ipv4_of(take())), "");
 }
 
+TEST_F(AndroidToday, DropsToNobodyWhenNobodySaysToWhom) {
+  EXPECT_EQ(status_field("/proc/" + std::to_string(pid()), "Uid"), "65534\t65534\t65534\t65534");
+  EXPECT_EQ(status_field("/proc/" + std::to_string(pid()), "Gid"), "65534\t65534\t65534\t65534");
+}
+
 TEST_F(AndroidToday, CutsSuperPacketsForATunThatTakesNone) {
   const auto payload = test::counting(2500);
   const auto super = test::packet(test::in6(test::neutral()), test::tcp(payload, test::Sum::partial));

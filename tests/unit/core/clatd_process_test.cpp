@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <csignal>
 #include <cstring>
 
@@ -244,12 +245,30 @@ TEST_F(Clatd, SaysThatTheTunIsGone) {
   EXPECT_TRUE(output().starts_with("clatd: the tun device is gone"));
 }
 
-TEST_F(Clatd, RefusesARequestOfAnotherVersion) {
+struct Lie {
+  const char* name;
+  control::Request request;
+  std::size_t size = sizeof(control::Request);
+};
+class ClatdRefuses : public ClatdProcess, public testing::WithParamInterface<Lie> {};
+
+TEST_P(ClatdRefuses, InOneLineAndEnds) {
   start_and_wait_until_ready();
-  tell(control::Request{.version = control::kVersion + 1});
+  std::array<std::byte, 2 * sizeof(control::Request)> message{};
+  std::memcpy(message.data(), &GetParam().request, sizeof(control::Request));
+  ASSERT_EQ(::send(control_.get(), message.data(), GetParam().size, 0), static_cast<ssize_t>(GetParam().size));
   EXPECT_EQ(finish(), 71);
   EXPECT_EQ(output(), "clatd: control socket: not a request of this version\n");
 }
+
+INSTANTIATE_TEST_SUITE_P(Table, ClatdRefuses,
+                         testing::Values(Lie{"another_version", {.version = control::kVersion + 1}},
+                                         Lie{"a_report", {.kind = control::Kind::report}},
+                                         Lie{"a_ready", {.kind = control::Kind::ready}},
+                                         Lie{"no_such_kind", {.kind = static_cast<control::Kind>(99)}},
+                                         Lie{"too_short", {}, sizeof(control::Request) - 1},
+                                         Lie{"too_long", {}, sizeof(control::Request) + 1}),
+                         [](const auto& lie) { return lie.param.name; });
 
 TEST_F(Clatd, SaysWhatIsWrongWithItsArguments) {
   start({"clatd-test", "-i", "test", "-4", "192.0.0"});
