@@ -6,10 +6,9 @@ namespace clat {
 
 std::optional<unsigned> parse_length(std::string_view digits, unsigned least, unsigned most) {
   unsigned length = 0;
-  const char* const end = digits.data() + digits.size();
-  const auto [stopped, code] = std::from_chars(digits.data(), end, length);
-  if (code != std::errc{} || stopped != end || length < least || length > most) return std::nullopt;
-  return length;
+  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+  const bool is_number = code == std::errc{} && end == digits.data() + digits.size();
+  return is_number && length >= least && length <= most ? std::optional(length) : std::nullopt;
 }
 
 Result<Ipv4Prefix> Ipv4Prefix::parse(std::string_view text) {

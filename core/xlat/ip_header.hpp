@@ -109,7 +109,8 @@ inline std::uint8_t* put_ipv4_header(std::uint8_t* transport, std::size_t size, 
   const unsigned fragment_field =
       fields.fragment.offset | (fields.fragment.more ? 0x2000U : 0) | (fields.dont_fragment ? 0x4000U : 0);
   const std::uint64_t first = std::uint64_t{0x45} << 56 | std::uint64_t{fields.traffic_class} << 48 |
-                              (kIpv4Header + size) << 32 | (fields.fragment.id & 0xffff) << 16 | fragment_field;
+                              std::uint64_t{kIpv4Header + size} << 32 | (fields.fragment.id & 0xffff) << 16 |
+                              fragment_field;
   const std::uint32_t second = std::uint32_t{fields.hops} << 24 | std::uint32_t{fields.protocol} << 16;
   const Sum all = (first >> 32) + (first & 0xffffffff) + second + source + destination;
   std::uint8_t* const ip = transport - kIpv4Header;
