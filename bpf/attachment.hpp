@@ -31,6 +31,9 @@ struct Attachment {
   std::uint32_t ipv4_mtu = 65535;         // of the IPv4 side: a tun takes whatever comes, bytes
   std::vector<RangeMapping> ranges = {};  // at most CLAT_MAX_RANGES; the first that fits counts
   bool private_in_wkp = false;            // private peers behind 64:ff9b::/96 (RFC 6052 §3.1)
+  // The translator reads the uplink by a packet socket of its own: what is punted goes on to the stack, as a packet for
+  // another host, which drops it without a word.
+  bool packet_socket = false;
 
   bool operator==(const Attachment&) const = default;
 };

@@ -21,6 +21,7 @@
 #define CLAT_FLAG_NO_PRIVATE_PEERS 0x2u  // the prefix is 64:ff9b::/96 (RFC 6052 §3.1)
 #define CLAT_FLAG_OWN_QDISC 0x4u         // loader only: we made the clsact of this interface
 #define CLAT_FLAG_NEXT_HOP 0x8u          // next_hop_be32 is set; else a route lookup per packet finds it
+#define CLAT_FLAG_PACKET_SOCKET 0x10u    // clatd reads the uplink, not the tun
 
 struct clat_prefix {
   __u32 address_be32[3];  // no RFC 6052 prefix is longer

@@ -199,8 +199,14 @@ inline_always int is_plain_peer(const struct clat_interface* i, __u32 v4_be32) {
   return v4 >> 24 != 10 && v4 >> 20 != 0xac1 && v4 >> 16 != 0xc0a8;
 }
 
-// Into the tun for clatd to read, unchanged.
+// For clatd to read, unchanged: into the tun, or where it has a packet socket on the uplink past the stack, which would
+// answer for an address that is its own.
 inline_always int steer(struct __sk_buff* skb, const struct clat_interface* uplink, enum clat_punt reason) {
+  if (uplink->flags & CLAT_FLAG_PACKET_SOCKET) {
+    if (bpf_skb_change_type(skb, PACKET_OTHERHOST)) return drop(skb, uplink, CLAT_DROP_KERNEL);
+    count_punt(skb, uplink, CLAT_TO_IPV4, reason);
+    return PASS;
+  }
   // With a tag (vid 0) the tun would get it inside the IPv6 header.
   if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(skb, uplink, CLAT_DROP_KERNEL);
   count_punt(skb, uplink, CLAT_TO_IPV4, reason);

@@ -491,6 +491,29 @@ TEST_F(RulesTest, FramesOfAVlanBelongToItsOwnInterface) {
   EXPECT_FALSE(read_tun(lab_.tun_fd()));
 }
 
+// Android's clatd reads the uplink itself, and joins the CLAT address as anycast, so that it is local.
+TEST_F(RulesTest, WithAPacketSocketWhatIsPuntedIsForItAlone) {
+  shell(std::string("ip -6 addr add ") + kClat6 + "/128 nodad dev " + kUplink);
+  const auto sent = packet(Ip6{.source = "64:ff9b::7f00:1", .destination = kClat6}, udp(counting(16)));
+  const auto send = [&] { ASSERT_EQ(peer_->send({{}, ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) + sent}), 0); };
+  attachment_.packet_socket = true;
+  update();
+  const Wire uplink(kUplink, ETH_P_IPV6, ETH_HLEN);
+  send();
+  const auto seen = not_noise(uplink, kPatience);
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(hex(seen->bytes), hex(sent));
+  EXPECT_EQ(grown(), (Growth{{"punt_to_ipv4_address", 1}}));
+  EXPECT_FALSE(read_tun(lab_.tun_fd()));
+
+  // Had the stack got it, too, it would have counted it as it does with no program there.
+  ASSERT_TRUE(fast_path_->detach(attachment_).has_value());
+  const auto unwanted = [] { return output_of("awk '/^Udp6NoPorts/ {print $2}' /proc/thread-self/net/snmp6"); };
+  EXPECT_EQ(unwanted(), "0\n");
+  send();
+  EXPECT_TRUE(eventually([&] { return unwanted() == "1\n"; }));
+}
+
 TEST_F(RulesTest, FramesForAnotherStationPass) {
   const auto datagram = packet(Ip6{.source = kPeer6, .destination = kClat6}, udp(counting(16)));
   const auto frame = ethernet("02:00:00:00:00:99", kPeerMac, ETH_P_IPV6) + datagram;
