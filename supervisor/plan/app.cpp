@@ -1,5 +1,6 @@
 #include "supervisor/plan/app.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -10,20 +11,34 @@ void App::handle(std::vector<Event> events) {
   if (busy_ || done_) return;
   busy_ = true;
   do {
-    drain();
-    auto next = plan(world_, clock_());
+    const Scope scope = drain();
+    auto next = plan(world_, clock_(), scope);
     wake_at_ = next.wake_at;
+    if (scope.all) wakes_.clear();
+    for (const auto& uplink : scope.uplinks) wakes_.erase(uplink);
+    wakes_.merge(next.wakes);
     execute(next.actions);
   } while (!queue_.empty() && !done_);
   busy_ = false;
 }
 
-void App::drain() {
-  while (!queue_.empty()) {
-    const Event event = std::move(queue_.front());
-    queue_.pop_front();
-    for (const auto& note : apply(world_, event, clock_())) log_(note);
+std::optional<TimePoint> App::wake_at() const {
+  auto first = wake_at_;
+  for (const auto& [uplink, at] : wakes_) first = std::min(first.value_or(at), at);
+  return first;
+}
+
+// What there was to look at is looked at: CLATs of events, and those whose time has come.
+Scope App::drain() {
+  Scope scope;
+  const auto now = clock_();
+  for (const auto& [uplink, at] : wakes_) {
+    if (at <= now) scope.uplinks.insert(uplink);
   }
+  // Events that a note's sink raises are not lost.
+  const auto events = std::exchange(queue_, {});
+  for (const auto& note : apply(world_, events, now, scope)) log_(note);
+  return scope;
 }
 
 void App::execute(const std::vector<Action>& actions) {

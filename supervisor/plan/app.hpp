@@ -1,9 +1,10 @@
 // The one door: every event goes through App::handle, and only from here do actions reach the edge.
 #pragma once
 
-#include <deque>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "supervisor/plan/plan.hpp"
@@ -33,20 +34,21 @@ class App {
   void handle(Event event) { handle(std::vector<Event>{std::move(event)}); }
 
   // When to hand in a Tick if nothing else happens before.
-  [[nodiscard]] std::optional<TimePoint> wake_at() const { return wake_at_; }
+  [[nodiscard]] std::optional<TimePoint> wake_at() const;
   [[nodiscard]] bool done() const { return done_; }
   [[nodiscard]] const World& world() const { return world_; }
 
  private:
-  void drain();
+  Scope drain();
   void execute(const std::vector<Action>& actions);
 
   Edge& edge_;
   Clock clock_;
   NoteSink log_;
   World world_;
-  std::deque<Event> queue_;
+  std::vector<Event> queue_;
   std::optional<TimePoint> wake_at_;
+  std::map<std::string, TimePoint> wakes_;  // by uplink
   bool busy_ = false;
   bool done_ = false;
 };

@@ -11,7 +11,7 @@ namespace clat::plan {
 
 void Applier::operator()(const ConfigLoaded& event) {
   const auto before = world_.config;
-  world_.config = event.config;
+  world_.use(event.config);
   if (!before || before->log.health_interval != event.config->log.health_interval) {
     world_.health_due = now_ + event.config->log.health_interval;
   }
@@ -75,10 +75,37 @@ void Applier::operator()(const HealthCollected& event) {
   }
 }
 
-std::vector<Note> apply(World& world, const Event& event, TimePoint now) {
+namespace {
+
+// Into `scope`, what an event may have moved.
+struct Reach {
+  Scope& scope;
+
+  void operator()(const Done& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const LookedUp& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const ChildReady& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const ChildAnswered& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const ChildMute& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const ChildExited& event) const { scope.uplinks.insert(event.uplink); }
+  // Those whose time has come are known to who sent it.
+  void operator()(const Tick&) const {}
+  void operator()(const ChildOutput&) const {}
+  void operator()(const ConfigRejected&) const {}
+  void operator()(const DumpRequested&) const {}
+  void operator()(const HealthCollected&) const {}
+  void operator()(const auto&) const { scope.all = true; }
+};
+
+}  // namespace
+
+std::vector<Note> apply(World& world, std::span<const Event> events, TimePoint now, Scope& scope) {
   std::vector<Note> notes;
-  std::visit(Applier(world, now, notes), event);
-  settle(world, now, notes);
+  Applier applier(world, now, notes);
+  for (const auto& event : events) {
+    std::visit(applier, event);
+    std::visit(Reach{scope}, event);
+  }
+  settle(world, scope, now, notes);
   return notes;
 }
 

@@ -38,6 +38,18 @@ void ask_all_routes(World& world) {
   for (auto& [name, clat] : world.clats) clat.ask_route = true;
 }
 
+// The kernel tells of routes that change, but not of rules: so all are asked for in turn, and those that are missing
+// each time.
+void ask_some_routes(World& world) {
+  auto turn = world.clats.upper_bound(world.last_route_asked);
+  for (std::size_t i = 0; i < std::min(kRoutesPerAudit, world.clats.size()); ++i, ++turn) {
+    if (turn == world.clats.end()) turn = world.clats.begin();
+    turn->second.ask_route = true;
+    world.last_route_asked = turn->first;
+  }
+  for (auto& [name, clat] : world.clats) clat.ask_route |= !clat.reachable;
+}
+
 }  // namespace
 
 void Applier::operator()(const LinkSeen& event) {
@@ -131,7 +143,7 @@ void Applier::operator()(const LookedUp& event) {
   if (found == world_.clats.end()) return;
   auto& clat = found->second;
   clat.asking_route = false;
-  // Anything else than "there is none" says nothing about the route: the next audit asks again.
+  // Anything else than "there is none" says nothing about the route: another audit asks again.
   const bool none =
       !event.route && (event.route.error().code == ENETUNREACH || event.route.error().code == EHOSTUNREACH);
   if (!event.route && !none) return;
@@ -151,7 +163,7 @@ void Applier::operator()(const Audited& event) {
     if (!piece.in_flight && piece.have == check.spec) lost(check.uplink, clat->second, part, error);
   }
   if (event.unasked) tell_unasked(*event.unasked);
-  ask_all_routes(world_);
+  ask_some_routes(world_);
 }
 
 void Applier::ask_route_of(int ifindex) {

@@ -65,7 +65,7 @@ struct Mtus {
   std::uint32_t uplink = 0, lowest_ipv6 = 0;
 };
 
-FastPathSpec fast_path_spec(const Uplink& uplink, const Clat& clat, const Mtus& mtus) {
+FastPathSpec fast_path_spec(const config::Config& config, const Uplink& uplink, const Clat& clat, const Mtus& mtus) {
   return {.uplink = uplink.wanted->name,
           .uplink_ifindex = uplink.link->ifindex,
           .tun_ifindex = clat.tun,
@@ -77,7 +77,9 @@ FastPathSpec fast_path_spec(const Uplink& uplink, const Clat& clat, const Mtus& 
           .next_hop = clat.route->next_hop,
           .uplink_mtu = mtus.uplink,
           .lowest_ipv6_mtu = mtus.lowest_ipv6,
-          .mark = uplink.wanted->mark};
+          .mark = uplink.wanted->mark,
+          .private_in_wkp = uplink.wanted->allow_private_ipv4,
+          .packet_socket = config.clatd.dialect != config::Dialect::native};
 }
 
 // What the dialect cannot express is left out, so that a change of it replaces nobody.
@@ -127,7 +129,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat) {
   if (clat.tun == 0) return all;
   want(SetupSpec{clat.tun, config::tun_name(name), name, v4, tun_mtu(mtu)});
   if (leg == Leg::fast) want(GuardSpec{v6});
-  if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(*uplink, clat, mtus));
+  if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(*world.config, *uplink, clat, mtus));
   want(child_spec(*world.config, *uplink, clat, mtus));
   if (!link.carrier || !clat.reachable) return all;
   want(AnnounceSpec{name, link.ifindex, clat.tun, v6, leg});

@@ -277,7 +277,7 @@ Audit audit(const World& world) {
 
 }  // namespace
 
-Plan plan(const World& world, TimePoint now) {
+Plan plan(const World& world, TimePoint now, const Scope& scope) {
   Plan result;
   const auto wake = [&result](TimePoint at) {
     if (!result.wake_at || at < *result.wake_at) result.wake_at = at;
@@ -299,10 +299,17 @@ Plan plan(const World& world, TimePoint now) {
       result.actions.emplace_back(Purge{leftover.record, "it does not fit what is wanted now"});
   }
 
-  for (const auto& [uplink, clat] : world.clats) {
-    ClatPlanner planner(world, uplink, clat, now);
+  const auto look_at = [&](const auto& clat) {
+    ClatPlanner planner(world, clat.first, clat.second, now);
     if (auto action = planner.next()) result.actions.push_back(std::move(*action));
-    if (const auto at = planner.wake_at()) wake(*at);
+    if (const auto at = planner.wake_at()) result.wakes.emplace(clat.first, *at);
+  };
+  if (scope.all) {
+    std::ranges::for_each(world.clats, look_at);
+  } else {
+    for (const auto& uplink : scope.uplinks) {
+      if (const auto clat = world.clats.find(uplink); clat != world.clats.end()) look_at(*clat);
+    }
   }
 
   if (world.stopping) {

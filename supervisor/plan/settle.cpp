@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <ranges>
+#include <set>
 
 #include "core/net/clat_address.hpp"
 #include "supervisor/log/catalogue.hpp"
@@ -16,28 +19,31 @@ bool holds(const std::vector<Ipv4Address>& addresses, const Ipv4Address& v4) {
   return std::ranges::find(addresses, v4) != addresses.end();
 }
 
-// Free of every other CLAT of ours, of what the config fixes for another, and of the host. An address on the tun of
-// this very CLAT is its own.
+// An address on the tun of this very CLAT is its own.
+bool is_on_tun_of(const World& world, const std::string& uplink, int ifindex) {
+  const auto clat = world.clats.find(uplink);
+  if (clat != world.clats.end() && clat->second.tun == ifindex) return true;
+  const auto* link = world.kernel.links.find(ifindex);
+  return link != nullptr && link->name == config::tun_name(uplink);
+}
+
+// Free of every other CLAT of ours, of what the config fixes for another, and of the host. It is asked for each CLAT
+// about all others: addresses are compared first, names are longer.
 bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Address& v4) {
   if (v4 == kDummyIpv4) return false;
   for (const auto& [other, clat] : world.clats) {
-    if (other != uplink && clat.addresses && clat.addresses->v4 == v4 && (!clat.empty() || world.wanted(other))) {
-      return false;
-    }
+    if (!clat.addresses || clat.addresses->v4 != v4 || other == uplink) continue;
+    if (!clat.empty() || world.wanted(other)) return false;
   }
   for (const auto& [other, leftover] : world.leftovers) {
-    if (other != uplink && leftover.record.v4 == v4) return false;
+    if (leftover.record.v4 == v4 && other != uplink) return false;
   }
   for (const auto& other : world.config->interfaces) {
-    if (other.name != uplink && other.ipv4_address == v4) return false;
+    if (other.ipv4_address == v4 && other.name != uplink) return false;
   }
-  const auto own_tun = config::tun_name(uplink);
   return std::ranges::none_of(world.kernel.ipv4, [&](const auto& each) {
-    const auto* link = world.kernel.links.find(each.first);
-    const auto clat = world.clats.find(uplink);
-    const bool own =
-        (clat != world.clats.end() && clat->second.tun == each.first) || (link != nullptr && link->name == own_tun);
-    return !own && !world.buried_tuns.contains(each.first) && holds(each.second, v4);
+    return holds(each.second, v4) && !world.buried_tuns.contains(each.first) &&
+           !is_on_tun_of(world, uplink, each.first);
   });
 }
 
@@ -174,8 +180,8 @@ std::string why_down(const World& world, const std::string& name, const Clat& cl
   return "its settings changed";
 }
 
-void tell_up_or_down(const World& world, const std::string& name, Clat& clat, TimePoint now, std::vector<Note>& notes) {
-  const auto wanted = desired(world, name, clat);
+void tell_up_or_down(const World& world, const std::string& name, const Desired& wanted, Clat& clat, TimePoint now,
+                     std::vector<Note>& notes) {
   const bool up = carries_ipv4(wanted, clat);
   if (up == clat.up) return;
   clat.up = up;
@@ -226,8 +232,7 @@ void forget_failures(const Desired& wanted, Clat& clat) {
 }
 
 // The blackhole of an address without use is released after a while; with use again, it stays.
-void time_guard(const World& world, const std::string& name, Clat& clat, TimePoint now) {
-  const auto wanted = desired(world, name, clat);
+void time_guard(const Desired& wanted, Clat& clat, TimePoint now) {
   const bool idle = clat.piece(Part::guard).have && !wanted[static_cast<std::size_t>(Part::guard)];
   if (!idle)
     clat.guard_release_at.reset();
@@ -235,33 +240,53 @@ void time_guard(const World& world, const std::string& name, Clat& clat, TimePoi
     clat.guard_release_at = now + kGuardGrace;
 }
 
+// Whether an IPv4 address became free.
+bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now, std::vector<Note>& notes) {
+  const auto before = clat.addresses;
+  if (world.wanted(name) == nullptr) {
+    clat.obstacle.reset();
+  } else {
+    auto obstacle = find_addresses(world, name, clat, now, notes);
+    // What only waits for the kernel's answer about the route is not worth a line.
+    const bool asking = !clat.route && asks_route(world, name, clat);
+    if (!asking) {
+      if (obstacle && obstacle != clat.obstacle) tell_obstacle(name, *obstacle, notes);
+      clat.obstacle = std::move(obstacle);
+    }
+  }
+  give_up_child(name, clat.child.process, now, notes);
+  const auto wanted = desired(world, name, clat);
+  forget_failures(wanted, clat);
+  time_guard(wanted, clat, now);
+  tell_up_or_down(world, name, wanted, clat, now, notes);
+  return before && before != clat.addresses;
+}
+
+// The same: whether others may have what it had.
+bool settle_and_forget(World& world, const std::string& name, TimePoint now, std::vector<Note>& notes) {
+  const auto clat = world.clats.find(name);
+  if (clat == world.clats.end()) return false;
+  const bool freed = settle_one(world, name, clat->second, now, notes);
+  if (!clat->second.empty() || world.wanted(name) != nullptr) return freed;
+  world.clats.erase(clat);
+  return true;
+}
+
 }  // namespace
 
-void settle(World& world, TimePoint now, std::vector<Note>& notes) {
+void settle(World& world, Scope& scope, TimePoint now, std::vector<Note>& notes) {
   if (!world.config || !world.kernel_known) return;
-  if (!world.stopping) {
+  if (scope.all && !world.stopping) {
     for (const auto& wanted : world.config->interfaces) world.clats.try_emplace(wanted.name);
   }
   judge_leftovers(world);
-  for (auto& [name, clat] : world.clats) {
-    if (world.wanted(name) == nullptr) {
-      clat.obstacle.reset();
-    } else {
-      auto obstacle = find_addresses(world, name, clat, now, notes);
-      // What only waits for the kernel's answer about the route is not worth a line.
-      const bool asking = !clat.route && asks_route(world, name, clat);
-      if (!asking) {
-        if (obstacle && obstacle != clat.obstacle) tell_obstacle(name, *obstacle, notes);
-        clat.obstacle = std::move(obstacle);
-      }
-    }
-    give_up_child(name, clat.child.process, now, notes);
-    forget_failures(desired(world, name, clat), clat);
-    time_guard(world, name, clat, now);
-    tell_up_or_down(world, name, clat, now, notes);
-  }
-  std::erase_if(world.clats,
-                [&](const auto& each) { return each.second.empty() && world.wanted(each.first) == nullptr; });
+  std::set<std::string> names = scope.uplinks;
+  if (scope.all) std::ranges::copy(std::views::keys(world.clats), std::inserter(names, names.end()));
+  bool freed = false;
+  for (const auto& name : names) freed |= settle_and_forget(world, name, now, notes);
+  if (!freed) return;
+  scope.all = true;
+  for (auto& [name, clat] : world.clats) settle_one(world, name, clat, now, notes);
 }
 
 }  // namespace clat::plan

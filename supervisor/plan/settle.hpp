@@ -8,6 +8,7 @@
 
 namespace clat::plan {
 
-void settle(World& world, TimePoint now, std::vector<Note>& notes);
+// What one CLAT of the scope gives up may be what others wait for: then the scope becomes all.
+void settle(World& world, Scope& scope, TimePoint now, std::vector<Note>& notes);
 
 }  // namespace clat::plan

@@ -41,8 +41,15 @@ void World::bury_tun(int ifindex) {
   kernel.ipv6.erase(ifindex);
 }
 
+void World::use(std::shared_ptr<const config::Config> now) {
+  config = std::move(now);
+  interfaces_.clear();
+  for (const auto& each : config->interfaces) interfaces_.emplace(each.name, &each);
+}
+
 const config::Interface* World::wanted(const std::string& uplink) const {
-  return config == nullptr || stopping ? nullptr : config->find(uplink);
+  const auto found = interfaces_.find(uplink);
+  return stopping || found == interfaces_.end() ? nullptr : found->second;
 }
 
 }  // namespace clat::plan

@@ -142,8 +142,17 @@ struct Leftover {
   Backoff failures = {};
 };
 
+// Routes that an audit asks for although nothing is known to have changed.
+constexpr std::size_t kRoutesPerAudit = 16;
+
+// CLATs to look at again. With hundreds of uplinks, all at each event would be too many.
+struct Scope {
+  bool all = false;
+  std::set<std::string> uplinks{};
+};
+
 struct World {
-  std::shared_ptr<const config::Config> config;  // none before the first ConfigLoaded
+  std::shared_ptr<const config::Config> config;  // none before the first ConfigLoaded; changed by use()
   Kernel kernel;
   bool kernel_known = false;
   std::map<std::string, Clat> clats;          // by uplink
@@ -156,11 +165,16 @@ struct World {
   TimePoint health_due{};
   std::optional<TimePoint> health_deadline;  // counters were asked for; report without the late ones then
   TimePoint audit_due{};
+  std::string last_route_asked;  // an uplink: audits ask for some routes at a time, in turn
 
+  void use(std::shared_ptr<const config::Config> now);
   [[nodiscard]] const config::Interface* wanted(const std::string& uplink) const;  // none when stopping
   [[nodiscard]] const Link* link(const std::string& name) const { return kernel.links.find(name); }
   // This tun of ours is gone; what is still said of it does not count.
   void bury_tun(int ifindex);
+
+ private:
+  std::map<std::string, const config::Interface*> interfaces_;  // of `config`, by name
 };
 
 }  // namespace clat::plan

@@ -10,8 +10,8 @@ import socket
 from ipaddress import IPv6Address
 
 from harness.case import LabTest
-from harness.clatvisor import BIN, Clatvisor
-from harness.lab import WAN0
+from harness.clatvisor import BIN, Clatvisor, cmdline
+from harness.lab import WAN0, wait_until
 
 AF_INET6, AF_PACKET = int(socket.AF_INET6), int(socket.AF_PACKET)
 IFF_TUN, IFF_VNET_HDR, IFF_MULTI_QUEUE = 0x0001, 0x4000, 0x0100
@@ -138,3 +138,38 @@ class Handed(LabTest):
         program.wait_event("clat.spawned", "wan0", count=2)
         program.stop()
         self.assert_unchanged(before, "after a stop")
+
+
+class Bundled(LabTest):
+    """clatvisor's own clatd in Android's place."""
+
+    uplinks = (WAN0,)
+
+    def check(self, dialect: str, fast_path: str) -> None:
+        def change(config: dict) -> None:
+            config["clatd"] = {"dialect": dialect}
+            config["interfaces"]["wan0"]["fast-path"] = fast_path
+
+        program = self.start(up=False, change=change)
+        up = program.wait_event("clat.up", "wan0")
+        self.assertEqual(up["path"] == "anycast", fast_path == "off", up.line)
+        clatd = program.wait_clatd("wan0")
+        client = self.lab.client(WAN0)
+        wait_until(lambda: client.ping(self.lab.server_v4, count=1, wait=1), 10, "a ping gets through")
+        client.tcp_echo(self.lab.server_v4)
+        client.udp_echo(self.lab.server_v4)
+        self.assertEqual(program.wait_clatd("wan0"), clatd)
+        self.assertEqual(cmdline(clatd)[0], "clatd-wan0")
+        program.stop()
+
+    def test_since_2022(self) -> None:
+        self.check("aosp", "auto")
+
+    def test_since_2022_on_the_slow_path(self) -> None:
+        self.check("aosp", "off")
+
+    def test_of_2019(self) -> None:
+        self.check("aosp-2019", "auto")
+
+    def test_of_2019_on_the_slow_path(self) -> None:
+        self.check("aosp-2019", "off")

@@ -1,0 +1,121 @@
+"""256 uplinks on one router: up soon, reloaded one at a time, and nearly free when idle."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from harness.case import LabTest
+from harness.clatvisor import SLOW, Clatvisor, children_of, open_fds
+from harness.lab import wait_until
+
+class ManyUplinks(LabTest):
+    """Veth pairs with addresses and routes; nobody at the far ends but the kernel."""
+
+    uplinks = ()
+    nat64 = False
+    number = 0
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.lab.router.sysctl("net/ipv6/conf/default/accept_dad", 0)
+        self.lab.router.ip(*(f"link add w{i} type veth peer name f{i} netns {self.lab.plat.name}" for i in range(self.number)))
+        self.lab.plat.ip(*(f"link set f{i} up" for i in range(self.number)))
+        self.lab.router.ip(
+            *(f"link set w{i} up" for i in range(self.number)),
+            *(f"address add 2001:db8:{i + 1:x}::2/64 dev w{i} nodad" for i in range(self.number)),
+            *(f"route add 2001:db8:ff00:{i:x}::/96 via fe80::1 dev w{i} onlink" for i in range(self.number)),
+        )
+
+    def config(self, program: Clatvisor, **more: object) -> dict:
+        config = program.default_config()
+        config["interfaces"] = {f"w{i}": {"nat64-prefix": f"2001:db8:ff00:{i:x}::/96"} for i in range(self.number)}
+        config.update({"log": {"health-interval": "1h"}, **more})
+        return config
+
+    def start_many(self, **more: object) -> Clatvisor:
+        self.program = Clatvisor(self.lab)
+        self.program.write_config(self.config(self.program, **more))
+        return self.program.start()
+
+
+class TwoHundredFiftySix(ManyUplinks):
+    number = 256
+
+    def cpu(self) -> float:
+        """Seconds that clatvisor itself has used."""
+        fields = Path(f"/proc/{self.program.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self, pid: int) -> int:
+        """Private, in KiB."""
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in text if line.startswith(("Private_Clean", "Private_Dirty")))
+
+    def wait_all_up(self, timeout: float = 60) -> None:
+        wait_until(lambda: len(self.program.find("clat.ready")) >= self.number, timeout * SLOW, "all are ready", every=0.05)
+        wait_until(lambda: len(self.program.find("clat.up")) >= self.number, timeout * SLOW, "all are up", every=0.05)
+
+    def test_start_reload_idle_stop(self) -> None:
+        before = self.snapshot()
+        begin = time.monotonic()
+        program = self.start_many(**{"ipv4-pool": "10.64.0.0/23"})
+        self.wait_all_up()
+        took = time.monotonic() - begin
+        used = self.cpu()
+        self.assertLess(took, 15 * SLOW)
+
+        pids = {pid: Path(f"/proc/{pid}/comm").read_text() for pid in children_of(program.pid)}
+        self.assertEqual(len(pids), self.number)
+        config = self.config(program, **{"ipv4-pool": "10.64.0.0/23"})
+        config["interfaces"]["w7"]["mtu"] = 1400
+        since = program.mark()
+        begin = time.monotonic()
+        program.reload(config)
+        wait_until(lambda: self.lab.router.ip_json("link", "show", "v4-w7")[0]["mtu"] == 1372, 5, "the tun follows")
+        reload_took = time.monotonic() - begin
+        self.assertLess(reload_took, 0.2 * SLOW)
+        self.assertEqual([e.iface for e in program.events[since:] if e.iface], [])
+        self.assertEqual(set(children_of(program.pid)), set(pids))
+
+        idle, span = self.cpu(), 20.0
+        time.sleep(span)
+        idle = (self.cpu() - idle) / span
+        memory, fds = self.memory(program.pid), len(open_fds(program.pid))
+        clatd = self.memory(next(iter(pids)))
+        begin = time.monotonic()
+        program.stop(timeout=30)
+        stopped = time.monotonic() - begin
+        print(
+            f"rounds: {self.number} of uplinks: up in {took:.1f} s ({1000 * used / self.number:.1f} ms of CPU each), reload of one "
+            f"{1000 * reload_took:.0f} ms, idle {100 * idle:.2f} % CPU, stop {stopped:.1f} s; each {memory / self.number:.1f} KiB "
+            f"and {fds / self.number:.1f} descriptors here, {clatd} KiB in clatd",
+            flush=True,
+        )
+        self.assertLess(idle, 0.005 * SLOW)
+        self.assert_unchanged(before, "after a stop", timeout=20 * SLOW)
+
+
+class MoreThanThePoolHas(ManyUplinks):
+    """Ten uplinks, and the eight addresses of 192.0.0.0/29."""
+
+    number = 10
+
+    def test_the_rest_fails_clearly_and_takes_what_becomes_free(self) -> None:
+        program = self.start_many()
+        program.wait_event("clat.up", count=8)
+        program.wait_event("clat.failed", count=2)
+        failed = program.find("clat.failed")
+        self.assertEqual({event["reason"] for event in failed}, {"no free IPv4 address in 192.0.0.0/29"})
+        self.assertEqual(len({event["v4"] for event in program.find("address.chosen")}), 8)
+        up = {event.iface for event in program.find("clat.up")}
+        self.assertEqual(len(up | {event.iface for event in failed}), 10)
+        config = self.config(program)
+        del config["interfaces"][sorted(up)[0]]
+        since = program.mark()
+        program.reload(config)
+        chosen = program.wait_event("address.chosen", since=since)
+        self.assertIn(chosen.iface, {event.iface for event in failed})
+        program.wait_event("clat.up", chosen.iface, since=since)
+        program.stop()
