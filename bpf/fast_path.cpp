@@ -2,10 +2,12 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <optional>
 #include <ranges>
 
@@ -51,6 +53,23 @@ Result<Program> facts_of(const bpf_program* program) {
   return Program{fd, info.id};
 }
 
+// Whether the map is pinned at `path`, and not another one.
+bool is_pinned(int map, const std::string& path) {
+  bpf_map_info ours{}, theirs{};
+  std::uint32_t size = sizeof(ours);
+  if (bpf_obj_get_info_by_fd(map, &ours, &size) != 0) return false;
+  const Fd pinned(bpf_obj_get(path.c_str()));
+  size = sizeof(theirs);
+  return pinned && bpf_obj_get_info_by_fd(pinned.get(), &theirs, &size) == 0 && theirs.id == ours.id;
+}
+
+// The loader's own flag apart.
+bool is_same(clat_interface left, clat_interface right) {
+  left.flags &= static_cast<std::uint16_t>(~CLAT_FLAG_OWN_QDISC);
+  right.flags &= static_cast<std::uint16_t>(~CLAT_FLAG_OWN_QDISC);
+  return std::memcmp(&left, &right, sizeof(left)) == 0;
+}
+
 // All that taking away needs to know.
 struct Ends {
   int uplink = 0;  // ifindexes
@@ -87,6 +106,10 @@ struct FastPath::Impl {
   bool tcx = false;
 
   Result<> load();
+  [[nodiscard]] std::array<std::pair<int, std::string>, 2> map_pins() const {
+    return {std::pair{interfaces, folder + "/" + kInterfacesPin}, std::pair{counters, folder + "/" + kCountersPin}};
+  }
+  Result<> pin_maps() const;
 
   // In the order of attaching: the check on what clatd writes comes before anything can reach clatd.
   [[nodiscard]] std::array<Hook, 3> hooks(const Ends& ends, LinkLayer layer = LinkLayer::ethernet) const {
@@ -111,6 +134,7 @@ struct FastPath::Impl {
   Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags) const;
   Result<> write_entries(const Attachment& a, std::uint64_t flags) const;
   Result<> make_counters(int uplink_ifindex) const;
+  [[nodiscard]] Result<std::vector<clat_counters>> counters_of(int uplink_ifindex) const;
   void remove_entries(const Ends& ends) const;
 
   Result<> attach_hook(const Attachment& a, const Hook& hook);
@@ -154,6 +178,16 @@ Result<> FastPath::Impl::load() {
   }
   interfaces = bpf_map__fd(programs->maps.clat_interfaces);
   counters = bpf_map__fd(programs->maps.clat_counters);
+  return {};
+}
+
+// Again, when somebody removed a pin.
+Result<> FastPath::Impl::pin_maps() const {
+  for (const auto& [map, path] : map_pins()) {
+    if (is_pinned(map, path)) continue;
+    if (unlink(path.c_str()) != 0 && errno != ENOENT) return failure("unlink " + path, errno);
+    if (bpf_obj_pin(map, path.c_str()) != 0) return failure("pin " + path, errno);
+  }
   return {};
 }
 
@@ -201,6 +235,16 @@ Result<> FastPath::Impl::make_counters(int uplink_ifindex) const {
     return failure("make the counters", errno);
   }
   return {};
+}
+
+// Of each CPU.
+Result<std::vector<clat_counters>> FastPath::Impl::counters_of(int uplink_ifindex) const {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) return libbpf_failure("count the CPUs", -cpus);
+  std::vector<clat_counters> values(static_cast<std::size_t>(cpus));
+  const auto key = static_cast<std::uint32_t>(uplink_ifindex);
+  if (bpf_map_lookup_elem(counters, &key, values.data()) != 0) return failure("read the counters", errno);
+  return values;
 }
 
 // Not those that another uplink or tun took over.
@@ -300,6 +344,7 @@ Result<AttachKind> FastPath::attach(const Attachment& wanted) {
   if (auto checked = check(wanted); !checked) return std::unexpected(std::move(checked).error());
   clear_libbpf_log();
   const auto all = [&]() -> Result<> {
+    if (auto pinned = impl_->pin_maps(); !pinned) return pinned;
     if (auto made = impl_->make_counters(wanted.uplink_ifindex); !made) return made;
     if (auto written = impl_->write_entries(wanted, BPF_ANY); !written) return written;
     for (const auto& hook : impl_->hooks(ends_of(wanted), wanted.layer)) {
@@ -343,24 +388,22 @@ Result<> FastPath::verify(const Attachment& attached) {
                             : verify_classifier(hook);
     if (!there) return std::unexpected(std::move(there).error().in(hook.name));
   }
+  for (const auto& [map, path] : impl_->map_pins()) {
+    if (!is_pinned(map, path)) return failure("the map is not pinned at " + path + " any more");
+  }
   const auto uplink = impl_->entry(attached.uplink_ifindex);
   const auto tun = impl_->entry(attached.tun_ifindex);
-  if (!uplink || uplink->peer_ifindex != static_cast<std::uint32_t>(attached.tun_ifindex) || !tun ||
-      tun->peer_ifindex != static_cast<std::uint32_t>(attached.uplink_ifindex)) {
-    return failure("the map entries of " + attached.uplink + " are gone");
+  if (!uplink || !tun || !is_same(*uplink, uplink_entry(attached)) || !is_same(*tun, tun_entry(attached))) {
+    return failure("the map entries of " + attached.uplink + " are gone, or changed");
   }
-  return {};
+  const auto counters = impl_->counters_of(attached.uplink_ifindex);
+  return counters ? Result<>() : std::unexpected(counters.error());
 }
 
 Result<Counters> FastPath::counters(const Attachment& attached) {
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus < 0) return libbpf_failure("count the CPUs", -cpus);
-  std::vector<clat_counters> per_cpu(static_cast<std::size_t>(cpus));
-  const auto key = static_cast<std::uint32_t>(attached.uplink_ifindex);
-  if (bpf_map_lookup_elem(impl_->counters, &key, per_cpu.data()) != 0) {
-    return failure("read the counters of " + attached.uplink, errno);
-  }
-  return named_counters(per_cpu);
+  auto values = impl_->counters_of(attached.uplink_ifindex);
+  if (!values) return std::unexpected(std::move(values).error().in(attached.uplink));
+  return named_counters(*values);
 }
 
 }  // namespace clat::bpf

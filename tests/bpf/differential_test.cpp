@@ -14,11 +14,20 @@
 namespace clat::test {
 namespace {
 
+unsigned number(const char* variable, unsigned otherwise) {
+  const char* given = std::getenv(variable);
+  return given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 0)) : otherwise;
+}
+unsigned seed() { return number("CLATVISOR_SEED", 464); }
+// Each way.
+unsigned packets_to_send() {
 #if defined(__SANITIZE_ADDRESS__)
-constexpr unsigned kPackets = 50'000;  // each way
+  constexpr unsigned kPackets = 50'000;
 #else
-constexpr unsigned kPackets = 500'000;
+  constexpr unsigned kPackets = 500'000;
 #endif
+  return number("CLATVISOR_PACKETS", kPackets);
+}
 constexpr unsigned kBatch = 50;  // packets with one configuration
 
 struct Made : xlat::Sink {
@@ -50,11 +59,6 @@ std::string difference(const Reference& reference, Direction direction, const By
   row.expected = {expected};
   row.any_identification = any;
   return mismatch(row, actual);
-}
-
-unsigned seed() {
-  const char* given = std::getenv("CLATVISOR_SEED");
-  return given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 0)) : 464;
 }
 
 class DifferentialTest : public testing::Test {
@@ -92,7 +96,7 @@ TEST_F(DifferentialTest, UplinkProgram) {
   RandomPackets random(Direction::to_ipv4, seed());
   const auto program = hooks_.uplink_program();
   const auto link_header = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6);
-  while (packets_ < kPackets && !HasFailure()) {
+  while (packets_ < packets_to_send() && !HasFailure()) {
     const auto& base = random.next_base();
     hooks_.configure(base.clat);
     xlat::Translator translator(base.clat.settings());
@@ -116,7 +120,7 @@ TEST_F(DifferentialTest, UplinkProgram) {
 // A tun has no Ethernet header, so its program runs where it is: on the hook.
 TEST_F(DifferentialTest, TunProgram) {
   RandomPackets random(Direction::to_ipv6, seed());
-  while (packets_ < kPackets && !HasFailure()) {
+  while (packets_ < packets_to_send() && !HasFailure()) {
     const auto& base = random.next_base();
     hooks_.configure(base.clat);
     xlat::Translator translator(base.clat.settings());

@@ -103,9 +103,7 @@ std::vector<Packet> Hooks::passed() const {
   return all_of([this] { return uplink_in_->receive(); });
 }
 
-Fd Hooks::uplink_program() const {
-  return program_of_pin(folder_.pins() + "/link-" + std::to_string(lab_.uplink()) + "-uplink-ingress");
-}
+Fd Hooks::uplink_program() const { return program_named(folder_.bpf_dir(), "clat_uplink_in"); }
 bpf::Counters Hooks::counters() {
   auto counters = fast_path_->counters(attachment_);
   if (!counters) throw std::runtime_error(counters.error().text());

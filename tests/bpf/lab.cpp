@@ -1,11 +1,14 @@
 #include "tests/bpf/lab.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -53,6 +56,26 @@ std::string output_of(const std::string& command) {
   return text;
 }
 void shell(const std::string& command) { output_of(command); }
+
+bool kernel_is_at_least(unsigned major, unsigned minor) {
+  utsname name{};
+  unsigned here_major = 0, here_minor = 0;
+  if (uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &here_major, &here_minor) != 2) fail("uname");
+  return here_major != major ? here_major > major : here_minor >= minor;
+}
+
+bool keep_only_the_needed_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  const auto keep = [&](unsigned capability) {
+    data[capability / 32].permitted |= 1U << capability % 32;
+    data[capability / 32].effective |= 1U << capability % 32;
+  };
+  keep(CAP_BPF);
+  keep(CAP_NET_ADMIN);
+  if (!kernel_is_at_least(6, 8)) keep(CAP_PERFMON);
+  return syscall(SYS_capset, &header, data) == 0;
+}
 
 BpfFolder::BpfFolder() {
   // In a mount namespace of this process, so that nothing stays mounted when it is killed.

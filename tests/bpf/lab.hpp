@@ -18,6 +18,14 @@ namespace clat::test {
 void shell(const std::string& command);
 std::string output_of(const std::string& command);
 
+// The present kernel against a version of Linux.
+bool kernel_is_at_least(unsigned major, unsigned minor);
+// Whether a vnet header may say so (Linux 6.2).
+inline bool kernel_knows_udp_gso() { return kernel_is_at_least(6, 2); }
+// What the fast path needs, and nothing else, for the calling thread: CAP_BPF, CAP_NET_ADMIN, and below Linux 6.8
+// CAP_PERFMON, since the verifier takes a number on the stack for a pointer there.
+[[nodiscard]] bool keep_only_the_needed_capabilities();
+
 // A bpffs of its own in a temporary folder.
 class BpfFolder {
  public:

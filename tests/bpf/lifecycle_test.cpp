@@ -2,7 +2,6 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/magic.h>
 #include <sched.h>
@@ -17,6 +16,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <optional>
 
 #include "tests/bpf/lab.hpp"
@@ -151,6 +151,45 @@ TEST_P(LifecycleTest, DetachLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder_.bpf_dir()));
   EXPECT_TRUE(have_gone(objects));
   EXPECT_LE(open_files(), files + 1);  // the peer's packet socket
+}
+
+// Map entries, counters, pins: what a foreign hand may take away, or write over, and attaching brings back.
+TEST_P(LifecycleTest, NoticesWhatBecameOfTheMaps) {
+  auto fast_path = attached();
+  const auto pins = folder_.pins();
+  const auto map = [&](const char* pin) { return Fd(bpf_obj_get((pins + pin).c_str())); };
+  const auto uplink = static_cast<std::uint32_t>(lab_.uplink()), tun = static_cast<std::uint32_t>(lab_.tun());
+  const struct {
+    const char* what;
+    std::function<bool()> hand;
+  } losses[] = {
+      {"entry of the uplink", [&] { return bpf_map_delete_elem(map("/interfaces").get(), &uplink) == 0; }},
+      {"entry of the tun", [&] { return bpf_map_delete_elem(map("/interfaces").get(), &tun) == 0; }},
+      {"counters", [&] { return bpf_map_delete_elem(map("/counters").get(), &uplink) == 0; }},
+      {"pin of the interfaces", [&] { return std::filesystem::remove(pins + "/interfaces"); }},
+      {"pin of the counters", [&] { return std::filesystem::remove(pins + "/counters"); }},
+      {"another map in place of the counters",
+       [&] {
+         const auto other = map("/interfaces");
+         return std::filesystem::remove(pins + "/counters") &&
+                bpf_obj_pin(other.get(), (pins + "/counters").c_str()) == 0;
+       }},
+      {"a value written over",
+       [&] {
+         const auto entries = map("/interfaces");
+         clat_interface entry{};
+         return bpf_map_lookup_elem(entries.get(), &tun, &entry) == 0 && ++entry.v4_be32 != 0 &&
+                bpf_map_update_elem(entries.get(), &tun, &entry, BPF_EXIST) == 0;
+       }},
+  };
+  for (const auto& [what, hand] : losses) {
+    SCOPED_TRACE(what);
+    ASSERT_TRUE(hand());
+    EXPECT_FALSE(fast_path.verify(lab_.attachment()).has_value());
+    ASSERT_TRUE(fast_path.attach(lab_.attachment()).has_value());
+    EXPECT_TRUE(fast_path.verify(lab_.attachment()).has_value());
+    EXPECT_TRUE(translates());
+  }
 }
 
 TEST_P(LifecycleTest, UpdateChangesWhatIsAttached) {
@@ -389,15 +428,10 @@ TEST_P(LifecycleTest, UplinksShareProgramsAndMaps) {
   EXPECT_TRUE(objects_of(folder_.bpf_dir()).links.empty());
 }
 
-// CAP_BPF and CAP_NET_ADMIN, no CAP_PERFMON, no CAP_SYS_ADMIN.
-TEST_P(LifecycleTest, NeedsTwoCapabilities) {
+TEST_P(LifecycleTest, NeedsFewCapabilities) {
   const auto child = fork();
   if (child == 0) {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    __user_cap_data_struct data[2]{};
-    data[CAP_NET_ADMIN / 32].effective = data[CAP_NET_ADMIN / 32].permitted = 1U << CAP_NET_ADMIN % 32;
-    data[CAP_BPF / 32].effective = data[CAP_BPF / 32].permitted = 1U << CAP_BPF % 32;
-    if (syscall(SYS_capset, &header, data) != 0) _exit(2);
+    if (!keep_only_the_needed_capabilities()) _exit(2);
     auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
     if (!opened) {
       std::fprintf(stderr, "%s\n", opened.error().text().c_str());

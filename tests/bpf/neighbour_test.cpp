@@ -44,7 +44,7 @@ class NeighbourTest : public testing::Test {
     if (!opened) throw std::runtime_error(opened.error().text());
     fast_path_.emplace(std::move(*opened));
     if (auto done = fast_path_->attach(lab_.attachment()); !done) throw std::runtime_error(done.error().text());
-    program_ = program_of_pin(folder_.pins() + "/link-" + std::to_string(lab_.uplink()) + "-uplink-ingress");
+    program_ = program_named(folder_.bpf_dir(), "clat_uplink_in");
   }
   auto ask(const Question& question) { return run(program_, lab_.uplink(), frame(question)); }
   void expect_answer(const Question& question, const Bytes& expected) {

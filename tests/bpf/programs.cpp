@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <ranges>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
@@ -115,6 +116,15 @@ Fd program_of_pin(const std::string& pin) {
   Fd program(bpf_prog_get_fd_by_id(info_of<bpf_link_info>(link.get()).prog_id));
   if (!program) fail("program of " + pin);
   return program;
+}
+
+Fd program_named(const std::string& bpf_dir, std::string_view name) {
+  const auto objects = objects_of(bpf_dir);
+  for (const auto id : objects.programs | std::views::reverse) {
+    Fd program(bpf_prog_get_fd_by_id(id));
+    if (program && info_of<bpf_prog_info>(program.get()).name == name) return program;
+  }
+  throw std::runtime_error("no program " + std::string(name));
 }
 
 std::uint32_t link_id_of_pin(const std::string& pin) {

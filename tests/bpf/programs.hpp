@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/fd/fd.hpp"
@@ -35,6 +36,8 @@ unsigned our_filters(const std::string& interface, const std::string& direction)
 
 // The program of a pinned link.
 Fd program_of_pin(const std::string& pin);
+// Of those that use the maps pinned in `bpf_dir`, the one that was loaded last, like "clat_uplink_in".
+Fd program_named(const std::string& bpf_dir, std::string_view name);
 std::uint32_t link_id_of_pin(const std::string& pin);
 
 // Somebody else's program: counts the packets it sees and lets them go on.

@@ -17,6 +17,23 @@ void store16(Bytes& bytes, std::size_t at, std::size_t value) {
   bytes.at(at + 1) = static_cast<std::uint8_t>(value);
 }
 
+// Or an ICMP message that quotes one.
+bool is_icmp_fragment(const Bytes& ip, std::size_t at = 0) {
+  const auto byte = [&](std::size_t i) -> std::uint8_t { return i < ip.size() ? ip[i] : 0xff; };
+  const bool is_ipv4 = byte(at) >> 4 == 4;
+  std::uint8_t protocol = byte(at + (is_ipv4 ? 9 : 6));
+  bool fragment = is_ipv4 && (load16(ip, at + 6) & 0x3fff) != 0;
+  at += is_ipv4 ? (byte(at) & 0xfU) * 4 : 40;
+  while (!is_ipv4 && (protocol == 0 || protocol == 43 || protocol == 44 || protocol == 60)) {
+    if (protocol == 44) fragment = (load16(ip, at + 2) & 0xfff9) != 0;
+    const std::size_t size = protocol == 44 ? 8 : (byte(at + 1) + 1U) * 8;
+    protocol = byte(at);
+    at += size;
+  }
+  if (protocol != 1 && protocol != 58) return false;
+  return fragment || (at + 28 <= ip.size() && is_icmp_fragment(ip, at + 8));
+}
+
 }  // namespace
 
 RandomPackets::RandomPackets(Direction direction, unsigned seed) : random_(seed) {
@@ -120,6 +137,7 @@ void RandomPackets::mend(Bytes& packet) {
 std::string reason_to_punt(Direction direction, const Packet& packet) {
   const auto& in = packet.bytes;
   const bool to_ipv6 = direction == Direction::to_ipv6;
+  if (is_icmp_fragment(in)) return "ICMP in fragments";
   // RFC 4884; ICMP may stand behind options.
   const std::size_t header = to_ipv6 ? (in[0] & 0xf) * 4U : 40;
   if (in[to_ipv6 ? 9 : 6] == (to_ipv6 ? 1 : 58) && in.size() > header + 8) {

@@ -15,6 +15,7 @@ namespace {
 // The kernel checks the offload facts of what is sent to it, so bad ones never reach a program; and it cuts up what
 // exceeds the GSO limit of the veth, 64 KiB with the link header.
 bool can_be_sent(const Vector& vector) {
+  if (vector.vnet.gso_type == xlat::VnetHeader::kGsoUdp && !kernel_knows_udp_gso()) return false;
   return vector.verdict != xlat::Verdict::bad_offload &&
          std::max(vector.input.size(), vector.expected.empty() ? 0 : vector.expected[0].size()) + ETH_HLEN < 65536;
 }
