@@ -39,7 +39,8 @@ int cleanup(const config::Config& config) {
   if (!network) return complain(network.error().text(), EX_OSERR);
   const auto found = state->records();
   if (!found) return complain(found.error().text(), EX_OSERR);
-  check(network->sweep_guards(found->records));
+  for (const auto& ignored : found->ignored) check(state->discard(ignored));
+  check(network->sweep(found->records));
   for (const auto& record : found->records) {
     auto purged = network->purge(record);
     check(purged);

@@ -97,9 +97,10 @@ Result<> Supervisor::start() {
   auto found = state_.records();
   if (!found) return std::unexpected(std::move(found).error());
   for (const auto& ignored : found->ignored) {
-    say(plan::Severity::warn, events::kRecordIgnored, {{"reason", ignored.text()}});
+    say(plan::Severity::warn, events::kRecordIgnored, {{"reason", ignored.why.text()}});
+    (void)state_.discard(ignored);  // what cannot be removed is ignored at the next start again
   }
-  if (auto swept = network_->sweep_guards(found->records); !swept) {
+  if (auto swept = network_->sweep(found->records); !swept) {
     say(plan::Severity::warn, events::kActionFailed, {{"action", "sweep"}, {"reason", swept.error().text()}});
   }
   if (!network_->forgotten().empty()) {

@@ -52,6 +52,8 @@ class Applier {
   void say_as_netd(const std::string& uplink, std::string line);
   void fall_silent(Process& process, const std::string& reason);
   void tell_failed_action(const Done&);
+  [[nodiscard]] bool gives_up(const Backoff& failures) const;
+  milliseconds retry_delay(Backoff& failures);
   milliseconds fail(Piece& piece, Verb verb, const Error& error);
   // `end`: how the one before ended, or why none could be started.
   void back_off(const std::string& uplink, Child& child, std::string end);

@@ -51,6 +51,17 @@ void Applier::operator()(const RecordsFound& event) {
 void Applier::operator()(const StopRequested& event) {
   if (world_.stopping) return;
   world_.stopping = true;
+  // What could not be removed before is tried at once.
+  for (auto& [name, clat] : world_.clats) {
+    for (auto& piece : clat.pieces) {
+      piece.failure.reset();
+      piece.failures.succeed();
+    }
+  }
+  for (auto& [name, leftover] : world_.leftovers) {
+    leftover.retry_at = now_;
+    leftover.failures.succeed();
+  }
   notes_.push_back({Severity::info, events::kSupervisorStopping, "", {{"signal", signal_name(event.signal)}}});
 }
 

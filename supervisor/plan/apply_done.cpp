@@ -45,7 +45,7 @@ void Applier::operator()(const Done& event) {
       return;
     case Verb::remove:
       if (!event.result) tell_failed_action(event);
-      if (event.result || world_.stopping)
+      if (event.result || gives_up(piece.failures))
         removed(clat, target);
       else
         fail(piece, event.verb, event.result.error());
@@ -61,13 +61,13 @@ void Applier::operator()(const Done& event) {
 void Applier::operator()(const Purged& event) {
   const auto found = world_.leftovers.find(event.uplink);
   if (found == world_.leftovers.end()) return;
-  if (event.result || world_.stopping) {
+  if (event.result || gives_up(found->second.failures)) {
     if (const auto* tun = world_.link(found->second.record.tun)) world_.bury_tun(tun->ifindex);
     world_.leftovers.erase(found);
   } else {
     auto& leftover = found->second;
     leftover.purging = false;
-    leftover.retry_at = now_ + leftover.failures.fail(world_.config->clatd.restart, world_.random);
+    leftover.retry_at = now_ + retry_delay(leftover.failures);
   }
   if (event.result) return;
   notes_.push_back({Severity::error,
@@ -87,8 +87,20 @@ void Applier::tell_failed_action(const Done& event) {
                      {"reason", event.result.error().text()}}});
 }
 
+// A stop does not wait long for what cannot be removed.
+bool Applier::gives_up(const Backoff& failures) const {
+  constexpr unsigned kTries = 3;
+  return world_.stopping && failures.failures + 1 >= kTries;
+}
+
+milliseconds Applier::retry_delay(Backoff& failures) {
+  constexpr milliseconds kLongestAtStop{200};
+  const auto delay = failures.fail(world_.config->clatd.restart, world_.random);
+  return world_.stopping ? std::min(delay, kLongestAtStop) : delay;
+}
+
 milliseconds Applier::fail(Piece& piece, Verb verb, const Error& error) {
-  const auto delay = piece.failures.fail(world_.config->clatd.restart, world_.random);
+  const auto delay = retry_delay(piece.failures);
   piece.failure = Failure{verb, error, now_ + delay};
   return delay;
 }

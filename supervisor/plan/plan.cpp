@@ -155,7 +155,7 @@ class ClatPlanner {
   // This part failed a moment ago.
   bool held_back(Part part, bool removing) {
     const auto& failure = piece(part).failure;
-    if (!failure || world_.stopping || (failure->verb == Verb::remove) != removing) return false;
+    if (!failure || (failure->verb == Verb::remove) != removing) return false;
     return !has_come(failure->retry_at);
   }
 
@@ -293,7 +293,7 @@ Plan plan(const World& world, TimePoint now, const Scope& scope) {
 
   for (const auto& [uplink, leftover] : world.leftovers) {
     if (!leftover.unfit || leftover.purging) continue;
-    if (leftover.retry_at > now && !world.stopping)
+    if (leftover.retry_at > now)
       wake(leftover.retry_at);
     else
       result.actions.emplace_back(Purge{leftover.record, "it does not fit what is wanted now"});

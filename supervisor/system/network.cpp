@@ -32,6 +32,12 @@ bool is_our_tun(const LinkMessage& link, const std::string& uplink) {
   return link.kind == "tun" && link.alias == tun_alias(uplink);
 }
 
+// Of whatever uplink.
+bool is_our_tun(const LinkMessage& link) {
+  constexpr std::string_view kPrefix = "v4-";
+  return link.link.name.starts_with(kPrefix) && is_our_tun(link, link.link.name.substr(kPrefix.size()));
+}
+
 }  // namespace
 
 std::string tun_alias(const std::string& uplink) { return "clatvisor CLAT of " + uplink; }
@@ -285,14 +291,30 @@ Result<> Network::purge_routes(const plan::RecordSpec& record) {
   return result;
 }
 
-Result<> Network::sweep_guards(const std::vector<plan::RecordSpec>& records) {
+Result<> Network::sweep(const std::vector<plan::RecordSpec>& records) {
+  const auto has_v6 = [&](const Ipv6Address& v6) {
+    return std::ranges::find(records, v6, &plan::RecordSpec::v6) != records.end();
+  };
+  Result<> result;
+  const auto links = rtnetlink_.links();
+  if (!links) return std::unexpected(links.error());
+  for (const auto& each : *links) {
+    const bool named = std::ranges::find(records, each.link.name, &plan::RecordSpec::tun) != records.end();
+    // A carrier has only what somebody holds: another clatvisor, then.
+    if (!named && is_our_tun(each) && !each.carrier) note(result, rtnetlink_.delete_link(each.link.ifindex));
+  }
+  const auto proxies = rtnetlink_.proxies();
+  if (!proxies) return std::unexpected(proxies.error());
+  for (const auto& proxy : *proxies) {
+    if (proxy.protocol != kRouteProtocol || has_v6(proxy.address)) continue;
+    note(result, rtnetlink_.delete_proxy(proxy.device, proxy.address));
+  }
   const auto routes = rtnetlink_.host_routes();
   if (!routes) return std::unexpected(routes.error());
-  Result<> result;
   for (const auto& route : *routes) {
-    const bool guard = route == guard_route(route.destination);
-    const bool named = std::ranges::find(records, route.destination, &plan::RecordSpec::v6) != records.end();
-    if (guard && !named) note(result, rtnetlink_.delete_route(route));
+    if (route == guard_route(route.destination) && !has_v6(route.destination)) {
+      note(result, rtnetlink_.delete_route(route));
+    }
   }
   return result;
 }

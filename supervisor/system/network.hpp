@@ -80,8 +80,9 @@ class Network {
 
   // Why the saved sysctls of a killed supervisor could not be taken over; empty: they could, or there were none.
   [[nodiscard]] const std::string& forgotten() const { return saved_.forgotten(); }
-  // Takes away the blackholes of ours that no record names: of addresses that a killed supervisor had just given up.
-  Result<> sweep_guards(const std::vector<plan::RecordSpec>& records);
+  // Takes away what bears our mark though no record names it: blackholes of addresses that a killed supervisor had just
+  // given up, and, where its records are lost, announcements, and the tuns that nobody holds.
+  Result<> sweep(const std::vector<plan::RecordSpec>& records);
 
   [[nodiscard]] const Sysctl& sysctl() const { return sysctl_; }
 

@@ -180,6 +180,13 @@ Result<std::optional<LinkMessage>> RtNetlink::link(const std::string& name) {
   return found;
 }
 
+Result<std::vector<LinkMessage>> RtNetlink::links() {
+  Request request(RTM_GETLINK, 0, ifinfomsg{});
+  request.put(IFLA_EXT_MASK, std::uint32_t{RTEXT_FILTER_SKIP_STATS});
+  const auto parse = [](const Message& message) { return parse_link(message.payload); };
+  return collect<LinkMessage>(socket_, request, parse, "list the links");
+}
+
 Result<std::uint64_t> RtNetlink::packets_sent(int ifindex) {
   ifinfomsg header{};
   header.ifi_index = ifindex;

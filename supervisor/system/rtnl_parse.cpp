@@ -164,6 +164,7 @@ std::optional<LinkMessage> parse_link(Bytes payload) {
   if (message.link.layer == LinkLayer::ethernet) {
     message.link.mac = address_in<MacAddress>(attributes, IFLA_ADDRESS).value_or(MacAddress{});
   }
+  message.carrier = find_as<std::uint8_t>(attributes, IFLA_CARRIER).value_or(0) != 0;
   if (const auto alias = find_attribute(attributes, IFLA_IFALIAS)) {
     message.alias = read_text(*alias, IFALIASZ).value_or("");
   }

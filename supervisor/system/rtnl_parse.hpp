@@ -21,6 +21,7 @@ struct LinkMessage {
   plan::Link link;
   // Nothing: the message does not say, or the device has no IPv6 (link MTU below 1280).
   std::optional<std::uint32_t> ipv6_mtu;
+  bool carrier = false;  // also of a device that is down
   std::string alias;
   std::string kind;                   // of a virtual device: "tun", "veth"
   std::uint32_t tun_queues = 0;       // of a tun with several, those that somebody has open

@@ -29,7 +29,8 @@ Result<SavedSysctls> SavedSysctls::open(StateDir& directory, Sysctl sysctl) {
   const auto lines = directory.read_note(kNote);
   if (!lines) {
     const Error& error = lines.error();
-    if (error.code != ENOENT && error.code != ESTALE && error.code != EBADMSG) return std::unexpected(error);
+    if (error.code != ENOENT && error.code != ESTALE && error.code != EXDEV && error.code != EBADMSG)
+      return std::unexpected(error);
     if (error.code == EBADMSG) saved.forgotten_ = error.what;
     return saved;
   }

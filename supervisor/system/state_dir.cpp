@@ -228,7 +228,7 @@ Result<StateDir::Lines> StateDir::read_note(const std::string& name) const {
     return failure(context + ": not a note of clatvisor", EBADMSG);
   }
   if (lines->at(1).second != origin_.boot) return failure(context + ": of another boot", ESTALE);
-  if (lines->at(2).second != origin_.namespace_) return failure(context + ": of another network namespace", ESTALE);
+  if (lines->at(2).second != origin_.namespace_) return failure(context + ": of another network namespace", EXDEV);
   lines->erase(lines->begin(), lines->begin() + 3);
   return lines;
 }
@@ -261,6 +261,11 @@ Result<plan::RecordSpec> StateDir::read_record(const std::string& file) const {
   return record;
 }
 
+Result<> StateDir::discard(const Ignored& ignored) {
+  if (ignored.why.code == EXDEV) return {};
+  return erase_note(ignored.file);
+}
+
 Result<StateDir::Records> StateDir::records() const {
   // fdopendir() takes the descriptor for its own, and its position is shared: open another.
   const int own = ::openat(directory_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -273,13 +278,13 @@ Result<StateDir::Records> StateDir::records() const {
     const std::string file = entry->d_name;
     if (!file.ends_with(kSuffix)) continue;
     if (found.records.size() + found.ignored.size() == kMostRecords) {
-      found.ignored.push_back({.what = path_ + ": more than " + std::to_string(kMostRecords) + " records", .code = 0});
+      found.ignored.push_back({file, Error{path_ + ": more than " + std::to_string(kMostRecords) + " records", 0}});
       break;
     }
     if (auto record = read_record(file))
       found.records.push_back(std::move(*record));
     else
-      found.ignored.push_back(std::move(record.error()));
+      found.ignored.push_back({file, std::move(record.error())});
   }
   std::ranges::sort(found.records, {}, &plan::RecordSpec::uplink);
   return found;

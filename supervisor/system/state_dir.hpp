@@ -31,18 +31,25 @@ class StateDir {
   Result<> write(const plan::RecordSpec& record);
   // Fine when there is none.
   Result<> erase_record(const std::string& uplink);
+  // EXDEV: of another network namespace; ESTALE: of another boot; else: not what we write, or one too many.
+  struct Ignored {
+    std::string file;
+    Error why;
+  };
   struct Records {
     std::vector<plan::RecordSpec> records;
-    std::vector<Error> ignored;  // ESTALE: of another boot or network namespace; else: not what we write
+    std::vector<Ignored> ignored;
   };
   // At most kMostRecords.
   Result<Records> records() const;
-  static constexpr std::size_t kMostRecords = 256;
+  static constexpr std::size_t kMostRecords = 4096;
+  // So that nobody has to ignore it again. That of another namespace may be of use there, and stays.
+  Result<> discard(const Ignored& ignored);
 
   // Other notes of this boot and namespace, each a file of key=value lines in a given order.
   using Lines = std::vector<std::pair<std::string, std::string>>;
   Result<> write_note(const std::string& name, const Lines& lines);
-  // ENOENT: none; ESTALE: of another boot or network namespace; EBADMSG: garbage.
+  // ENOENT: none; ESTALE: of another boot; EXDEV: of another network namespace; EBADMSG: garbage.
   Result<Lines> read_note(const std::string& name) const;
   Result<> erase_note(const std::string& name);
 

@@ -78,6 +78,35 @@ TEST_F(PurgeTest, WhatOthersMadeUnderTheSameNamesStays) {
   EXPECT_EQ(snapshot(), before);
 }
 
+TEST_F(PurgeTest, WithoutARecordWhatBearsOurMarkIsSwept) {
+  const std::string before = snapshot();
+  make_everything(plan::Leg::fast);
+  die();
+  start();
+  ASSERT_TRUE(ok(network().sweep({record()})));
+  EXPECT_NE(ifindex("v4-up0"), 0) << "a record names it";
+  ASSERT_TRUE(ok(network().sweep({})));
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(PurgeTest, ASweepLeavesTheTunOfAnotherThatLives) {
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  const Fd other(::dup(tun_fd()));
+  die();
+  start();
+  ASSERT_TRUE(ok(network().sweep({})));
+  EXPECT_NE(ifindex("v4-up0"), 0);
+}
+
+TEST_F(PurgeTest, ASweepLeavesWhatOthersMade) {
+  run("ip tuntap add v4-up0 mode tun && ip tuntap add v4-up1 mode tun && ip link set v4-up1 alias 'clatvisor CLAT of "
+      "up0'"
+      " && ip -6 route add blackhole 2001:db8::c1a7 && ip -6 neighbour add proxy 2001:db8::c1a7 dev up0");
+  const std::string before = snapshot();
+  ASSERT_TRUE(ok(network().sweep({})));
+  EXPECT_EQ(snapshot(), before);
+}
+
 TEST_F(PurgeTest, TakenDownInOrderNothingIsLeftEither) {
   for (const auto leg : {plan::Leg::fast, plan::Leg::routed}) {
     const std::string before = snapshot();
@@ -114,7 +143,7 @@ TEST_F(PurgeTest, RecordsOfAnotherNamespaceAreToldApart) {
   ASSERT_TRUE(ok(found));
   EXPECT_TRUE(found->records.empty());
   ASSERT_EQ(found->ignored.size(), 1u);
-  EXPECT_EQ(found->ignored[0].code, ESTALE);
+  EXPECT_EQ(found->ignored[0].why.code, EXDEV);
 }
 
 }  // namespace

@@ -172,6 +172,10 @@ Result<Made> FakeEdge::change(const PartAction& action) {
 Result<Made> FakeEdge::remove(const PartAction& action) {
   const Part part = part_of(action.spec);
   auto& slot = made_[action.uplink][index(part)];
+  if (auto& times = remove_fails[part]; times > 0) {
+    --times;
+    return failure("remove", ENOBUFS);
+  }
   if (part == Part::child) {
     if (obedient_children) {
       pending.push_back(ChildExited{action.uplink, pids_[action.uplink], 0, SIGTERM});

@@ -38,6 +38,7 @@ class FakeEdge : public Edge {
   std::map<std::pair<std::string, Part>, Error> failing;
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64
   std::set<Part> change_fails;
+  std::map<Part, unsigned> remove_fails;  // so many times
   bool purge_fails = false;
   bool obedient_children = true;   // exit on SIGTERM
   bool children_get_ready = true;  // by themselves

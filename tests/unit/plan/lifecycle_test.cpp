@@ -13,13 +13,15 @@ using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 using Words = std::vector<std::string>;
 
+void bring_up_one(Bench& bench) {
+  bench.load(config_of(1));
+  bench.link("up0", 2);
+  bench.address(2, "2001:db8::1");
+}
+
 class Lifecycle : public testing::Test {
  protected:
-  void bring_up() {
-    bench.load(config_of(1));
-    bench.link("up0", 2);
-    bench.address(2, "2001:db8::1");
-  }
+  void bring_up() { bring_up_one(bench); }
   Clat clat(const std::string& name = "up0") { return bench.app.world().clats.at(name); }
 
   Bench bench;
@@ -233,6 +235,43 @@ TEST_F(Lifecycle, AStubbornChildIsKilledAfterTheStopTimeout) {
   bench.advance(5s);
   EXPECT_TRUE(bench.app.done());
   EXPECT_TRUE(bench.edge.is_empty());
+}
+
+TEST_F(Lifecycle, AStopTriesAFailedRemovalAgainButNotForEver) {
+  for (const Part part :
+       {Part::record, Part::tun, Part::setup, Part::guard, Part::fast_path, Part::announce, Part::route}) {
+    Bench each;
+    bring_up_one(each);
+    each.edge.remove_fails[part] = 2;
+    each.handle(StopRequested{SIGTERM});
+    EXPECT_FALSE(each.app.done()) << name(part);
+    each.advance(1s);
+    EXPECT_TRUE(each.app.done()) << name(part);
+    EXPECT_TRUE(each.edge.is_empty()) << name(part);
+  }
+  bring_up();
+  bench.edge.remove_fails[Part::record] = 1000;
+  bench.handle(StopRequested{SIGTERM});
+  bench.advance(1s);
+  EXPECT_TRUE(bench.app.done());
+  EXPECT_EQ(field(*bench.last("action.failed"), "part"), "record");
+}
+
+TEST_F(Lifecycle, AStartThatFailsAtAnyStepLeavesNothingWhenItIsGivenUp) {
+  for (std::size_t i = 0; i < kParts; ++i) {
+    const auto step = static_cast<Part>(i);
+    Bench each;
+    each.edge.failing[{"up0", step}] = Error{"injected", ENOSPC};
+    bring_up_one(each);
+    each.advance(5s);
+    EXPECT_FALSE(each.edge.has("up0", step)) << name(step);
+    each.load(config_of(0));
+    each.advance(kGuardGrace);
+    EXPECT_TRUE(each.edge.is_empty()) << name(step);
+    each.edge.failing.clear();
+    each.load(config_of(1));
+    EXPECT_TRUE(each.app.world().clats.at("up0").up) << name(step);
+  }
 }
 
 TEST_F(Lifecycle, HandoverLeavesAllInPlace) {

@@ -127,15 +127,17 @@ TEST_F(StateDirTest, RecordsAreInOrderReplacedAndErased) {
 }
 
 TEST_F(StateDirTest, AnotherBootOrNamespaceIsIgnoredAndReplaced) {
-  for (const Origin& other : {Origin{.boot = "boot-2", .namespace_ = kHere.namespace_},
-                              Origin{.boot = kHere.boot, .namespace_ = "4:4026531840:2"}}) {
+  for (const auto& [other, code] : {std::pair{Origin{.boot = "boot-2", .namespace_ = kHere.namespace_}, ESTALE},
+                                    {Origin{.boot = kHere.boot, .namespace_ = "4:4026531840:2"}, EXDEV}}) {
     ASSERT_TRUE(open().write(record()));
     auto state = open(other);
     const auto read = state.records();
     ASSERT_TRUE(read);
     EXPECT_TRUE(read->records.empty());
     ASSERT_EQ(read->ignored.size(), 1u);
-    EXPECT_EQ(read->ignored[0].code, ESTALE);
+    EXPECT_EQ(read->ignored[0].why.code, code);
+    ASSERT_TRUE(state.discard(read->ignored[0]));
+    EXPECT_EQ(std::filesystem::exists(root / "state/wan0.record"), code == EXDEV) << "it may be of use there";
     ASSERT_TRUE(state.write(record()));
     EXPECT_EQ(state.records()->records, std::vector{record()});
   }
@@ -161,8 +163,10 @@ TEST_F(StateDirTest, GarbageIsIgnoredAndReported) {
     ASSERT_TRUE(read);
     EXPECT_TRUE(read->records.empty()) << text.substr(0, 200);
     ASSERT_EQ(read->ignored.size(), 1u) << text.substr(0, 200);
-    EXPECT_EQ(read->ignored[0].code, EBADMSG) << text.substr(0, 200);
+    EXPECT_EQ(read->ignored[0].why.code, EBADMSG) << text.substr(0, 200);
   }
+  ASSERT_TRUE(state.discard(state.records()->ignored[0]));
+  EXPECT_TRUE(state.records()->ignored.empty());
   put_contents(root / "state/wan0.record", good);
   EXPECT_EQ(state.records()->records, std::vector{record()});
 }
