@@ -66,9 +66,9 @@ class DifferentialTest : public testing::Test {
   DifferentialTest() { std::printf("CLATVISOR_SEED=%u\n", seed()); }
 
   // A packet that clatd translates, and the program does not. It must have a reason.
-  void left_to_clatd(Direction direction, const Packet& packet) {
+  void left_to_clatd(const Packet& packet) {
     ++left_;
-    const auto reason = reason_to_punt(direction, packet);
+    const auto reason = reason_to_punt(packet);
     if (reason.empty()) {
       ADD_FAILURE() << "left to clatd:\n" << hex(packet.bytes);
     }
@@ -110,7 +110,7 @@ TEST_F(DifferentialTest, UplinkProgram) {
       } else if (result.verdict == kDrop) {
         EXPECT_TRUE(reference.packets.empty()) << hex(sent.bytes);
       } else if (reference.verdict == xlat::Verdict::translated) {
-        left_to_clatd(Direction::to_ipv4, sent);
+        left_to_clatd(sent);
       }
     }
   }
@@ -139,7 +139,7 @@ TEST_F(DifferentialTest, TunProgram) {
       if (in != punted.end() && in->bytes == packet.bytes) {
         ++in;
         if (reference.verdict == xlat::Verdict::translated && reference.packets.size() == 1) {
-          left_to_clatd(Direction::to_ipv6, packet);
+          left_to_clatd(packet);
         }
         continue;
       }

@@ -34,6 +34,24 @@ bool is_icmp_fragment(const Bytes& ip, std::size_t at = 0) {
   return fragment || (at + 28 <= ip.size() && is_icmp_fragment(ip, at + 8));
 }
 
+struct Transport {
+  std::uint8_t protocol;
+  std::size_t at;
+  bool fragment;
+};
+// Of a packet that can be translated.
+Transport transport_of(const Bytes& in) {
+  if (in[0] >> 4 == 4) return {in[9], (in[0] & 0xf) * 4U, (load16(in, 6) & 0x3fff) != 0};
+  Transport found{in[6], 40, false};
+  while (found.protocol == 0 || found.protocol == 43 || found.protocol == 44 || found.protocol == 60) {
+    const bool fragment = found.protocol == 44;
+    if (fragment) found.fragment = (load16(in, found.at + 2) & 0xfff9) != 0;
+    found.protocol = in.at(found.at);
+    found.at += fragment ? 8 : (in.at(found.at + 1) + 1U) * 8;
+  }
+  return found;
+}
+
 }  // namespace
 
 RandomPackets::RandomPackets(Direction direction, unsigned seed) : random_(seed) {
@@ -134,22 +152,21 @@ void RandomPackets::mend(Bytes& packet) {
   store16(packet, 10, ~sum);
 }
 
-std::string reason_to_punt(Direction direction, const Packet& packet) {
+std::string reason_to_punt(const Packet& packet) {
   const auto& in = packet.bytes;
-  const bool to_ipv6 = direction == Direction::to_ipv6;
-  if (is_icmp_fragment(in)) return "ICMP in fragments";
-  // RFC 4884; ICMP may stand behind options.
-  const std::size_t header = to_ipv6 ? (in[0] & 0xf) * 4U : 40;
-  if (in[to_ipv6 ? 9 : 6] == (to_ipv6 ? 1 : 58) && in.size() > header + 8) {
-    const std::size_t attribute = to_ipv6 ? in[header + 5] * 4U : in[header + 4] * 8U;
-    if (attribute >= 128) return "ICMP extensions";
+  const bool to_ipv6 = in[0] >> 4 == 4;
+  const auto [protocol, at, fragment] = transport_of(in);
+  if (protocol == (to_ipv6 ? 1 : 58)) {
+    if (fragment) return "fragments of ICMP";
+    const std::size_t attribute = in.at(at + (to_ipv6 ? 5 : 4)) * (to_ipv6 ? 4U : 8U);
+    if (attribute >= 128) return "ICMP extensions";  // RFC 4884
   }
   // The packet socket takes the inner packet's transport for the packet's own, which bpf_skb_change_tail does not cut
   // off.
-  const bool tunnels = to_ipv6 && (in[9] == 4 || in[9] == 41 || in[9] == 47 || in[9] == 137);
-  if (tunnels && load16(in, 2) < in.size()) return "bytes behind a tunnel's packet";
+  const bool tunnels = protocol == 4 || protocol == 41 || protocol == 47 || protocol == 137;
+  if (to_ipv6 && tunnels && load16(in, 2) < in.size()) return "bytes behind a tunnel's packet";
   const bool unfinished = (packet.vnet.flags & xlat::VnetHeader::kNeedsChecksum) != 0;
-  if (to_ipv6 && in[9] == 17 && load16(in, header + 6) == 0 && unfinished) {
+  if (to_ipv6 && protocol == 17 && load16(in, at + 6) == 0 && unfinished) {
     return "UDP without a checksum, around a packet whose own is unfinished";
   }
   return {};

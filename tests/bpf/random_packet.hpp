@@ -31,6 +31,6 @@ class RandomPackets {
 };
 
 // Why a packet that the translator translates may go to clatd all the same; empty: it may not.
-std::string reason_to_punt(Direction direction, const Packet& packet);
+std::string reason_to_punt(const Packet& packet);
 
 }  // namespace clat::test

@@ -1,0 +1,120 @@
+"""A foreign hand takes parts of the fast path away, at random and under traffic: all of them come back."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import time
+from pathlib import Path
+
+from harness import leaks, snapshot
+from harness.case import LabTest, rounds
+from harness.clatvisor import SLOW
+from harness.lab import WAN0, wait_until
+from harness.traffic import UdpStream
+
+TUN = "v4-wan0"
+DIRECTIONS = {"wan0": ("ingress",), TUN: ("ingress", "egress")}
+
+
+def bpftool(*argv: str | Path) -> list | dict:
+    done = subprocess.run(["bpftool", "-j", *argv], check=True, capture_output=True)
+    return json.loads(done.stdout or "null")
+
+
+class ForeignHand(LabTest):
+    uplinks = (WAN0,)
+    nat64 = False
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.start(change=lambda config: config.update({"audit-interval": "50ms"}))
+        self.kind = self.program.find("fastpath.attached", "wan0")[0]["kind"]
+        self.pins = next((self.lab.bpffs / "clatvisor").iterdir())
+        self.router = self.lab.router
+        seed = int(os.environ.get("CLATVISOR_SEED") or int.from_bytes(os.urandom(4)))
+        print(f"CLATVISOR_SEED={seed}")
+        self.dice = random.Random(seed)
+
+    def indexes(self) -> list[int]:
+        return [self.router.link_index(name) for name in DIRECTIONS]
+
+    def ours(self) -> dict[str, object]:
+        """Which of our programs is where, and what is pinned; equal before and after, but for the numbers."""
+        hooks = {name: {way: len(ids) for way, ids in snapshot.tcx(self.router, name).items()} for name in DIRECTIONS}
+        filters = {name: {way: len(all_) for way, all_ in snapshot.filters(self.router, name).items()} for name in DIRECTIONS}
+        return {"tcx": hooks, "filters": filters, "pins": sorted(pin.name for pin in self.pins.iterdir())}
+
+    def kernel_objects(self) -> dict[str, int]:
+        """Programs that use our maps, links that run those, and what of BPF the supervisor holds open."""
+        maps = {bpftool("map", "show", "pinned", self.pins / name)["id"] for name in ("interfaces", "counters")}
+        programs = {one["id"] for one in bpftool("prog", "show") if maps & set(one.get("map_ids", ()))}
+        links = [one for one in bpftool("link", "show") if one.get("prog_id") in programs]
+        held = [os.readlink(fd) for fd in Path(f"/proc/{self.program.pid}/fd").iterdir()]
+        return {"programs": len(programs), "links": len(links), "held": sum("bpf" in name for name in held)}
+
+    # The hands. Each says what it did.
+
+    def unlink(self, *names: str) -> str:
+        name = self.dice.choice([pin.name for pin in self.pins.iterdir() if pin.name.startswith(names)])
+        (self.pins / name).unlink()
+        return f"pin {name}"
+
+    def unlink_link(self) -> str:
+        return self.unlink("link-")
+
+    def unlink_map(self) -> str:
+        return self.unlink("interfaces", "counters")
+
+    def detach_link(self) -> str:
+        pin = self.dice.choice([pin for pin in self.pins.iterdir() if pin.name.startswith("link-")])
+        bpftool("link", "detach", "pinned", pin)
+        return f"detach {pin.name}"
+
+    def delete_entry(self) -> str:
+        name = self.dice.choice(("interfaces", "counters"))
+        index = self.dice.choice(self.indexes()) if name == "interfaces" else self.router.link_index("wan0")
+        key = [str(byte) for byte in index.to_bytes(4, "little")]
+        bpftool("map", "delete", "pinned", self.pins / name, "key", *key)
+        return f"entry {index} of {name}"
+
+    def delete_filter(self) -> str:
+        name = self.dice.choice(list(DIRECTIONS))
+        way = self.dice.choice(DIRECTIONS[name])
+        self.router.run("tc", "filter", "del", "dev", name, way)
+        return f"filters of {name} {way}"
+
+    def delete_qdisc(self) -> str:
+        name = self.dice.choice(list(DIRECTIONS))
+        self.router.run("tc", "qdisc", "del", "dev", name, "clsact")
+        return f"clsact of {name}"
+
+    def hands(self):
+        if self.kind == "tcx":
+            return (self.unlink_link, self.unlink_map, self.detach_link, self.delete_entry)
+        return (self.delete_filter, self.delete_qdisc, self.unlink_map, self.delete_entry)
+
+    def test_everything_comes_back(self) -> None:
+        laps = rounds(1000, f"a foreign hand at the fast path ({self.kind})")
+        stream = UdpStream(self.lab.client(WAN0), self.lab.direct_v4, 200)
+        before, counts, objects = self.ours(), leaks.count(self.program), self.kernel_objects()
+        slowest: dict[str, float] = {}
+        for _ in range(laps):
+            hand = self.dice.choice(self.hands())
+            mark = self.program.mark()
+            begin = time.monotonic()
+            did = hand()
+            self.program.wait_event("fastpath.lost", "wan0", since=mark, timeout=5)
+            self.program.wait_event("fastpath.restored", "wan0", since=mark, timeout=5)
+            took = time.monotonic() - begin
+            slowest[hand.__name__] = max(took, slowest.get(hand.__name__, 0))
+            self.assertEqual(self.ours(), before, did)
+        for name, took in slowest.items():
+            print(f"{name}: restored within {1000 * took:.0f} ms")
+        sent, lost = stream.finish()
+        print(f"{sent} datagrams, {lost} lost")
+        self.lab.client(WAN0).udp_echo(self.lab.direct_v4)
+        leaks.assert_none(counts, self.program)
+        wait_until(lambda: self.kernel_objects() == objects, 20 * SLOW, "as many programs, maps and links as before")
