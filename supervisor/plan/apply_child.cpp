@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <array>
 #include <utility>
 
 #include "supervisor/log/catalogue.hpp"
@@ -22,12 +20,27 @@ std::string_view meaning_of(int status) {
   }
 }
 
+Note tell_exit(const ChildExited& event, std::chrono::steady_clock::duration uptime, bool asked) {
+  Note note{
+      asked ? Severity::info : Severity::warn, events::kClatExited, event.uplink, {{"pid", std::to_string(event.pid)}}};
+  if (event.signal != 0) {
+    note.fields.emplace_back("signal", signal_name(event.signal));
+  } else {
+    note.fields.emplace_back("status", std::to_string(event.status));
+    note.fields.emplace_back("meaning", meaning_of(event.status));
+  }
+  note.fields.emplace_back("uptime", milliseconds_text(uptime));
+  note.fields.emplace_back("asked", asked ? "yes" : "no");
+  return note;
+}
+
 }  // namespace
 
 void Applier::operator()(const ChildReady& event) {
   auto* clat = parent_of(event.uplink, event.pid);
   if (clat == nullptr) return;
   clat->child.process.ready = true;
+  clat->child.process.heard();
   clat->was_ready = true;
   notes_.push_back({Severity::info,
                     events::kClatReady,
@@ -38,8 +51,7 @@ void Applier::operator()(const ChildReady& event) {
 }
 
 void Applier::operator()(const ChildAnswered& event) {
-  auto* clat = parent_of(event.uplink, event.pid);
-  if (clat != nullptr && clat->child.process.mute.empty()) clat->child.process.answer_by.reset();
+  if (auto* clat = parent_of(event.uplink, event.pid)) clat->child.process.heard();
 }
 
 void Applier::operator()(const ChildMute& event) {
@@ -48,7 +60,7 @@ void Applier::operator()(const ChildMute& event) {
 
 void Applier::fall_silent(Process& process, const std::string& reason) {
   process.mute = reason;
-  process.answer_by = std::min(process.answer_by.value_or(TimePoint::max()), now_ + kMuteGrace);
+  process.answer_by = now_;
 }
 
 // A queue that keeps its packets from one audit to the next, with none read between, is one that nobody empties.
@@ -57,11 +69,11 @@ void Applier::look_at_queue(const std::string& uplink, const TunQueue& queue) {
   if (found == world_.clats.end() || found->second.child.process.has_control) return;
   auto& process = found->second.child.process;
   const bool stuck = queue.waiting && queue.packets_read == process.packets_read;
-  process.packets_read = queue.packets_read;
+  process.packets_read = queue.waiting ? std::optional(queue.packets_read) : std::nullopt;
   if (stuck)
     process.expect_answer(now_);
   else
-    process.answer_by.reset();
+    process.heard();
 }
 
 void Applier::child_told_to_stop(const std::string& uplink, Process& process) {
@@ -84,18 +96,8 @@ void Applier::operator()(const ChildExited& event) {
   const auto spec = std::exchange(clat->piece(Part::child).have, std::nullopt);
   const bool asked = process.kill_at.has_value();
   const auto uptime = now_ - process.started;
-  Note note{
-      asked ? Severity::info : Severity::warn, events::kClatExited, event.uplink, {{"pid", std::to_string(event.pid)}}};
-  if (event.signal != 0) {
-    note.fields.emplace_back("signal", signal_name(event.signal));
-  } else {
-    note.fields.emplace_back("status", std::to_string(event.status));
-    note.fields.emplace_back("meaning", meaning_of(event.status));
-  }
-  note.fields.emplace_back("uptime", milliseconds_text(uptime));
-  note.fields.emplace_back("asked", asked ? "yes" : "no");
+  notes_.push_back(tell_exit(event, uptime, asked));
   const std::string end = event.signal != 0 ? signal_name(event.signal) : "status " + std::to_string(event.status);
-  notes_.push_back(std::move(note));
   if (!process.has_control) say_as_netd(event.uplink, "clatd on " + event.uplink + " stopped");
   if (asked && process.condemned.empty()) return;
   if (uptime >= world_.config->clatd.restart.stable_after) child.backoff.succeed();

@@ -208,6 +208,10 @@ void tell_up_or_down(const World& world, const std::string& name, const Desired&
 void give_up_child(const std::string& name, Process& process, TimePoint now, std::vector<Note>& notes) {
   const auto at = process.given_up_at();
   if (!at || *at > now) return;
+  if (!process.last_look) {
+    process.last_look = now + kLastLook;
+    return;
+  }
   if (!process.mute.empty())
     process.condemned = process.mute;
   else if (!process.ready)

@@ -8,8 +8,15 @@ void Process::expect_answer(TimePoint now) {
   if (ready && mute.empty() && !kill_at && !answer_by) answer_by = now + kAnswerTimeout;
 }
 
+void Process::heard() {
+  if (!mute.empty()) return;
+  answer_by.reset();
+  last_look.reset();
+}
+
 std::optional<TimePoint> Process::given_up_at() const {
   if (pid == 0 || kill_at || !condemned.empty()) return std::nullopt;
+  if (last_look) return last_look;
   const auto not_ready = ready ? TimePoint::max() : started + kReadyTimeout;
   const auto at = std::min(not_ready, answer_by.value_or(TimePoint::max()));
   return at == TimePoint::max() ? std::nullopt : std::optional(at);

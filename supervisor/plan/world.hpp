@@ -43,8 +43,9 @@ struct Addresses {
 constexpr std::chrono::seconds kReadyTimeout{10};
 // and so is one that has not answered for that long. Each audit asks.
 constexpr std::chrono::seconds kAnswerTimeout{5};
-// The control socket ends a moment before the process that held it.
-constexpr std::chrono::seconds kMuteGrace{1};
+// After that: clatvisor itself may have been held up, and the answer, or the exit of a child whose control socket
+// ended, waits to be read.
+constexpr std::chrono::seconds kLastLook{1};
 // So many ends within that time are flapping.
 constexpr std::size_t kFlappingEnds = 5;
 constexpr std::chrono::minutes kFlappingTime{10};
@@ -54,16 +55,19 @@ struct Process {
   int pid = 0;  // 0: none
   bool ready = false;
   TimePoint started{};
-  bool has_control = true;               // Android's has not: it is alive as long as it empties its tun queue
-  std::uint64_t packets_read = 0;        // from the tun, as the latest audit saw it
-  std::optional<TimePoint> answer_by{};  // it was asked something; without an answer by then it is replaced
-  std::string mute{};                    // why nothing more can be heard of it
-  std::string condemned{};               // why it is replaced
-  std::optional<TimePoint> kill_at{};    // SIGTERM was sent; SIGKILL follows then
+  bool has_control = true;                      // Android's has not: it is alive as long as it empties its tun queue
+  std::optional<std::uint64_t> packets_read{};  // as the latest audit saw it, if it left others in the tun
+  std::optional<TimePoint> answer_by{};         // it was asked something; without an answer by then it is replaced
+  std::optional<TimePoint> last_look{};         // time was up; then it is condemned
+  std::string mute{};                           // why nothing more can be heard of it
+  std::string condemned{};                      // why it is replaced
+  std::optional<TimePoint> kill_at{};           // SIGTERM was sent; SIGKILL follows then
   bool killed = false;
 
   // From now on the time runs, unless it does already.
   void expect_answer(TimePoint now);
+  // It lives.
+  void heard();
   // When it is given up unless it gets ready, or answers.
   [[nodiscard]] std::optional<TimePoint> given_up_at() const;
 };

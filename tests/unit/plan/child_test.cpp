@@ -74,7 +74,7 @@ TEST_F(ChildTest, ThatCannotBeToldAnMtuIsReplacedByOneThatHasIt) {
   bench.edge.change_fails.insert(Part::child);
   bench.link("up0", 2, true, true, 1400);
   EXPECT_EQ(bench.edge.pid("up0"), pid);
-  bench.advance(kMuteGrace + 100ms);
+  bench.advance(kLastLook + 100ms);
   EXPECT_NE(bench.edge.pid("up0"), pid);
   EXPECT_EQ(arguments().mtu, 1400U);
   EXPECT_TRUE(clat().up);
@@ -115,7 +115,7 @@ TEST_F(ChildTest, ThatDoesNotAnswerIsStoppedThenKilledThenReplaced) {
   const int pid = bench.edge.pid("up0");
   bench.edge.children_answer = false;
   bench.edge.obedient_children = false;
-  bench.advance(config.audit_interval + kAnswerTimeout - 1ms);
+  bench.advance(config.audit_interval + kAnswerTimeout + kLastLook - 1ms);
   EXPECT_EQ(bench.last("clat.replaced"), nullptr);
   bench.edge.executed.clear();
   bench.advance(1ms);
@@ -130,6 +130,18 @@ TEST_F(ChildTest, ThatDoesNotAnswerIsStoppedThenKilledThenReplaced) {
   EXPECT_EQ(bench.last("clat.down"), nullptr) << "the fast path goes on";
 }
 
+TEST_F(ChildTest, WhoseAnswerWaitedWhileWeWereHeldUpLives) {
+  bring_up();
+  bench.edge.children_answer = false;
+  bench.advance(config.audit_interval);
+  bench.now += 1min;  // SIGSTOP, swapping, a kernel that takes its time: no event was taken
+  bench.handle(Tick{});
+  bench.handle(ChildAnswered{"up0", bench.edge.pid("up0")});
+  bench.edge.children_answer = true;
+  bench.advance(1min);
+  EXPECT_EQ(bench.last("clat.replaced"), nullptr);
+}
+
 TEST_F(ChildTest, AnAnswerOfItsPredecessorDoesNotCount) {
   bring_up();
   const int old = bench.edge.pid("up0");
@@ -137,7 +149,7 @@ TEST_F(ChildTest, AnAnswerOfItsPredecessorDoesNotCount) {
   bench.edge.children_answer = false;
   bench.advance(config.audit_interval);
   bench.handle(ChildAnswered{"up0", old});
-  bench.advance(kAnswerTimeout);
+  bench.advance(kAnswerTimeout + kLastLook);
   EXPECT_NE(bench.last("clat.replaced"), nullptr);
 }
 
@@ -149,7 +161,7 @@ TEST_F(ChildTest, WhoseControlSocketEndedIsReplacedUnlessItExitsByItself) {
   EXPECT_EQ(bench.last("clat.replaced"), nullptr);
   const int pid = bench.edge.pid("up0");
   bench.handle(ChildMute{"up0", pid, "it closed its control socket"});
-  bench.advance(kMuteGrace);
+  bench.advance(kLastLook);
   EXPECT_EQ(field(*bench.last("clat.replaced"), "reason"), "it closed its control socket");
   EXPECT_EQ(field(*bench.last("clat.backoff"), "reason"), "it closed its control socket");
   bench.advance(1s);
@@ -161,11 +173,71 @@ TEST_F(ChildTest, ReplacedOverAndOverBacksOff) {
   std::vector<std::string> delays;
   for (int i = 0; i < 3; ++i) {
     bench.handle(ChildMute{"up0", bench.edge.pid("up0"), "it closed its control socket"});
-    bench.advance(kMuteGrace);
+    bench.advance(kLastLook);
     delays.push_back(field(*bench.last("clat.backoff"), "delay"));
     bench.advance(5s);
   }
   EXPECT_EQ(delays, (std::vector<std::string>{"100ms", "200ms", "400ms"}));
+}
+
+// --- Android's
+
+class AndroidTest : public ChildTest {
+ protected:
+  AndroidTest() {
+    config.clatd.dialect = config::Dialect::aosp;
+    config.interfaces[0].mark = 0xcafe;
+    bench.edge.children_get_ready = bench.edge.children_answer = false;  // it has no words
+  }
+  // As an audit would find the tun's queue.
+  void audit(bool waiting, std::uint64_t read) {
+    bench.handle(Audited{.queues = {{"up0", TunQueue{.waiting = waiting, .packets_read = read}}}});
+  }
+};
+
+TEST_F(AndroidTest, IsReadyAtOnceAndHasNetdsLines) {
+  bring_up();
+  EXPECT_EQ(arguments().mark, 0xcafeU);
+  EXPECT_EQ(arguments().mtu, 0U) << "it cannot be told";
+  EXPECT_EQ(std::get<TunSpec>(*bench.edge.spec("up0", Part::tun)).shape.format, TunFormat::packet_info);
+  EXPECT_TRUE(std::get<FastPathSpec>(*bench.edge.spec("up0", Part::fast_path)).packet_socket);
+  EXPECT_EQ(field(*bench.last("netd.line"), "line"), "clatd started on up0");
+}
+
+TEST_F(AndroidTest, IsNotAskedAndNotMissed) {
+  bring_up();
+  bench.advance(1h);
+  EXPECT_EQ(bench.last("clat.replaced"), nullptr);
+}
+
+TEST_F(AndroidTest, ThatReadsPacketsLivesHoweverManyWait) {
+  bring_up();
+  for (std::uint64_t read = 0; read < 100; ++read) {
+    audit(true, read);
+    bench.advance(1s);
+  }
+  audit(false, 0);
+  audit(true, 99);
+  bench.advance(1min);
+  EXPECT_EQ(bench.last("clat.replaced"), nullptr) << "what waits for the first time is no sign";
+}
+
+TEST_F(AndroidTest, ThatLeavesPacketsInTheTunIsReplaced) {
+  bring_up();
+  const int pid = bench.edge.pid("up0");
+  audit(true, 7);
+  audit(true, 7);
+  bench.advance(kAnswerTimeout + kLastLook + 100ms);
+  EXPECT_EQ(field(*bench.last("clat.replaced"), "reason"), "it left packets in the tun for 5000ms");
+  EXPECT_NE(bench.edge.pid("up0"), pid);
+}
+
+TEST_F(AndroidTest, WithoutTheFastPathTheAddressIsAnycast) {
+  config.interfaces[0].fast_path = config::FastPathMode::off;
+  bring_up();
+  EXPECT_EQ(std::get<AnnounceSpec>(*bench.edge.spec("up0", Part::announce)).leg, Leg::anycast);
+  EXPECT_FALSE(bench.edge.has("up0", Part::guard));
+  EXPECT_EQ(field(*bench.last("clat.up"), "path"), "anycast");
 }
 
 // --- restart policy

@@ -115,8 +115,8 @@ void FakeEdge::check_order(const PartAction& action) const {
       const auto* announce = spec(uplink, Part::announce);
       const auto* guard = std::get_if<GuardSpec>(&action.spec);
       const bool other = guard != nullptr && announce != nullptr && std::get<AnnounceSpec>(*announce).v6 != guard->v6;
-      const bool routed = announce != nullptr && std::get<AnnounceSpec>(*announce).leg == Leg::routed;
-      if (announce != nullptr && !other && !routed) ADD_FAILURE() << "detached before it was withdrawn: " << name(part);
+      const bool fast = announce != nullptr && std::get<AnnounceSpec>(*announce).leg == Leg::fast;
+      if (!other && fast) ADD_FAILURE() << "detached before it was withdrawn: " << name(part);
     }
     if (part == Part::tun) {
       for (const Part other : {Part::setup, Part::fast_path, Part::child, Part::route}) {

@@ -352,7 +352,7 @@ TEST_F(Lifecycle, AChildThatIsNeverReadyIsReplaced) {
   bench.edge.children_get_ready = false;
   bring_up();
   const int first = bench.edge.pid("up0");
-  bench.advance(kReadyTimeout);
+  bench.advance(kReadyTimeout + kLastLook);
   EXPECT_EQ(field(*bench.last("clat.replaced"), "reason"), "it read no packets within 10000ms");
   EXPECT_EQ(field(*bench.last("clat.exited"), "asked"), "yes");
   bench.advance(100ms);

@@ -26,7 +26,7 @@ class RandomLife : public testing::TestWithParam<unsigned> {
     const std::string name = "up" + std::to_string(which);
     int& ifindex = ifindexes.at(which);
     const std::string v6 = "2001:db8:" + std::to_string(which) + ":" + std::to_string(pick(2)) + "::1";
-    switch (pick(14)) {
+    switch (pick(16)) {
       case 0:
       case 1: bench.link(name, ifindex, pick(4) != 0, pick(4) != 0, pick(2) != 0 ? 1500 : 1400); break;
       case 2:
@@ -59,6 +59,18 @@ class RandomLife : public testing::TestWithParam<unsigned> {
       case 11: bench.edge.failing[{name, kMayFail[pick(kMayFail.size())]}] = Error{"injected", ENOBUFS}; break;
       case 12: bench.handle(KernelDumped{bench.app.world().kernel, true}); break;
       case 13: bench.advance(std::chrono::milliseconds(pick(20'000))); break;
+      case 14: bench.edge.children_answer = pick(3) != 0; break;
+      case 15: {
+        if (!bench.edge.has(name, Part::child)) break;
+        const int pid = bench.edge.pid(name);
+        if (pick(2) != 0) {
+          bench.handle(ChildMute{name, pid, "injected"});
+        } else {
+          bench.edge.forget_child(name);
+          bench.handle(ChildExited{name, pid, 64, 0});
+        }
+        break;
+      }
     }
     if (pick(3) == 0) bench.edge.failing.clear();
   }
@@ -74,6 +86,7 @@ TEST_P(RandomLife, EndsAsWantedAndLeavesNothing) {
   for (int step = 0; step < 150 && !HasFailure(); ++step) happen();
 
   bench.edge.failing.clear();
+  bench.edge.children_answer = true;
   bench.load(config_of(kUplinks));
   for (unsigned i = 0; i < kUplinks; ++i) {
     bench.link("up" + std::to_string(i), ifindexes.at(i));
