@@ -144,7 +144,9 @@ Child::~Child() {
 
 Child::Fate Child::fate() const {
   siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return Fate::gone;
+  if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    return errno == ECHILD ? Fate::gone : Fate::running;
+  }
   return info.si_pid == 0 ? Fate::running : Fate::zombie;
 }
 

@@ -74,7 +74,8 @@ ControlChannel::Next ControlChannel::read_one(const Listener& listener) {
   if (size < 0 && errno == EINTR) return Next::more;
   // Reset: it closed its end with a request unread. What it had sent before can still be read.
   if (size < 0 && errno == ECONNRESET) return Next::more;
-  if (size < 0) return errno == EAGAIN ? Next::later : Next::close;
+  // Out of memory, too: what it said is still there.
+  if (size < 0) return errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS ? Next::later : Next::close;
   if (size == 0) return Next::close;
   const auto message = decode_report(std::span(buffer).first(static_cast<std::size_t>(size)));
   const Result<> accepted = message ? accept(*message, listener) : std::unexpected(message.error());

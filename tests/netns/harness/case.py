@@ -60,6 +60,9 @@ class LabTest(unittest.TestCase):
         return self.program
 
     def snapshot(self) -> dict[str, object]:
+        # Link-local addresses of links that were just made settle by themselves.
+        tentative = lambda: self.lab.router.run("ip", "-6", "-o", "address", "show", "tentative")  # noqa: E731
+        wait_until(lambda: not tentative(), 10, "no address is tentative any more")
         return snapshot.take(self.lab.router, self.lab.bpffs)
 
     def assert_unchanged(self, before: dict[str, object], what: str, *, timeout: float = 3) -> None:
