@@ -220,13 +220,9 @@ inline_always int punt(struct __sk_buff* skb, const struct clat_interface* tun, 
 }
 
 // IPv6 on the tun, with nothing in front, becomes fit for leave(). What may fail of that is here: then it is not 0.
+// bpf_redirect_neigh drops a packet without a MAC header, but writes its own in place of it.
 inline_always long prepare_to_leave(struct __sk_buff* skb, const struct clat_interface* tun) {
-  if (tun->flags & CLAT_FLAG_RAW_IP) return 0;
-  // bpf_redirect_neigh drops a packet without a MAC header.
-  const long refused = bpf_skb_change_head(skb, ETH_HLEN, 0);
-  if (refused) return refused;
-  const __be16 type = bpf_htons(ETH_P_IPV6);
-  return bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0);
+  return tun->flags & CLAT_FLAG_RAW_IP ? 0 : bpf_skb_change_head(skb, ETH_HLEN, 0);
 }
 
 inline_always int leave(struct __sk_buff* skb, const struct clat_interface* tun) {

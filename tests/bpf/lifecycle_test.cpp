@@ -14,10 +14,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <thread>
 
 #include "tests/bpf/lab.hpp"
 #include "tests/bpf/packet_io.hpp"
@@ -151,6 +153,44 @@ TEST_P(LifecycleTest, DetachLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder_.bpf_dir()));
   EXPECT_TRUE(have_gone(objects));
   EXPECT_LE(open_files(), files + 1);  // the peer's packet socket
+}
+
+// Programs loaded anew take the place of those that are attached, again and again, while packets go through.
+TEST_P(LifecycleTest, AnUpgradeLeavesNoPacketUntranslated) {
+  auto first = attached();
+  ASSERT_TRUE(translates());
+  {
+    const auto closed = std::move(first);
+  }
+  const Wire tun(kTun, ETH_P_IP, 0);
+  std::optional<Wire> peer;
+  lab_.on_peer([&] { peer.emplace(kPeerLink, ETH_P_IPV6, ETH_HLEN); });
+  const auto sent = packet(Ip4{.source = "192.0.0.4", .destination = "192.0.2.33"}, udp(counting(20)));
+  std::atomic<unsigned> upgrades = 0;
+  std::thread upgrading([&] {
+    for (; upgrades < 20; ++upgrades) {
+      auto next = open();
+      EXPECT_TRUE(next.attach(lab_.attachment()).has_value());
+    }
+  });
+  unsigned packets = 0, arrived = 0;
+  const auto collect = [&](int wait) {
+    while (const auto packet = peer->receive(wait)) {
+      if (packet->bytes.size() != sent.size() + 20) continue;
+      if (++arrived == packets) return;
+    }
+  };
+  while (upgrades < 20) {
+    EXPECT_EQ(tun.send({{}, sent}), 0);
+    ++packets;
+    collect(0);
+  }
+  upgrading.join();
+  collect(kPatience);
+  EXPECT_EQ(arrived, packets);
+  EXPECT_FALSE(read_tun(lab_.tun_fd())) << "went to clatd";
+  std::printf("%u packets during %u upgrades\n", packets, upgrades.load());
+  EXPECT_EQ(on_hooks(), kAll);
 }
 
 // Map entries, counters, pins: what a foreign hand may take away, or write over, and attaching brings back.
