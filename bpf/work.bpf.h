@@ -60,6 +60,7 @@ struct work {
   struct transport transport;
   struct exchange addresses;  // the packet's own, or those of the one that it quotes
   struct payload inner;       // of a packet that an ICMP error quotes
+  __u32 quoted;               // bytes of the error up to what the quoted headers are followed by
   struct patch patch;
   union {
     struct {
