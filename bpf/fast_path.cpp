@@ -2,7 +2,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +16,7 @@
 #include "bpf/hook.hpp"
 #include "bpf/libbpf_log.hpp"
 #include "bpf/link.hpp"
+#include "bpf/map_pin.hpp"
 #include "bpf/pins.hpp"
 #include "bpf/purge.hpp"
 #include "clat_programs.skel.h"
@@ -34,33 +34,12 @@ struct Program {
   std::uint32_t id = 0;
 };
 
-// Whether the map pinned at `path` can be this one; also when there is none.
-bool fits(const bpf_map* map, const std::string& path) {
-  const Fd pinned(bpf_obj_get(path.c_str()));
-  if (!pinned) return true;
-  bpf_map_info info{};
-  std::uint32_t size = sizeof(info);
-  return bpf_obj_get_info_by_fd(pinned.get(), &info, &size) == 0 && info.type == bpf_map__type(map) &&
-         info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
-         info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
-}
-
 Result<Program> facts_of(const bpf_program* program) {
   const int fd = bpf_program__fd(program);
   bpf_prog_info info{};
   std::uint32_t size = sizeof(info);
   if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return failure("ask about a program", errno);
   return Program{fd, info.id};
-}
-
-// Whether the map is pinned at `path`, and not another one.
-bool is_pinned(int map, const std::string& path) {
-  bpf_map_info ours{}, theirs{};
-  std::uint32_t size = sizeof(ours);
-  if (bpf_obj_get_info_by_fd(map, &ours, &size) != 0) return false;
-  const Fd pinned(bpf_obj_get(path.c_str()));
-  size = sizeof(theirs);
-  return pinned && bpf_obj_get_info_by_fd(pinned.get(), &theirs, &size) == 0 && theirs.id == ours.id;
 }
 
 // The loader's own flag apart.
@@ -130,6 +109,7 @@ struct FastPath::Impl {
   }
 
   [[nodiscard]] std::optional<clat_interface> entry(int ifindex) const;
+  Result<> verify_entry(int ifindex, const clat_interface& wanted) const;
   [[nodiscard]] int tun_of(int uplink_ifindex) const;
   Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags) const;
   Result<> write_entries(const Attachment& a, std::uint64_t flags) const;
@@ -184,9 +164,7 @@ Result<> FastPath::Impl::load() {
 // Again, when somebody removed a pin.
 Result<> FastPath::Impl::pin_maps() const {
   for (const auto& [map, path] : map_pins()) {
-    if (is_pinned(map, path)) continue;
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) return failure("unlink " + path, errno);
-    if (bpf_obj_pin(map, path.c_str()) != 0) return failure("pin " + path, errno);
+    if (auto pinned = pin_map(map, path); !pinned) return pinned;
   }
   return {};
 }
@@ -196,6 +174,15 @@ std::optional<clat_interface> FastPath::Impl::entry(int ifindex) const {
   const auto key = static_cast<std::uint32_t>(ifindex);
   if (bpf_map_lookup_elem(interfaces, &key, &value) != 0) return std::nullopt;
   return value;
+}
+
+Result<> FastPath::Impl::verify_entry(int ifindex, const clat_interface& wanted) const {
+  clat_interface value{};
+  const auto key = static_cast<std::uint32_t>(ifindex);
+  const auto name = "the map entry of interface " + std::to_string(ifindex);
+  if (bpf_map_lookup_elem(interfaces, &key, &value) != 0) return failure("read " + name, errno);
+  if (!is_same(value, wanted)) return failure(name + " was changed");
+  return {};
 }
 
 // Ifindex; 0 when no entry tells.
@@ -389,13 +376,10 @@ Result<> FastPath::verify(const Attachment& attached) {
     if (!there) return std::unexpected(std::move(there).error().in(hook.name));
   }
   for (const auto& [map, path] : impl_->map_pins()) {
-    if (!is_pinned(map, path)) return failure("the map is not pinned at " + path + " any more");
+    if (auto pinned = verify_map_pin(map, path); !pinned) return pinned;
   }
-  const auto uplink = impl_->entry(attached.uplink_ifindex);
-  const auto tun = impl_->entry(attached.tun_ifindex);
-  if (!uplink || !tun || !is_same(*uplink, uplink_entry(attached)) || !is_same(*tun, tun_entry(attached))) {
-    return failure("the map entries of " + attached.uplink + " are gone, or changed");
-  }
+  if (auto held = impl_->verify_entry(attached.uplink_ifindex, uplink_entry(attached)); !held) return held;
+  if (auto held = impl_->verify_entry(attached.tun_ifindex, tun_entry(attached)); !held) return held;
   const auto counters = impl_->counters_of(attached.uplink_ifindex);
   return counters ? Result<>() : std::unexpected(counters.error());
 }

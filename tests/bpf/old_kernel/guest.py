@@ -10,8 +10,11 @@ import shutil
 import subprocess
 import sys
 
-MODULES = ("9p", "9pnet_virtio", "virtio_pci", "overlay",  # to see this machine's files
-           "tun", "veth", "sch_ingress", "cls_bpf", "8021q", "dummy", "crc32c_generic", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_ct")
+MODULES = (
+    *("9p", "9pnet_virtio", "virtio_pci", "overlay"),  # to see this machine's files
+    *("tun", "veth", "sch_ingress", "cls_bpf", "8021q"),
+    *("crc32c_generic", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_ct"),
+)
 MARK = "clatvisor-guest-exit:"
 
 INIT = """#!/bin/busybox sh
