@@ -154,6 +154,24 @@ class Walk(FaultTest):
         leaks.assert_none(before, program)
         program.stop()
 
+    def test_audits(self) -> None:
+        """A question that failed is not an answer: nothing is taken for lost."""
+        program = self.start_with_faults(**{"audit-interval": "100ms", "log": {"health-interval": "200ms"}})
+        children = [program.wait_clatd(uplink.name) for uplink in self.uplinks]
+        before = leaks.count(program)
+        since = program.mark()
+
+        def lap() -> None:
+            for uplink in self.uplinks:  # an audit lies between
+                program.wait_event("health", uplink.name, since=program.mark())
+
+        self.assertGreater(self.walk(lap), 5)
+        self.assertEqual([program.wait_clatd(uplink.name) for uplink in self.uplinks], children)
+        for name in ("clat.down", "part.lost", "fastpath.lost"):
+            self.assertEqual([event.line for event in program.find(name, since=since)], [])
+        leaks.assert_none(before, program)
+        program.stop()
+
     def test_a_start_and_a_stop(self) -> None:
         """It comes up all the same or says in one line why not; what a stop could not take away --cleanup does."""
         before = self.snapshot()
