@@ -213,16 +213,9 @@ class Sizes(Translation):
             near.send(pattern(largest))
             self.assertEqual(far.recv(65536), pattern(largest))
             if largest + 1 <= 1472:
-
-                def refused() -> bool:
-                    try:
-                        near.send(bytes(largest + 1))
-                    except OSError as error:
-                        return error.errno == errno.EMSGSIZE
-                    return False
-
-                wait_until(refused, 5 * SLOW, f"EMSGSIZE above {largest} bytes", every=0.05)
+                self.assert_too_big(near, largest + 1)
                 self.assertEqual(self.socket_mtu(near), mtu - 28)
+        with self.conversation(client) as (near, far):  # that one may have more errors to tell
             near.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
             with self.on_the_uplink() as uplink:
                 near.send(pattern(4000))
@@ -231,6 +224,17 @@ class Sizes(Translation):
             self.assertLessEqual(max(len(data) for data in sent), mtu)
             self.assertTrue(all(Ipv6.parse(data).fragment for data in sent))
         self.check_clamp(mtu)
+
+    @staticmethod
+    def assert_too_big(sock: socket.socket, size: int) -> None:
+        def refused() -> bool:
+            try:
+                sock.send(bytes(size))
+            except OSError as error:
+                return error.errno == errno.EMSGSIZE
+            return False
+
+        wait_until(refused, 5 * SLOW, f"EMSGSIZE at {size} bytes", every=0.05)
 
     @staticmethod
     def socket_mtu(sock: socket.socket) -> int:
