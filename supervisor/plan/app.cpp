@@ -10,6 +10,7 @@ void App::handle(std::vector<Event> events) {
   std::ranges::move(events, std::back_inserter(queue_));
   if (busy_ || done_) return;
   busy_ = true;
+  bool in_time = true;
   do {
     const Scope scope = drain();
     auto next = plan(world_, clock_(), scope);
@@ -17,12 +18,13 @@ void App::handle(std::vector<Event> events) {
     if (scope.all) wakes_.clear();
     for (const auto& uplink : scope.uplinks) wakes_.erase(uplink);
     wakes_.merge(next.wakes);
-    execute(next.actions);
-  } while (!queue_.empty() && !done_);
+    in_time = execute(next.actions);
+  } while (!queue_.empty() && !done_ && in_time);
   busy_ = false;
 }
 
 std::optional<TimePoint> App::wake_at() const {
+  if (!queue_.empty()) return clock_();
   auto first = wake_at_;
   for (const auto& [uplink, at] : wakes_) first = std::min(first.value_or(at), at);
   return first;
@@ -35,21 +37,39 @@ Scope App::drain() {
   for (const auto& [uplink, at] : wakes_) {
     if (at <= now) scope.uplinks.insert(uplink);
   }
-  // Events that a note's sink raises are not lost.
   const auto events = std::exchange(queue_, {});
   for (const auto& note : apply(world_, events, now, scope)) log_(note);
   return scope;
 }
 
-void App::execute(const std::vector<Action>& actions) {
+bool App::execute(const std::vector<Action>& actions) {
+  const auto end = clock_() + kSlice;
+  bool in_time = true;
   for (const auto& action : actions) {
     if (std::holds_alternative<Exit>(action)) {
       done_ = true;
-      return;
+      return true;
     }
-    begin(world_, action, clock_());
-    if (auto result = edge_.execute(action)) queue_.push_back(std::move(*result));
+    const auto now = clock_();
+    in_time = now < end;
+    if (in_time) {
+      begin(world_, action, now);
+      if (auto result = edge_.execute(action)) queue_.push_back(std::move(*result));
+    } else {
+      put_off(action, now);
+    }
   }
+  return in_time;
+}
+
+// It is planned again, if it is still wanted then.
+void App::put_off(const Action& action, TimePoint now) {
+  if (const auto* part = std::get_if<PartAction>(&action))
+    wakes_[part->uplink] = now;
+  else if (const auto* look_up = std::get_if<LookUpRoute>(&action))
+    wakes_[look_up->uplink] = now;
+  else
+    wake_at_ = now;
 }
 
 }  // namespace clat::plan

@@ -28,10 +28,13 @@ class App {
     world_.random.state = seed;
   }
 
-  // Applies, plans, executes, and goes on with the results until nothing is left to do now. Events that the edge
-  // raises meanwhile are taken in turn.
+  // Applies, plans, executes, and goes on with the results until nothing is left to do now, or until the edge was busy
+  // for kSlice: what then is left is due at once. Events that the edge raises meanwhile are taken in turn.
   void handle(std::vector<Event> events);
   void handle(Event event) { handle(std::vector<Event>{std::move(event)}); }
+
+  // Hundreds of uplinks keep the kernel busy for seconds: signals, children and the watchdog must not wait so long.
+  static constexpr std::chrono::milliseconds kSlice{50};
 
   // When to hand in a Tick if nothing else happens before.
   [[nodiscard]] std::optional<TimePoint> wake_at() const;
@@ -40,7 +43,9 @@ class App {
 
  private:
   Scope drain();
-  void execute(const std::vector<Action>& actions);
+  // Whether there was time for all.
+  bool execute(const std::vector<Action>& actions);
+  void put_off(const Action& action, TimePoint now);
 
   Edge& edge_;
   Clock clock_;

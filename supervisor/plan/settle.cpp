@@ -15,8 +15,8 @@ namespace clat::plan {
 
 namespace {
 
-bool holds(const std::vector<Ipv4Address>& addresses, const Ipv4Address& v4) {
-  return std::ranges::find(addresses, v4) != addresses.end();
+bool holds(const std::vector<Ipv4Address>& addresses, std::uint32_t v4) {
+  return std::ranges::find(addresses, v4, &Ipv4Address::number) != addresses.end();
 }
 
 // An address on the tun of this very CLAT is its own.
@@ -28,18 +28,19 @@ bool is_on_tun_of(const World& world, const std::string& uplink, int ifindex) {
 }
 
 // Free of every other CLAT of ours, of what the config fixes for another, and of the host. It is asked for each CLAT
-// about all others: addresses are compared first, names are longer.
-bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Address& v4) {
-  if (v4 == kDummyIpv4) return false;
+// about all others: addresses are compared first, and as numbers.
+bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Address& address) {
+  if (address == kDummyIpv4) return false;
+  const auto v4 = address.number();
   for (const auto& [other, clat] : world.clats) {
-    if (!clat.addresses || clat.addresses->v4 != v4 || other == uplink) continue;
-    if (!clat.empty() || world.wanted(other)) return false;
+    if (!clat.addresses || clat.addresses->v4.number() != v4 || other == uplink) continue;
+    if (clat.has_tun() || world.wanted(other)) return false;
   }
   for (const auto& [other, leftover] : world.leftovers) {
-    if (leftover.record.v4 == v4 && other != uplink) return false;
+    if (leftover.record.v4.number() == v4 && other != uplink) return false;
   }
   for (const auto& other : world.config->interfaces) {
-    if (other.ipv4_address == v4 && other.name != uplink) return false;
+    if (other.ipv4_address && other.ipv4_address->number() == v4 && other.name != uplink) return false;
   }
   return std::ranges::none_of(world.kernel.ipv4, [&](const auto& each) {
     return holds(each.second, v4) && !world.buried_tuns.contains(each.first) &&
@@ -271,9 +272,10 @@ bool settle_and_forget(World& world, const std::string& name, TimePoint now, std
   const auto clat = world.clats.find(name);
   if (clat == world.clats.end()) return false;
   const bool freed = settle_one(world, name, clat->second, now, notes);
-  if (!clat->second.empty() || world.wanted(name) != nullptr) return freed;
-  world.clats.erase(clat);
-  return true;
+  if (world.wanted(name) != nullptr) return freed;
+  const bool has_tun = clat->second.has_tun();
+  if (clat->second.empty()) world.clats.erase(clat);
+  return !has_tun && !world.stopping;
 }
 
 }  // namespace

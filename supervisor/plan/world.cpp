@@ -37,6 +37,11 @@ const Failure* Clat::failure() const {
   return failing == pieces.end() ? nullptr : &*failing->failure;
 }
 
+bool Clat::has_tun() const {
+  const auto& made = piece(Part::tun);
+  return made.have || made.in_flight;
+}
+
 bool Clat::empty() const {
   return retired.empty() && std::ranges::none_of(pieces, [](const Piece& each) { return each.have || each.in_flight; });
 }

@@ -132,6 +132,7 @@ struct Clat {
   Piece& piece(Part part) { return pieces[static_cast<std::size_t>(part)]; }
   [[nodiscard]] const Piece& piece(Part part) const { return pieces[static_cast<std::size_t>(part)]; }
   [[nodiscard]] bool empty() const;              // nothing of it is in the kernel
+  [[nodiscard]] bool has_tun() const;            // or is about to
   [[nodiscard]] const Failure* failure() const;  // of the first part that has one
   // The tun is not there any more. What stood on it is found unwanted by the plan.
   void lose_tun();

@@ -66,8 +66,8 @@ class TwoHundredFiftySix(ManyUplinks):
         used = self.cpu()
         self.assertLess(took, 15 * SLOW)
 
-        pids = {pid: Path(f"/proc/{pid}/comm").read_text() for pid in children_of(program.pid)}
-        self.assertEqual(len(pids), self.number)
+        # The kernel's list of children may miss some while others come.
+        pids = wait_until(lambda: len(found := children_of(program.pid)) == self.number and found, 5 * SLOW, "all children")
         config = self.config(program, **{"ipv4-pool": "10.64.0.0/23"})
         config["interfaces"]["w7"]["mtu"] = 1400
         since = program.mark()
@@ -76,14 +76,14 @@ class TwoHundredFiftySix(ManyUplinks):
         wait_until(lambda: self.lab.router.ip_json("link", "show", "v4-w7")[0]["mtu"] == 1372, 5, "the tun follows")
         reload_took = time.monotonic() - begin
         self.assertLess(reload_took, 0.2 * SLOW)
-        self.assertEqual([e.iface for e in program.events[since:] if e.iface], [])
-        self.assertEqual(set(children_of(program.pid)), set(pids))
+        self.assertEqual([event.line for event in program.events[since:] if event.iface], [])
+        self.assertEqual(children_of(program.pid), pids)
 
         idle, span = self.cpu(), 20.0
         time.sleep(span)
         idle = (self.cpu() - idle) / span
         memory, fds = self.memory(program.pid), len(open_fds(program.pid))
-        clatd = self.memory(next(iter(pids)))
+        clatd = self.memory(pids[0])
         begin = time.monotonic()
         program.stop(timeout=30)
         stopped = time.monotonic() - begin

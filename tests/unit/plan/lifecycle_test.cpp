@@ -45,6 +45,41 @@ TEST_F(Lifecycle, NothingIsMadeBeforeTheKernelWasRead) {
   EXPECT_TRUE(edge.executed.empty());
 }
 
+// Each thing that the kernel is asked for takes 20 ms.
+TEST_F(Lifecycle, ManyUplinksAreServedInSlices) {
+  FakeEdge edge;
+  TimePoint now{1h};
+  App app(
+      edge,
+      [&] {
+        now += 20ms;
+        return now;
+      },
+      [](const Note&) {}, 1);
+  app.handle({KernelDumped{}, ConfigLoaded{std::make_shared<const config::Config>(config_of(8)), "x"}});
+  std::vector<Event> links;
+  for (int i = 0; i < 8; ++i) {
+    links.emplace_back(LinkSeen{Link{2 + i, "up" + std::to_string(i), true, true, 1500, LinkLayer::ethernet, {}}});
+    links.emplace_back(Ipv6Seen{2 + i, {*Ipv6Address::parse("2001:db8:" + std::to_string(i) + "::1"), 64, true}});
+  }
+  app.handle(std::move(links));
+  std::size_t turns = 0;
+  const auto all_are_up = [&] {
+    return app.world().clats.size() == 8 &&
+           std::ranges::all_of(app.world().clats, [](const auto& each) { return each.second.up; });
+  };
+  for (; !all_are_up() && turns < 1000; ++turns) {
+    const auto before = edge.executed.size();
+    auto answers = std::exchange(edge.pending, {});
+    answers.emplace_back(Tick{});
+    app.handle(std::move(answers));
+    EXPECT_LE(edge.executed.size() - before, 3U) << "a slice is not longer than it may be";
+    EXPECT_TRUE(app.wake_at().has_value());
+  }
+  EXPECT_TRUE(all_are_up());
+  EXPECT_GT(turns, 8U);
+}
+
 TEST_F(Lifecycle, AddressesAreNeutralAndInTheUplinksSubnet) {
   bring_up();
   const auto addresses = *clat().addresses;
