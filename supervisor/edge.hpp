@@ -9,8 +9,8 @@
 
 #include "bpf/fast_path.hpp"
 #include "supervisor/loop/children.hpp"
+#include "supervisor/loop/slow_path_totals.hpp"
 #include "supervisor/plan/app.hpp"
-#include "supervisor/slow_path_totals.hpp"
 #include "supervisor/system/netlink_monitor.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/state_dir.hpp"
@@ -59,7 +59,7 @@ class KernelEdge : public plan::Edge {
 
   std::optional<bpf::FastPath> fast_path_;  // loaded when first wanted
   std::map<std::string, bpf::Attachment> attached_;
-  std::map<std::string, SlowPathTotals> slow_path_;
+  std::map<std::string, loop::SlowPathTotals> slow_path_;
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for
 };

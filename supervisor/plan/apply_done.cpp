@@ -108,8 +108,9 @@ milliseconds Applier::fail(Piece& piece, Verb verb, const Error& error) {
 void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result) {
   const Part part = part_of(target);
   auto& piece = clat.piece(part);
-  const bool first = !piece.have;
+  const bool first = !piece.stands();
   piece.have = target;
+  piece.damaged = false;
   piece.failure.reset();
   piece.failures.succeed();
   // From here on the new record says what there is; what an earlier supervisor left is part of it.
@@ -168,8 +169,10 @@ void Applier::tell_unasked(const Error& error) {
 
 void Applier::lost(const std::string& uplink, Clat& clat, Part part, const Error& error) {
   if (part == Part::fast_path) return fast_path_lost(uplink, clat, error);
-  if (part == Part::tun) clat.lose_tun();
-  clat.piece(part).have.reset();
+  if (part == Part::tun)
+    clat.lose_tun();
+  else
+    clat.piece(part).damage();
   notes_.push_back({Severity::warn,
                     events::kPartLost,
                     uplink,
@@ -177,7 +180,7 @@ void Applier::lost(const std::string& uplink, Clat& clat, Part part, const Error
 }
 
 void Applier::fast_path_lost(const std::string& uplink, Clat& clat, const Error& error) {
-  clat.piece(Part::fast_path).have.reset();
+  clat.piece(Part::fast_path).damage();
   clat.fast_path_kind.clear();
   clat.fast_path_was_lost = true;
   notes_.push_back(
@@ -252,7 +255,7 @@ void Applier::removed(Clat& clat, const Spec& target) {
       return;
     case Part::guard:
       std::erase_if(clat.retired, [&](const RetiredGuard& each) { return each.guard == std::get<GuardSpec>(target); });
-      if (piece.have == target) piece.have.reset();
+      if (piece.have == target) piece.forget();
       return;
     case Part::fast_path: clat.fast_path_kind.clear(); break;
     case Part::record:
@@ -260,7 +263,7 @@ void Applier::removed(Clat& clat, const Spec& target) {
     case Part::announce:
     case Part::route: break;
   }
-  piece.have.reset();
+  piece.forget();
 }
 
 }  // namespace clat::plan

@@ -63,8 +63,8 @@ void Applier::operator()(const LinkSeen& event) {
     if (tun) std::get<TunSpec>(*tun).name = event.link.name;
     // Setting a link down flushes its routes: build both again.
     if (before->up && !event.link.up) {
-      clat->piece(Part::setup).have.reset();
-      clat->piece(Part::route).have.reset();
+      clat->piece(Part::setup).damage();
+      clat->piece(Part::route).damage();
     }
   }
   const bool renamed = before && before->name != event.link.name;
@@ -116,8 +116,8 @@ void Applier::operator()(const Ipv4Gone& event) {
   if (clat == nullptr) return;
   const auto& setup = clat->piece(Part::setup).have;
   if (setup && std::get<SetupSpec>(*setup).v4 == event.address) {
-    clat->piece(Part::setup).have.reset();
-    clat->piece(Part::route).have.reset();
+    clat->piece(Part::setup).damage();
+    clat->piece(Part::route).damage();
   }
 }
 
@@ -160,7 +160,7 @@ void Applier::operator()(const Audited& event) {
     const Part part = part_of(check.spec);
     const auto& piece = clat->second.piece(part);
     // It may have changed, or gone, since it was asked for.
-    if (!piece.in_flight && piece.have == check.spec) lost(check.uplink, clat->second, part, error);
+    if (!piece.in_flight && piece.is(check.spec)) lost(check.uplink, clat->second, part, error);
   }
   if (event.unasked) tell_unasked(*event.unasked);
   ask_some_routes(world_);

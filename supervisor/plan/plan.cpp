@@ -194,7 +194,7 @@ class ClatPlanner {
   [[nodiscard]] bool has_its_base(Part part) const {
     return std::ranges::all_of(kInOrder, [&](Part base) {
       if (!stands_on(part, base, want(part))) return true;
-      return !must_go(base) && piece(base).have.has_value() == want(base).has_value();
+      return !must_go(base) && piece(base).stands() == want(base).has_value();
     });
   }
 
@@ -206,7 +206,7 @@ class ClatPlanner {
         if (want(part) == clat_.child.refused) return false;
         return !clat_.child.not_before || has_come(*clat_.child.not_before);
       // IPv4 that leads nowhere yet would take the place of a default route that works.
-      case Part::route: return clat_.was_ready && piece(Part::announce).have == want(Part::announce);
+      case Part::route: return clat_.was_ready && piece(Part::announce).is(want(Part::announce));
       case Part::guard:
       case Part::record:
       case Part::tun:
@@ -217,7 +217,7 @@ class ClatPlanner {
   }
 
   [[nodiscard]] bool grows(Part part) const {
-    return piece(part).have && !must_go(part) && mtu_of(want(part)) > mtu_of(piece(part).have);
+    return piece(part).stands() && !must_go(part) && mtu_of(want(part)) > mtu_of(piece(part).have);
   }
 
   // An MTU that falls goes to the tun first, then to the fast path, then to clatd (the order of parts): none lets
@@ -230,8 +230,10 @@ class ClatPlanner {
     for (const Part part : kInOrder) {
       const auto& have = piece(part).have;
       const auto& wanted = want(part);
-      if (!wanted || have == wanted || must_go(part) || held_back(part, false) || !has_its_base(part)) continue;
-      if (!have) {
+      if (!wanted || piece(part).is(wanted) || must_go(part) || held_back(part, false) || !has_its_base(part)) continue;
+      // Map entries that are gone cannot be changed; attaching writes them anew.
+      const bool anew = !have || (piece(part).damaged && (have == wanted || part == Part::fast_path));
+      if (anew) {
         if (may_make(part)) return act(Verb::make, *wanted, why_made(part));
       } else if (!grows_too_early(part) && !(part == Part::child && clat_.child.process.kill_at)) {
         return PartAction{uplink_, Verb::change, *wanted, have, clat_.child.process.pid, "its settings changed"};
@@ -249,7 +251,7 @@ class ClatPlanner {
 
   [[nodiscard]] std::optional<Action> look() const {
     for (const Part part : kInOrder) {
-      if (piece(part).verify && piece(part).have) return act(Verb::verify, *piece(part).have, "audit");
+      if (piece(part).verify && piece(part).stands()) return act(Verb::verify, *piece(part).have, "audit");
     }
     return std::nullopt;
   }
@@ -269,7 +271,7 @@ Audit audit(const World& world) {
   for (const auto& [uplink, clat] : world.clats) {
     for (const Part part : kVisible) {
       const auto& piece = clat.piece(part);
-      if (piece.have && !piece.in_flight) all.checks.push_back({uplink, *piece.have});
+      if (piece.stands() && !piece.in_flight) all.checks.push_back({uplink, *piece.have});
     }
   }
   return all;

@@ -85,7 +85,7 @@ void move_to(const std::string& name, Clat& clat, const Addresses& addresses, Ti
     const auto& old = std::get<GuardSpec>(*guard.have);
     notes.push_back({Severity::info, events::kAddressRetired, name, {{"v6", old.v6.text()}}});
     clat.retired.push_back({old, now + kGuardGrace});
-    guard.have.reset();
+    guard.forget();
   }
   std::erase_if(clat.retired, [&](const RetiredGuard& retired) {
     if (retired.guard.v6 != addresses.v6 || guard.have) return false;
@@ -161,13 +161,13 @@ void tell_obstacle(const std::string& name, const Obstacle& obstacle, std::vecto
 }
 
 bool carries_ipv4(const Desired& wanted, const Clat& clat) {
-  const auto stands = [&](Part part) { return clat.piece(part).have.has_value(); };
+  const auto stands = [&](Part part) { return clat.piece(part).stands(); };
   const bool route = stands(Part::route) || !wanted[static_cast<std::size_t>(Part::route)];
   // A fast path that is merely being attached again is not worth a word; one that cannot be is.
   const auto& announce = clat.piece(Part::announce).have;
   const bool fast = announce && std::get<AnnounceSpec>(*announce).leg == Leg::fast;
   const bool broken = fast && !stands(Part::fast_path) && clat.piece(Part::fast_path).failure;
-  return stands(Part::setup) && announce && clat.was_ready && route && !broken;
+  return stands(Part::setup) && stands(Part::announce) && clat.was_ready && route && !broken;
 }
 
 std::string why_down(const World& world, const std::string& name, const Clat& clat) {
@@ -232,7 +232,7 @@ void give_up_child(const std::string& name, Process& process, TimePoint now, std
 void forget_failures(const Desired& wanted, Clat& clat) {
   for (std::size_t i = 0; i < kParts; ++i) {
     auto& piece = clat.pieces[i];
-    if (piece.failure && piece.have == wanted[i]) piece.failure.reset();
+    if (piece.failure && piece.is(wanted[i])) piece.failure.reset();
   }
 }
 

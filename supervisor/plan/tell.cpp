@@ -191,7 +191,7 @@ std::vector<std::string> dump(const World& world, TimePoint now) {
     if (clat.obstacle) line += " waiting_for=" + clat.obstacle->why;
     if (const auto* failure = clat.failure()) line += " failure=" + failure->error.text();
     for (std::size_t i = 0; i < kParts; ++i) {
-      if (clat.pieces[i].have) line += " +" + std::string(plan::name(static_cast<Part>(i)));
+      if (clat.pieces[i].stands()) line += " +" + std::string(plan::name(static_cast<Part>(i)));
     }
     lines.push_back(std::move(line));
   }

@@ -4,6 +4,11 @@
 
 namespace clat::plan {
 
+void Piece::forget() {
+  have.reset();
+  damaged = false;
+}
+
 void Process::expect_answer(TimePoint now) {
   if (ready && mute.empty() && !kill_at && !answer_by) answer_by = now + kAnswerTimeout;
 }
@@ -28,7 +33,7 @@ bool Child::is_flapping(TimePoint now) const {
 
 void Clat::lose_tun() {
   tun = 0;
-  piece(Part::tun).have.reset();
+  piece(Part::tun).forget();
   adopt = false;
 }
 

@@ -26,11 +26,17 @@ struct Failure {
 
 struct Piece {
   std::optional<Spec> have;
+  bool damaged = false;           // the kernel lacks some or all of it: it is made again, or what is left is removed
   std::optional<Verb> in_flight;  // an action was issued and its result is not here yet
   std::optional<Spec> target;     // of that action
   bool verify = false;            // ask the kernel whether `have` is still true
   std::optional<Failure> failure;
   Backoff failures;
+
+  [[nodiscard]] bool stands() const { return have && !damaged; }
+  [[nodiscard]] bool is(const std::optional<Spec>& wanted) const { return have == wanted && !damaged; }
+  void damage() { damaged = have.has_value(); }
+  void forget();  // it is gone
 };
 
 struct Addresses {

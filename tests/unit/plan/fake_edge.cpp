@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 
 namespace clat::plan::test {
@@ -33,10 +34,8 @@ bool FakeEdge::is_empty() const {
       if (part) return false;
     }
   }
-  for (const auto& [uplink, guards] : guards_) {
-    if (!guards.empty()) return false;
-  }
-  return true;
+  return std::ranges::all_of(guards_, [](const auto& each) { return each.second.empty(); }) &&
+         std::ranges::all_of(pinned_, [](const auto& each) { return each.second.empty(); });
 }
 
 std::vector<std::string> FakeEdge::log_of(const std::string& uplink) const {
@@ -132,13 +131,19 @@ void FakeEdge::check_order(const PartAction& action) const {
 Result<Made> FakeEdge::make(const PartAction& action) {
   const Part part = part_of(action.spec);
   const auto failing_now = failing.find({action.uplink, part});
-  if (failing_now != failing.end()) return std::unexpected(failing_now->second);
+  if (failing_now != failing.end()) {
+    if (part == Part::fast_path) pinned_[action.uplink].erase(std::get<FastPathSpec>(action.spec).uplink_ifindex);
+    return std::unexpected(failing_now->second);
+  }
   made_[action.uplink][index(part)] = action.spec;
   Made result;
   if (part == Part::guard) guards_[action.uplink].insert(std::get<GuardSpec>(action.spec).v6);
   if (part == Part::fast_path) {
     result.detail = "tcx";
     stolen_.erase(action.uplink);
+    auto& pinned = pinned_[action.uplink];
+    pinned.insert(std::get<FastPathSpec>(action.spec).uplink_ifindex);
+    EXPECT_EQ(pinned.size(), 1U) << "pins of an earlier link stay behind";
   }
   if (part == Part::tun) {
     result.ifindex = next_ifindex_++;
@@ -188,7 +193,10 @@ Result<Made> FakeEdge::remove(const PartAction& action) {
     if (slot == action.spec) slot.reset();
     return Made{};
   }
-  if (part == Part::fast_path) stolen_.erase(action.uplink);
+  if (part == Part::fast_path) {
+    stolen_.erase(action.uplink);
+    pinned_[action.uplink].erase(std::get<FastPathSpec>(action.spec).uplink_ifindex);
+  }
   slot.reset();
   return Made{};
 }

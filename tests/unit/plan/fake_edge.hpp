@@ -63,7 +63,8 @@ class FakeEdge : public Edge {
 
   std::map<std::string, std::array<std::optional<Spec>, kParts>> made_;
   std::map<std::string, std::set<Ipv6Address>> guards_;
-  std::set<std::string> stolen_;  // fast paths that are gone while the planner cannot know yet
+  std::map<std::string, std::set<int>> pinned_;  // ifindexes of uplinks; a pin outlives what somebody detached
+  std::set<std::string> stolen_;                 // fast paths that are gone while the planner cannot know yet
   std::map<std::string, int> pids_;
   std::map<int, std::string> tuns_;
   int next_ifindex_ = 100;

@@ -111,6 +111,35 @@ TEST_F(TwoLegs, AChangeThatFailsIsALossAndIsAttachedAnew) {
   EXPECT_TRUE(clat().up);
 }
 
+// Its pins bear the number of the link that is gone.
+TEST_F(TwoLegs, AnAuditThatMissesBothUplinkAndProgramsLeavesNoPin) {
+  bring_up();
+  const auto attached = *clat().piece(Part::fast_path).have;
+  bench.edge.steal_fast_path("up0");
+  auto kernel = bench.app.world().kernel;
+  kernel.links.erase(2);
+  kernel.ipv6.erase(2);
+  bench.handle(Audited{.kernel = kernel, .missing = {{{"up0", attached}, Error{"the TCX link is detached", 0}}}});
+  bench.link("up0", 3);
+  bench.address(3, "2001:db8::1");
+  EXPECT_EQ(std::get<FastPathSpec>(*bench.edge.spec("up0", Part::fast_path)).uplink_ifindex, 3);
+  bench.handle(StopRequested{15});
+  EXPECT_TRUE(bench.edge.is_empty());
+}
+
+TEST_F(TwoLegs, ProgramsThatStayDamagedAreRemovedWithTheirUplink) {
+  config.interfaces[0].fast_path = config::FastPathMode::required;
+  bring_up();
+  bench.edge.failing[{"up0", Part::fast_path}] = Error{"bpf", ENOMEM};
+  bench.edge.steal_fast_path("up0");
+  bench.advance(5s);
+  EXPECT_FALSE(clat().up);
+  bench.edge.executed.clear();
+  bench.load(config_of(0));
+  const auto log = bench.edge.log_of("up0");
+  EXPECT_EQ(std::ranges::count(log, "remove fast-path"), 1);
+}
+
 TEST_F(TwoLegs, RequiredAndLostForGoodIsDown) {
   config.interfaces[0].fast_path = config::FastPathMode::required;
   bring_up();

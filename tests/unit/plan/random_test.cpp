@@ -26,7 +26,7 @@ class RandomLife : public testing::TestWithParam<unsigned> {
     const std::string name = "up" + std::to_string(which);
     int& ifindex = ifindexes.at(which);
     const std::string v6 = "2001:db8:" + std::to_string(which) + ":" + std::to_string(pick(2)) + "::1";
-    switch (pick(16)) {
+    switch (pick(17)) {
       case 0:
       case 1: bench.link(name, ifindex, pick(4) != 0, pick(4) != 0, pick(2) != 0 ? 1500 : 1400); break;
       case 2:
@@ -60,7 +60,19 @@ class RandomLife : public testing::TestWithParam<unsigned> {
       case 12: bench.handle(KernelDumped{bench.app.world().kernel, true}); break;
       case 13: bench.advance(std::chrono::milliseconds(pick(20'000))); break;
       case 14: bench.edge.children_answer = pick(3) != 0; break;
-      case 15: {
+      case 15: {  // an audit is the first to see that the uplink is gone, and its programs with it
+        const auto& world = bench.app.world();
+        if (!world.clats.contains(name) || !world.clats.at(name).piece(Part::fast_path).stands()) break;
+        auto kernel = world.kernel;
+        kernel.links.erase(ifindex);
+        kernel.ipv6.erase(ifindex);
+        bench.edge.steal_fast_path(name);
+        const Audit::Check check{name, *world.clats.at(name).piece(Part::fast_path).have};
+        bench.handle(Audited{.kernel = kernel, .missing = {{check, Error{"injected", 0}}}});
+        ifindex = next_ifindex++;
+        break;
+      }
+      case 16: {
         if (!bench.edge.has(name, Part::child)) break;
         const int pid = bench.edge.pid(name);
         if (pick(2) != 0) {

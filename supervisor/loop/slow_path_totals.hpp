@@ -8,7 +8,7 @@
 #include "core/clatd/control.hpp"
 #include "supervisor/plan/event.hpp"
 
-namespace clat {
+namespace clat::loop {
 
 class SlowPathTotals {
  public:
@@ -22,17 +22,21 @@ class SlowPathTotals {
     add(total_.to_ipv6, report.to_ipv6);
     add(total_.to_ipv4, report.to_ipv4);
     total_.drained += report.drained;
+    total_.answers += report.answers;
+    total_.answers_limited += report.answers_limited;
     total_.write_errors += report.write_errors;
     for (std::size_t i = 0; i < xlat::kVerdictCount; ++i) total_.verdicts[i] += report.verdicts[i];
   }
 
-  // Flows always; reasons of drops where there were any.
+  // Flows and answers always; reasons of drops where there were any.
   void append_to(plan::Counters& counters) const {
     counters.emplace_back("slow_to_ipv6_packets", total_.to_ipv6.packets);
     counters.emplace_back("slow_to_ipv6_bytes", total_.to_ipv6.bytes);
     counters.emplace_back("slow_to_ipv4_packets", total_.to_ipv4.packets);
     counters.emplace_back("slow_to_ipv4_bytes", total_.to_ipv4.bytes);
     counters.emplace_back("slow_drained", total_.drained);
+    counters.emplace_back("slow_answers", total_.answers);
+    counters.emplace_back("slow_answers_limited", total_.answers_limited);
     counters.emplace_back("slow_write_errors", total_.write_errors);
     for (std::size_t i = 0; i < xlat::kVerdictCount; ++i) {
       const auto verdict = static_cast<xlat::Verdict>(i);
@@ -56,4 +60,4 @@ class SlowPathTotals {
   control::Report total_;
 };
 
-}  // namespace clat
+}  // namespace clat::loop
