@@ -26,8 +26,8 @@ bool read_quoted_ipv6(const Quote& quote, Layout& layout) {
 // What was sent was an echo or no ICMP at all: errors are not answered with errors.
 bool is_translatable(Direction direction, const Transport& transport, std::size_t present) {
   if (!has_counterpart(direction, transport.protocol)) return false;
-  if (!is_icmp(transport.protocol)) return true;
-  return transport.fragment.part() == Part::whole && present > 0 && is_echo(direction, transport.data[0]);
+  if (!is_icmp(transport.protocol) || transport.fragment.part() == Part::later) return true;
+  return present > 0 && is_echo(direction, transport.data[0]);
 }
 
 bool quote_to_ipv6(const Sides& sides, Quote& quote) {

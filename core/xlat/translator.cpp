@@ -55,18 +55,45 @@ Translator::Translator(const Settings& settings)
 
 Verdict Translator::translate(Frame frame, Sink& sink) {
   if (frame.size == 0) return Verdict::truncated;
-  Verdict verdict = Verdict::bad_version;
-  switch (frame.data[0] >> 4) {
-    case 4: verdict = to_ipv6(frame, sink); break;
-    case 6: verdict = to_ipv4(frame, sink); break;
-    default: break;
-  }
+  auto verdict = translate(frame, 0, sink);
+  if (verdict == Verdict::translated) return verdict;
+  if (verdict == Verdict::icmp_fragment) verdict = translate_icmp_fragment(frame, sink);
   if (verdict != Verdict::translated) answer(verdict, frame, sink);
   return verdict;
 }
 
+Verdict Translator::translate(Frame& packet, std::size_t message_size, Sink& sink) {
+  switch (packet.data[0] >> 4) {
+    case 4: return to_ipv6(packet, message_size, sink);
+    case 6: return to_ipv4(packet, message_size, sink);
+    default: return Verdict::bad_version;
+  }
+}
+
+// The first or the last fragment. All that can be said against either was said, but what its size is good for.
+Verdict Translator::translate_icmp_fragment(Frame& packet, Sink& sink) {
+  Layout layout;
+  (void)read_layout(packet.data, packet.size, layout);
+  const auto datagram = EchoFragments::datagram_of(packet.data, layout);
+  const std::size_t size = layout.size - layout.header;
+  if (layout.fragment.part() == Part::later) {
+    const std::size_t message_size = layout.fragment.offset * std::size_t{8} + size;
+    if (auto first = echoes_.take_first(datagram)) {
+      const auto verdict = translate(*first, message_size, sink);
+      if (verdict != Verdict::translated) answer(verdict, *first, sink);
+    } else {
+      echoes_.remember(datagram, message_size);
+    }
+    return translate(packet, message_size, sink);
+  }
+  const auto direction = datagram.is_ipv4 ? Direction::to_ipv6 : Direction::to_ipv4;
+  if (size < kIcmpHeader || !is_echo(direction, packet.data[layout.header])) return Verdict::icmp_fragment;
+  if (const auto message_size = echoes_.take_message_size(datagram)) return translate(packet, *message_size, sink);
+  return echoes_.hold(datagram, packet) ? Verdict::held : Verdict::icmp_fragment;
+}
+
 // RFC 7915 §4.
-Verdict Translator::to_ipv6(Frame& packet, Sink& sink) {
+Verdict Translator::to_ipv6(Frame& packet, std::size_t message_size, Sink& sink) {
   const std::uint8_t* const ip = packet.data;
   Layout layout;
   if (const auto verdict = read_ipv4(ip, packet.size, layout); verdict != Verdict::translated) return verdict;
@@ -89,7 +116,7 @@ Verdict Translator::to_ipv6(Frame& packet, Sink& sink) {
                             .fragment = layout.fragment,
                             .dont_fragment = has_dont_fragment(ip)};
   if (ip[8] <= 1) return Verdict::hop_limit_exceeded;
-  Transport transport = transport_of(packet.data, layout);
+  Transport transport = transport_of(packet.data, layout, message_size);
   if (const auto verdict = judge_transport(Direction::to_ipv6, packet, transport); verdict != Verdict::translated) {
     return verdict;
   }
@@ -118,7 +145,7 @@ Verdict Translator::to_ipv6(Frame& packet, Sink& sink) {
 }
 
 // RFC 7915 §5.
-Verdict Translator::to_ipv4(Frame& packet, Sink& sink) {
+Verdict Translator::to_ipv4(Frame& packet, std::size_t message_size, Sink& sink) {
   const std::uint8_t* const ip = packet.data;
   if (packet.size < kIpv6Header) return Verdict::truncated;
   const Halves own6 = load_halves(ip + 24), peer6 = load_halves(ip + 8);
@@ -126,7 +153,7 @@ Verdict Translator::to_ipv4(Frame& packet, Sink& sink) {
   if (!own) return Verdict::not_to_clat;
   Layout layout;
   const auto readable = read_ipv6(ip, packet.size, layout);
-  Transport transport = transport_of(packet.data, layout);
+  Transport transport = transport_of(packet.data, layout, message_size);
   std::uint32_t peer = kDummyIpv4.number();
   if (sides_.peers.contains(peer6)) {
     peer = sides_.peers.extract(peer6);

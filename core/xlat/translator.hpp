@@ -8,6 +8,7 @@
 #include "core/net/address.hpp"
 #include "core/net/prefix.hpp"
 #include "core/net/range_mapping.hpp"
+#include "core/xlat/echo_fragments.hpp"
 #include "core/xlat/frame.hpp"
 #include "core/xlat/mapping.hpp"
 #include "core/xlat/mtus.hpp"
@@ -31,20 +32,24 @@ class Translator {
 
   // Translates in place, IPv4 to IPv6 or back by the packet's version. Nothing, one packet, or several in order, go
   // to the sink before it returns; all are the sink's to write to the same tun. The verdict speaks of the packet
-  // given. Super-packets and unfinished checksums (VnetHeader) stay so.
+  // given; what was held before may come out with it. Super-packets and unfinished checksums (VnetHeader) stay so.
   Verdict translate(Frame frame, Sink& sink);
 
   void set_mtus(const Mtus& mtus) { mtus_ = mtus.sane(); }
 
  private:
-  // What is not translated may be answered: then the packet is as it came, but for what trailed.
-  Verdict to_ipv6(Frame& packet, Sink& sink);
-  Verdict to_ipv4(Frame& packet, Sink& sink);
+  // What is not translated may be answered: then the packet is as it came, but for what trailed. `message_size`: of
+  // ICMP in fragments, all of it; 0: not known.
+  Verdict translate(Frame& packet, std::size_t message_size, Sink& sink);
+  Verdict to_ipv6(Frame& packet, std::size_t message_size, Sink& sink);
+  Verdict to_ipv4(Frame& packet, std::size_t message_size, Sink& sink);
+  Verdict translate_icmp_fragment(Frame& packet, Sink& sink);
   void answer(Verdict verdict, const Frame& frame, Sink& sink);
 
   Sides sides_;
   std::uint16_t identification_;
   Mtus mtus_;
+  EchoFragments echoes_;
 };
 
 }  // namespace clat::xlat

@@ -35,7 +35,10 @@ Verdict judge_udp(Direction direction, const Transport& udp) {
 }
 
 Verdict judge_icmp(Direction direction, Transport& icmp) {
-  if (icmp.fragment.part() != Part::whole) return Verdict::icmp_fragment;
+  const Part part = icmp.fragment.part();
+  const bool in_the_middle = part == Part::later && icmp.fragment.more;
+  if (part != Part::whole && !in_the_middle && icmp.message_size == 0) return Verdict::icmp_fragment;
+  if (part == Part::later) return Verdict::translated;
   if (icmp.size < 8) return Verdict::bad_transport;
   icmp.is_error = is_icmp_error(direction, icmp);
   return icmp.is_error || is_echo(direction, icmp.data[0]) ? Verdict::translated : Verdict::icmp_type;
@@ -108,7 +111,8 @@ void rewrite_echo(Direction direction, const Transport& icmp, const AddressChang
   const bool to_ipv6 = direction == Direction::to_ipv6;
   const auto before = load<std::uint16_t>(icmp.data);
   icmp.data[0] = translated_echo(direction, icmp.data[0]);
-  const Sum pseudo = icmp6_pseudo_header(to_ipv6 ? addresses.after : addresses.before, icmp.size);
+  const std::size_t size = icmp.message_size == 0 ? icmp.size : icmp.message_size;
+  const Sum pseudo = icmp6_pseudo_header(to_ipv6 ? addresses.after : addresses.before, size);
   Sum change = to_ipv6 ? pseudo : minus(pseudo);
   // What is unfinished will be summed from the bytes as they are by then.
   if (icmp.offload.checksum != ChecksumState::partial) {
@@ -172,8 +176,12 @@ void rewrite_transport(Direction direction, const Transport& transport, const Ad
 
 void rewrite_quoted_transport(Direction direction, const Transport& transport, std::size_t present,
                               const AddressChange& addresses) {
-  if (present < checksum_field(transport.protocol) + 2) {
-    if (is_icmp(transport.protocol)) transport.data[0] = translated_echo(direction, transport.data[0]);
+  const Part part = transport.fragment.part();
+  if (part == Part::later) return;
+  // Of an echo in fragments the checksum stays: it covers a length that is not known.
+  const bool is_echo = is_icmp(transport.protocol);
+  if (present < checksum_field(transport.protocol) + 2 || (is_echo && part == Part::first)) {
+    if (is_echo) transport.data[0] = translated_echo(direction, transport.data[0]);
     return;
   }
   // A checksum of 0 stays: what it would be computed from is not all there.

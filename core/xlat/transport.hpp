@@ -23,17 +23,19 @@ struct Transport {
   std::uint8_t protocol = 0;  // of the packet as it came
   std::uint8_t* data = nullptr;
   std::size_t size = 0;
-  bool is_error = false;  // an ICMP error that rewrite_error() is for, said by judge_transport()
+  std::size_t message_size = 0;  // of ICMP in fragments, all of it; 0: not known
+  bool is_error = false;         // an ICMP error that rewrite_error() is for, said by judge_transport()
   Offload offload = {};
   std::size_t inner_checksum_start = 0, inner_checksum_field = 0;  // from data, with ChecksumState::inner
 };
 
-inline Transport transport_of(std::uint8_t* ip, const Layout& layout) {
+inline Transport transport_of(std::uint8_t* ip, const Layout& layout, std::size_t message_size = 0) {
   const std::size_t size = layout.size - layout.header;
   return {.fragment = layout.fragment,
           .protocol = layout.protocol,
           .data = ip + layout.header,
           .size = size,
+          .message_size = message_size,
           .offload = {.wire_size = size}};
 }
 
@@ -49,8 +51,8 @@ bool is_icmp_error(Direction direction, const Transport& transport);
 // Whether a protocol means the same in the other family, or has a number of its own there.
 bool has_counterpart(Direction direction, std::uint8_t protocol);
 
-// Whether its headers can be read, agree with the frame's vnet header and have a counterpart. Fills in what the vnet
-// header says; changes no byte.
+// Whether its headers can be read, agree with the frame's vnet header and have a counterpart. `icmp_fragment`: it needs
+// the message's size, or tells it. Fills in what the vnet header says; changes no byte.
 Verdict judge_transport(Direction direction, const Frame& frame, Transport& transport);
 
 // After judge_transport() said `translated`; not of an ICMP error, which is rewrite_error()'s.

@@ -5,6 +5,7 @@ namespace clat::xlat {
 std::string_view name(Verdict verdict) {
   switch (verdict) {
     case Verdict::translated: return "translated";
+    case Verdict::held: return "held";
     case Verdict::truncated: return "truncated";
     case Verdict::bad_version: return "bad-version";
     case Verdict::bad_header_length: return "bad-header-length";

@@ -9,6 +9,7 @@ namespace clat::xlat {
 
 enum class Verdict : std::uint8_t {
   translated,
+  held,  // first fragment of an echo: goes out when the last has come
 
   // The packet is not what its headers say.
   truncated,            // shorter than its fixed header
@@ -36,7 +37,7 @@ enum class Verdict : std::uint8_t {
   source_route,        // IPv4 source route that has not ended (§4.1)
   routing_header,      // IPv6 routing header with segments left (§5.1)
   icmp_type,           // has no counterpart (§4.2, §5.2)
-  icmp_fragment,       // the checksum of a fragmented ICMP packet cannot follow (§1.2)
+  icmp_fragment,       // first fragment of ICMP that is no echo, or too large to be held (§1.2)
   hidden_extension,    // extension header behind a Fragment Header (§5.1.1)
   too_big,             // for the next MTU, and must not be fragmented (§4.1, §5.1)
   udp_zero_checksum,   // in the first fragment of a datagram whose rest is elsewhere (§4.5)

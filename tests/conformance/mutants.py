@@ -65,6 +65,13 @@ MUTATIONS = [
              "at + size < payload"),
     Mutation("RFC 7915 §4.1: pieces are as large as lowest-ipv6-mtu", "A14", "translator.cpp", "mtus_.lowest_ipv6, sink);",
              "1280, sink);"),
+    Mutation("RFC 7915 §4.1: later fragments of ICMP go as they are", "B10", "transport.cpp",
+             "if (part == Part::later) return Verdict::translated;", ""),
+    Mutation("of ICMP in fragments, echoes only wait", "K5", "translator.cpp",
+             "|| !is_echo(direction, packet.data[layout.header])) return Verdict::icmp_fragment;",
+             ") return Verdict::icmp_fragment;"),
+    Mutation("what is too large to wait is refused", "B10", "echo_fragments.hpp", "kMostBytes = 2048 - kHeadroom;",
+             "kMostBytes = 4096 - kHeadroom;"),
     # Checksums.
     Mutation("RFC 7915 §4.5: TCP checksum follows the addresses", "D1", "transport.cpp",
              "case kTcp: add_to_checksum(transport.data + 16, addresses.delta(), state); break;", "case kTcp: break;"),

@@ -1,4 +1,5 @@
-// The settings that xlat_fuzz runs under: all that the vectors have. Their number is one byte of its input.
+// The form of xlat_fuzz's input: the number of its settings, one byte, which are all that the vectors have; then
+// packets, a preamble in front of each.
 #pragma once
 
 #include <algorithm>
@@ -6,6 +7,11 @@
 #include "tests/support/vectors.hpp"
 
 namespace clat::test {
+
+struct Preamble {
+  xlat::VnetHeader vnet = {};
+  std::uint16_t size = 0;  // of the packet; what is not there is cut off
+};
 
 inline bool same_settings(const Clat& left, const Clat& right) {
   return left.v4 == right.v4 && left.v6 == right.v6 && left.prefix == right.prefix && left.mtus == right.mtus &&

@@ -16,12 +16,16 @@ class Quotes {
   [[nodiscard]] Ip6 six(const Scene& scene) const;
   [[nodiscard]] Datagram of(const Scene& scene, const Segment& four, const Segment& six) const;
   [[nodiscard]] Datagram of(const Scene& scene, const Segment& both) const { return of(scene, both, both); }
-  [[nodiscard]] Datagram piece(const Scene& scene, const Segment& whole, const Cut& cut) const;
+  [[nodiscard]] Datagram piece(const Scene& scene, const Segment& four, const Segment& six, const Cut& cut) const;
+  [[nodiscard]] Datagram piece(const Scene& scene, const Segment& both, const Cut& cut) const {
+    return piece(scene, both, both, cut);
+  }
   // The first n bytes behind the IP headers. A checksum field of which only half is there stays as it came.
   [[nodiscard]] Datagram cut(Datagram whole, std::size_t n, std::size_t checksum_at) const;
 
   // Port unreachable about it is translated, or dropped.
-  void add(const char* id, std::string text, const Scene& scene, const Datagram& quote);
+  void add(const char* id, std::string text, const Scene& scene, const Datagram& quote,
+           FastPath fast_path = kIcmpErrors);
   void refuse(const char* id, std::string text, const Scene& scene, const Bytes& quote);
 
  private:

@@ -86,7 +86,7 @@ struct Cut {
   bool more;
 };
 inline constexpr std::uint16_t kFragmentId = 0xbeef;
-Bytes piece4(Ip4 header, const Segment& whole, const Cut& cut);
+Bytes piece4(Ip4 header, const Segment& whole, const Cut& cut, std::uint16_t id = kFragmentId);
 Bytes piece6(Ip6 header, const Segment& whole, const Cut& cut, std::uint32_t id, std::uint8_t reserved = 0);
 
 void add_headers_to_ipv6(std::vector<Vector>& table);

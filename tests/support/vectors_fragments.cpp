@@ -6,8 +6,8 @@ namespace clat::test {
 using xlat::Verdict;
 
 // The transport checksum covers the whole datagram, so each side's piece is cut from that side's own.
-Bytes piece4(Ip4 header, const Segment& whole, const Cut& cut) {
-  header.id = kFragmentId;
+Bytes piece4(Ip4 header, const Segment& whole, const Cut& cut, std::uint16_t id) {
+  header.id = id;
   header.mf = cut.more;
   header.offset = static_cast<std::uint16_t>(cut.from);
   return packet(header, piece(header, whole, cut.from, cut.size));
@@ -47,6 +47,48 @@ void add_cuts(std::vector<Vector>& table, const Scene& s) {
   }
 }
 
+// The last tells how long the message is, so the programs leave all to clatd. Each row is a datagram of its own: one
+// translator may see them all.
+void add_echoes(std::vector<Vector>& table, const Scene& s, std::uint16_t& id) {
+  const auto row = [&](Vector vector) {
+    table.push_back(on(FastPath::punts, exact(std::move(vector))));
+    ++id;
+  };
+  const auto four = icmp4(8, 0, 0x70001, counting(201)), six = icmp6(128, 0, 0x70001, counting(201));
+  const struct {
+    std::string name;
+    Cut cut;
+  } cuts[] = {{"middle fragment of an echo ", {64, 128, true}}, {"last fragment of an echo ", {192, 17, false}}};
+  for (const auto& [name, cut] : cuts) {
+    row(to_ipv6("B10", name + s.name, s, piece4(out4(s), four, cut, id), piece6(out6(s), six, cut, id)));
+    row(to_ipv4("H7", name + s.name, s, piece6(in6(s), six, cut, 0xabcd0000U | id), piece4(in4(s), four, cut, id)));
+  }
+  for (const bool request : {true, false}) {
+    const auto name = std::string("first fragment of an echo ") + (request ? "request " : "reply ") + s.name;
+    const auto out = icmp4(request ? 8 : 0, 0, 7, counting(201)), in = icmp6(request ? 128 : 129, 0, 7, counting(201));
+    const Cut first{0, 64, true};
+    row(drop6("B10", name, s, piece4(out4(s), out, first, id), Verdict::held));
+    row(drop4("H7", name, s, piece6(in6(s), in, first, id), Verdict::held));
+  }
+}
+
+// A slot holds 1984 bytes.
+void add_large_echoes(std::vector<Vector>& table, std::uint16_t& id) {
+  const Scene& s = operators96();
+  const auto four = icmp4(8, 0, 7, counting(3000)), six = icmp6(128, 0, 7, counting(3000));
+  const auto out = [&](std::size_t size) { return piece4(out4(s), four, {0, size, true}, id++); };
+  const auto in = [&](std::size_t size) { return piece6(in6(s), six, {0, size, true}, id++); };
+  table.push_back(
+      on(FastPath::punts, drop6("B10", "first fragment of an echo, 1980 bytes", s, out(1960), Verdict::held)));
+  table.push_back(answered(drop6("B10", "first fragment of an echo, 1988 bytes", s, out(1968), Verdict::icmp_fragment),
+                           s, {3, 13}));
+  table.push_back(
+      on(FastPath::punts, drop4("H7", "first fragment of an echo, 1984 bytes", s, in(1936), Verdict::held)));
+  table.push_back(drop4("H7", "first fragment of an echo, 1992 bytes", s, in(1944), Verdict::icmp_fragment));
+  table.push_back(drop6("B10", "first fragment of icmp without a byte", s, out(0), Verdict::icmp_fragment));
+  table.push_back(drop4("H7", "first fragment of icmpv6 without a byte", s, in(0), Verdict::icmp_fragment));
+}
+
 // RFC 1858, RFC 3128: pieces that would write over the transport header that the first one must hold.
 std::vector<std::pair<Segment, std::size_t>> tiny_fragments() {
   return {{tcp(counting(60)), 8}, {tcp(counting(60)), 16}, {raw(33, counting(80)), 8}};
@@ -67,10 +109,6 @@ void add_fragments_to_ipv6(std::vector<Vector>& table) {
                         Verdict::udp_zero_checksum));
   table.push_back(fragment(to_ipv6("B9", "last fragment of udp without checksum", s, piece4(out4(s), unsummed, last),
                                    piece6(out6(s), unsummed, last, kId))));
-  const auto echo = icmp4(8, 0, 1, counting(72));
-  table.push_back(answered(
-      drop6("B10", "first fragment of icmp", s, piece4(out4(s), echo, first), Verdict::icmp_fragment), s, {3, 13}));
-  table.push_back(drop6("B10", "last fragment of icmp", s, piece4(out4(s), echo, last), Verdict::icmp_fragment));
   table.push_back(drop6("B11", "eight bytes of tcp as first fragment", s,
                         piece4(out4(s), tcp(counting(60)), {0, 8, true}), Verdict::bad_transport));
   table.push_back(drop6("B11", "first fragment of 60 bytes", s, piece4(out4(s), udp(counting(72)), {0, 60, true}),
@@ -128,9 +166,6 @@ void add_fragments_to_ipv4(std::vector<Vector>& table) {
   const auto esp = raw(50, counting(80));
   table.push_back(
       kept(to_ipv4("H6", "esp in a fragment", s, piece6(in6(s), esp, first, kId), piece4(in4(s), esp, first))));
-  const auto echo = icmp6(128, 0, 1, counting(72));
-  table.push_back(drop4("H7", "first fragment of icmpv6", s, piece6(in6(s), echo, first, kId), Verdict::icmp_fragment));
-  table.push_back(drop4("H7", "last fragment of icmpv6", s, piece6(in6(s), echo, last, kId), Verdict::icmp_fragment));
   table.push_back(drop4("H8", "fragment of 60 bytes with more to come", s, piece6(in6(s), segment, {0, 60, true}, kId),
                         Verdict::bad_fragment));
   table.push_back(drop4("H8", "fragment that ends behind 65535", s,
@@ -151,6 +186,9 @@ void add_fragments_to_ipv4(std::vector<Vector>& table) {
 
 void add_fragments(std::vector<Vector>& table) {
   for (const auto* s : {&neutral(), &operators96(), &scenes()[3]}) add_cuts(table, *s);
+  std::uint16_t id = 1;
+  for (const auto& s : scenes()) add_echoes(table, s, id);
+  add_large_echoes(table, id);
   add_fragments_to_ipv6(table);
   add_fragments_to_ipv4(table);
 }

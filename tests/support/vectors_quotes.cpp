@@ -27,10 +27,10 @@ Datagram Quotes::of(const Scene& scene, const Segment& segment4, const Segment& 
   return {packet(four(scene), segment4), packet(six(scene), segment6)};
 }
 
-Datagram Quotes::piece(const Scene& scene, const Segment& whole, const Cut& cut) const {
+Datagram Quotes::piece(const Scene& scene, const Segment& segment4, const Segment& segment6, const Cut& cut) const {
   // Only the low 16 bits of an IPv6 Identification go on.
   const std::uint32_t id = to_ipv6_ ? kFragmentId : 0xabcd0000U | kFragmentId;
-  return {piece4(four(scene), whole, cut), piece6(six(scene), whole, cut, id)};
+  return {piece4(four(scene), segment4, cut), piece6(six(scene), segment6, cut, id)};
 }
 
 Datagram Quotes::cut(Datagram whole, std::size_t n, std::size_t checksum_at) const {
@@ -40,9 +40,10 @@ Datagram Quotes::cut(Datagram whole, std::size_t n, std::size_t checksum_at) con
   return whole;
 }
 
-void Quotes::add(const char* id, std::string text, const Scene& scene, const Datagram& quote) {
-  table_.push_back(to_ipv6_ ? error6(id, std::move(text), scene, kUnreachable4, quote.four, kUnreachable6, quote.six)
-                            : error4(id, std::move(text), scene, kUnreachable6, quote.six, kUnreachable4, quote.four));
+void Quotes::add(const char* id, std::string text, const Scene& scene, const Datagram& quote, FastPath fast_path) {
+  auto vector = to_ipv6_ ? error6(id, std::move(text), scene, kUnreachable4, quote.four, kUnreachable6, quote.six)
+                         : error4(id, std::move(text), scene, kUnreachable6, quote.six, kUnreachable4, quote.four);
+  table_.push_back(on(fast_path, std::move(vector)));
 }
 void Quotes::refuse(const char* id, std::string text, const Scene& scene, const Bytes& quote) {
   const auto verdict = xlat::Verdict::bad_inner;
@@ -114,6 +115,17 @@ void add_pieces(Quotes quotes) {
     add("quotes eight bytes of a last fragment", whole, last, 8);
     add("quotes only the headers of a last fragment", whole, last, 0);
   }
+  // The length that an echo's checksum covers is not known, so that stays as it is.
+  const Bytes behind_type = Bytes{0, 0xab, 0xcd} + counting(142);
+  const auto add_echo = [&](const std::string& text, const Cut& cut, std::size_t quoted) {
+    const auto [four, six] = quotes.piece(s, raw(1, Bytes{8} + behind_type), raw(58, Bytes{128} + behind_type), cut);
+    quotes.add(id, text + " of an echo", s, {head(four, 20 + quoted), head(six, 48 + quoted)}, FastPath::either);
+  };
+  for (const std::size_t quoted : {64U, 8U, 3U, 1U}) {
+    add_echo("quotes " + std::to_string(quoted) + " bytes of a first fragment", first, quoted);
+  }
+  add_echo("quotes a middle fragment", middle, 64);
+  add_echo("quotes only the headers of a last fragment", last, 0);
   quotes.add(quotes.id("F11", "J5"), "quotes a first fragment of udp without checksum", s,
              quotes.piece(s, udp(counting(137), Sum::none), first));
 }

@@ -48,7 +48,7 @@ void add_quoted_headers(Quotes quotes) {
 
 void add_quoted_pieces(Quotes quotes) {
   const Scene& s = operators96();
-  const Cut first{0, 64, true}, last{128, 17, false};
+  const Cut first{0, 64, true};
   // A fragment may be cut again whatever its size: no DF inside either.
   const auto [four, six] = quotes.piece(s, tcp(counting(2000)), {0, 1400, true});
   quotes.add("J5", "quotes a fragment of 1420 bytes", s, {head(four, 120), head(six, 148)});
@@ -62,8 +62,7 @@ void add_quoted_pieces(Quotes quotes) {
   const auto refuse = [&](const char* text, const Segment& segment, const Cut& cut) {
     quotes.refuse("J5", text, s, piece6(quotes.six(s), segment, cut, kFragmentId));
   };
-  refuse("quotes a first fragment of icmpv6", icmp6(128, 0, 7, counting(137)), first);
-  refuse("quotes a last fragment of icmpv6", icmp6(128, 0, 7, counting(137)), last);
+  refuse("quotes a first fragment of an icmpv6 error", icmp6(1, 4, 0, quotes.of(s, whole).six), first);
   refuse("quotes destination options in a fragment", raw(60, counting(64)), first);
 }
 

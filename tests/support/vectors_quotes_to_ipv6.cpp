@@ -42,15 +42,15 @@ void add_quoted_headers(Quotes quotes) {
 
 void add_quoted_pieces(Quotes quotes) {
   const Scene& s = operators96();
-  const Cut first{0, 64, true}, last{128, 17, false};
+  const Cut first{0, 64, true};
   auto four = quotes.four(s);
   four.options = Bytes(4, 1);
   const auto whole = udp(counting(137));
   quotes.add("F6", "quotes a fragment with options", s,
              {piece4(four, whole, first), piece6(quotes.six(s), whole, first, kFragmentId)});
-  const auto echo = icmp4(8, 0, 7, counting(137));
-  quotes.refuse("F6", "quotes a first fragment of icmp", s, piece4(quotes.four(s), echo, first));
-  quotes.refuse("F6", "quotes a last fragment of icmp", s, piece4(quotes.four(s), echo, last));
+  const auto error = quotes.of(s, udp(counting(137))).four;
+  quotes.refuse("F6", "quotes a first fragment of an icmp error", s,
+                piece4(quotes.four(s), icmp4(3, 3, 0, error), first));
 }
 
 void add_nested(Quotes quotes) {

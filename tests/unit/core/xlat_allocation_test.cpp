@@ -8,7 +8,7 @@
 #include "core/xlat/describe.hpp"
 #include "core/xlat/segment.hpp"
 #include "core/xlat/translator.hpp"
-#include "tests/support/vectors.hpp"
+#include "tests/support/vector_parts.hpp"
 
 namespace {
 
@@ -49,6 +49,8 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std
 namespace clat::xlat {
 namespace {
 
+using test::operator+;
+
 class Segmenter final : public Sink {
  public:
   void send(const Frame& frame) override {
@@ -72,6 +74,22 @@ TEST(Allocation, IsNeverMadeForAPacket) {
     EXPECT_EQ(after, before) << test::test_name(vector) << ", " << description.view();
   }
   EXPECT_GT(sink.packets, test::vectors().size() / 2);
+}
+
+TEST(Allocation, IsNeverMadeForAnEchoInFragments) {
+  const auto& scene = test::neutral();
+  const auto echo = test::icmp4(8, 0, 7, test::counting(200));
+  std::vector<std::vector<std::uint8_t>> blocks;
+  for (const auto& cut : {test::Cut{0, 104, true}, test::Cut{104, 104, false}}) {
+    blocks.push_back(test::Bytes(kHeadroom) + test::piece4(test::out4(scene), echo, cut));
+  }
+  Segmenter sink;
+  Translator translator(scene.clat().settings());
+  const std::size_t before = allocations;
+  for (auto& block : blocks) translator.translate({block.data() + kHeadroom, block.size() - kHeadroom}, sink);
+  const std::size_t after = allocations;
+  EXPECT_EQ(after, before);
+  EXPECT_EQ(sink.packets, 2U);
 }
 
 TEST(Allocation, WouldBeSeen) {

@@ -63,10 +63,19 @@ inline std::string translation_fault(const test::Clat& clat, const Outcome& outc
   return {};
 }
 
-// Empty, or what is wrong.
-inline std::string fault(const test::Clat& clat, const Outcome& outcome, const test::Bytes& input) {
+// Empty, or what is wrong. `held`: size of the largest packet that was held before, and may come out with this one,
+// translated or answered; 0: there was none.
+inline std::string fault(const test::Clat& clat, const Outcome& outcome, const test::Bytes& input,
+                         std::size_t held = 0) {
   for (const auto& packet : outcome.packets) {
     if (auto fault = packet_fault(clat, packet); !fault.empty()) return fault;
+  }
+  if (outcome.verdict == Verdict::held && !outcome.packets.empty()) return "held, and something comes out";
+  if (held != 0 && outcome.packets.size() > 1) {
+    const auto too_large = [&](const Packet& packet) {
+      return packet.bytes.size() > std::max(held, input.size()) + 48;
+    };
+    return std::ranges::any_of(outcome.packets, too_large) ? "growth" : "";
   }
   if (outcome.verdict == Verdict::translated) return translation_fault(clat, outcome, input);
   return answer_fault(outcome, input);
