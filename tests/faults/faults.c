@@ -34,10 +34,10 @@
 #define CALLS(X)                                                                                                     \
   X(bind)                                                                                                            \
   X(bpf)                                                                                                             \
-  X(connect) X(execvp) X(fcntl) X(fdopendir) X(flock) X(fork) X(fstat) X(ftruncate) X(getrandom) X(getsockopt)       \
-      X(ioctl) X(kill) X(mkdir) X(open) X(openat) X(pipe2) X(poll) X(prctl) X(read) X(recv) X(recvmsg) X(renameat)   \
-          X(rmdir) X(send) X(sendto) X(setsockopt) X(signalfd) X(socket) X(socketpair) X(stat) X(unlink) X(unlinkat) \
-              X(waitid) X(write)
+  X(connect)                                                                                                         \
+  X(execvp) X(fcntl) X(fdopendir) X(flock) X(fork) X(fstat) X(ftruncate) X(getrandom) X(getsockopt) X(ioctl) X(kill) \
+      X(mkdir) X(open) X(openat) X(pipe2) X(poll) X(prctl) X(read) X(recv) X(recvmsg) X(renameat) X(rmdir) X(send)   \
+          X(sendto) X(setsockopt) X(signalfd) X(socket) X(socketpair) X(stat) X(unlink) X(unlinkat) X(waitid) X(write)
 
 enum Call {
 #define X(name) kCall_##name,
