@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from harness.lab import WAN0, wait_until
 from harness.traffic import UdpStream
 
 TUN = "v4-wan0"
+WITHOUT_TCX = [sys.executable, str(Path(__file__).with_name("without_tcx.py"))]
 DIRECTIONS = {"wan0": ("ingress",), TUN: ("ingress", "egress")}
 
 
@@ -24,13 +27,17 @@ def bpftool(*argv: str | Path) -> list | dict:
     return json.loads(done.stdout or "null")
 
 
-class ForeignHand(LabTest):
+class Hands(LabTest):
+    """Ways to take a part of the fast path away."""
+
     uplinks = (WAN0,)
     nat64 = False
+    wrap: list[str] = []
+    audit = "50ms"
 
     def setUp(self) -> None:
         super().setUp()
-        self.start(change=lambda config: config.update({"audit-interval": "50ms"}))
+        self.start(wrap=self.wrap, change=lambda config: config.update({"audit-interval": self.audit}))
         self.kind = self.program.find("fastpath.attached", "wan0")[0]["kind"]
         self.pins = next((self.lab.bpffs / "clatvisor").iterdir())
         self.router = self.lab.router
@@ -96,7 +103,7 @@ class ForeignHand(LabTest):
             return (self.unlink_link, self.unlink_map, self.detach_link, self.delete_entry)
         return (self.delete_filter, self.delete_qdisc, self.unlink_map, self.delete_entry)
 
-    def test_everything_comes_back(self) -> None:
+    def check_that_everything_comes_back(self) -> None:
         laps = rounds(1000, f"a foreign hand at the fast path ({self.kind})")
         stream = UdpStream(self.lab.client(WAN0), self.lab.direct_v4, 200)
         before, counts, objects = self.ours(), leaks.count(self.program), self.kernel_objects()
@@ -106,7 +113,8 @@ class ForeignHand(LabTest):
             mark = self.program.mark()
             begin = time.monotonic()
             did = hand()
-            self.program.wait_event("fastpath.lost", "wan0", since=mark, timeout=5)
+            lost = self.program.wait_event("fastpath.lost", "wan0", since=mark, timeout=5)
+            self.assertTrue(lost["reason"], did)
             self.program.wait_event("fastpath.restored", "wan0", since=mark, timeout=5)
             took = time.monotonic() - begin
             slowest[hand.__name__] = max(took, slowest.get(hand.__name__, 0))
@@ -118,3 +126,59 @@ class ForeignHand(LabTest):
         self.lab.client(WAN0).udp_echo(self.lab.direct_v4)
         leaks.assert_none(counts, self.program)
         wait_until(lambda: self.kernel_objects() == objects, 20 * SLOW, "as many programs, maps and links as before")
+
+    def repairs(self, hand, count: int) -> list[float]:
+        """Seconds from the end of what a hand does to the repair."""
+        took = []
+        for _ in range(count):
+            mark = self.program.mark()
+            hand()
+            done = time.monotonic()
+            took.append(self.program.wait_event("fastpath.restored", "wan0", since=mark).at - done)
+        print(f"{hand.__name__}: restored within {', '.join(f'{1000 * one:.0f}' for one in sorted(took))} ms")
+        return took
+
+
+class ForeignHand(Hands):
+    """By what this kernel has."""
+
+    def test_everything_comes_back(self) -> None:
+        self.check_that_everything_comes_back()
+
+
+class ForeignHandAtClsact(Hands):
+    wrap = WITHOUT_TCX
+
+    def test_everything_comes_back(self) -> None:
+        self.assertEqual(self.kind, "clsact")
+        self.check_that_everything_comes_back()
+
+
+class Notice(Hands):
+    """With the audit every 5 s, as it is when nobody says otherwise."""
+
+    audit = "5s"
+
+    def test_by_the_audit_where_nothing_tells(self) -> None:
+        hand = self.unlink_link if self.kind == "tcx" else self.unlink_map
+        self.assertLess(max(self.repairs(hand, 2)), 5 + 1 * SLOW)
+
+
+class NoticeAtClsact(Hands):
+    wrap = WITHOUT_TCX
+    audit = "5s"
+
+    def test_at_once_where_netlink_tells(self) -> None:
+        for hand in (self.delete_filter, self.delete_qdisc):
+            self.assertLess(max(self.repairs(hand, 15)), 0.1 * SLOW)
+
+    def test_the_kind_is_told(self) -> None:
+        self.assertEqual(self.kind, "clsact")
+        self.assertEqual(self.program.find("clat.up", "wan0")[0]["path"], "clsact")
+        since = self.program.mark()
+        self.program.send_signal(signal.SIGUSR1)
+
+        def told() -> bool:
+            return any(" fast_path=clsact" in dump["line"] for dump in self.program.find("state.dump", since=since))
+
+        wait_until(told, 5 * SLOW, "the dump names the kind")
