@@ -39,11 +39,13 @@ class LabTest(unittest.TestCase):
     relay = False
     prefix_routes = True
     mtu = 1500
+    nat64_mtu: int | None = None
 
     def setUp(self) -> None:
         self.lab = Lab(
-            self.uplinks, nat64=self.nat64, lan=self.lan, relay=self.relay, prefix_routes=self.prefix_routes, mtu=self.mtu
-        )
+            self.uplinks, nat64=self.nat64, lan=self.lan, relay=self.relay, prefix_routes=self.prefix_routes,
+            mtu=self.mtu, nat64_mtu=self.nat64_mtu,
+        )  # fmt: skip
         self.addCleanup(self.lab.close)
         self.lab.serve()
 

@@ -87,10 +87,10 @@ class Lab:
 
     def __init__(
         self, uplinks: tuple[Uplink, ...] = (WAN0, WWAN0), *, nat64: bool = True, lan: bool = False,
-        relay: bool = False, prefix_routes: bool = True, mtu: int = 1500,
+        relay: bool = False, prefix_routes: bool = True, mtu: int = 1500, nat64_mtu: int | None = None,
     ) -> None:  # fmt: skip
         """`prefix_routes`: the router has a route to each NAT64 prefix through its uplink, beside the default routes.
-        `mtu`: of every link."""
+        `mtu`: of every link; `nat64_mtu`: of TAYGA's tun and the server's link."""
         names.reap_dead_runs()
         Lab._count += 1
         self._prefix = f"{names.prefix()}{Lab._count}-"
@@ -99,6 +99,7 @@ class Lab:
         self.uplinks = uplinks
         self.prefix_routes = prefix_routes
         self.mtu = mtu
+        self.nat64_mtu = nat64_mtu or mtu
         self.scratch = names.SCRATCH_PARENT / self._prefix.rstrip("-")
         try:
             self._make_scratch()
@@ -214,10 +215,9 @@ class Lab:
 
     def _prepare_server(self) -> None:
         self._veth(self.plat, "srv0", self.server, "srv0")
-        self.plat.ip("address add 192.175.48.1/26 dev srv0", "link set srv0 up")
-        self.server.ip(
-            f"address add {self.server_v4}/26 dev srv0", "link set srv0 up", "route add default via 192.175.48.1"
-        )
+        up = f"link set srv0 mtu {self.nat64_mtu} up"
+        self.plat.ip("address add 192.175.48.1/26 dev srv0", up)
+        self.server.ip(f"address add {self.server_v4}/26 dev srv0", up, "route add default via 192.175.48.1")
         self.server.sysctl("net/ipv6/conf/all/disable_ipv6", 1)
 
     def _start_tayga(self, uplink: Uplink) -> None:
@@ -229,7 +229,7 @@ class Lab:
             f"tun-device {uplink.nat}\nipv4-addr {pool[1]}\nipv6-addr {uplink.net}64\n"
             f"prefix {uplink.prefix}\ndynamic-pool {uplink.pool}\ndata-dir {data}\n"
         )
-        start_tayga(self.plat, conf, self.scratch / f"tayga-{uplink.name}.log", uplink.nat, self.on_close, self.mtu)
+        start_tayga(self.plat, conf, self.scratch / f"tayga-{uplink.name}.log", uplink.nat, self.on_close, self.nat64_mtu)
         self.plat.ip(f"route add {uplink.pool} dev {uplink.nat}", f"route add {uplink.prefix} dev {uplink.nat}")
 
     def _prepare_lan(self) -> None:
