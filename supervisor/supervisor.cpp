@@ -216,11 +216,12 @@ void Supervisor::reject(unsigned line, unsigned column, std::string reason, std:
 }
 
 void Supervisor::notify(loop::Phase phase) {
-  const auto& world = app_->world();
-  const auto up = std::ranges::count_if(
-      world.clats, [&](const auto& each) { return each.second.up && world.wanted(each.first) != nullptr; });
+  const auto wanted = config_->interfaces.size();
+  const auto up = static_cast<std::size_t>(
+      std::ranges::count_if(app_->world().clats, [](const auto& each) { return each.second.up; }));
+  // One that was just struck off the config may be up for a moment more.
   const auto status =
-      std::to_string(up) + " of " + std::to_string(config_->interfaces.size()) + " uplinks up" + complaint_;
+      std::to_string(std::min(up, wanted)) + " of " + std::to_string(wanted) + " uplinks up" + complaint_;
   const auto told = notifier_.tell(phase, status);
   if (!told && !unheard_) say_unheard(told.error());
   unheard_ = !told;

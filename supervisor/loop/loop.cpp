@@ -47,8 +47,9 @@ struct Loop::State {
   void start_timer() {
     using std::chrono::milliseconds;
     uv_update_time(&loop);
-    const auto now = std::chrono::steady_clock::now();
-    const auto wait = *due <= now ? milliseconds(0) : std::chrono::ceil<milliseconds>(*due - now);
+    // Never at once: libuv runs what is due again in its own tick before it looks at any descriptor.
+    const auto wait =
+        std::max(milliseconds(1), std::chrono::ceil<milliseconds>(*due - std::chrono::steady_clock::now()));
     uv_timer_start(&timer, on_timer, static_cast<std::uint64_t>(wait.count()), 0);
   }
 

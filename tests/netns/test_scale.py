@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 from harness.case import LabTest
-from harness.clatvisor import SLOW, Clatvisor, children_of, open_fds
+from harness.clatvisor import SLOW, Clatvisor, children_of, cpu_time, open_fds, own_memory
 from harness.lab import wait_until
 
 class ManyUplinks(LabTest):
@@ -43,16 +41,6 @@ class ManyUplinks(LabTest):
 class TwoHundredFiftySix(ManyUplinks):
     number = 256
 
-    def cpu(self) -> float:
-        """Seconds that clatvisor itself has used."""
-        fields = Path(f"/proc/{self.program.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def memory(self, pid: int) -> int:
-        """Private, in KiB."""
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        return sum(int(line.split()[1]) for line in text if line.startswith(("Private_Clean", "Private_Dirty")))
-
     def wait_all_up(self, timeout: float = 60) -> None:
         wait_until(lambda: len(self.program.find("clat.ready")) >= self.number, timeout * SLOW, "all are ready", every=0.05)
         wait_until(lambda: len(self.program.find("clat.up")) >= self.number, timeout * SLOW, "all are up", every=0.05)
@@ -63,11 +51,12 @@ class TwoHundredFiftySix(ManyUplinks):
         program = self.start_many(**{"ipv4-pool": "10.64.0.0/23"})
         self.wait_all_up()
         took = time.monotonic() - begin
-        used = self.cpu()
+        used = cpu_time(program.pid)
         self.assertLess(took, 15 * SLOW)
 
         # The kernel's list of children may miss some while others come.
         pids = wait_until(lambda: len(found := children_of(program.pid)) == self.number and found, 5 * SLOW, "all children")
+        self.assertEqual([event.line for event in program.find("clat.exited")], [])
         config = self.config(program, **{"ipv4-pool": "10.64.0.0/23"})
         config["interfaces"]["w7"]["mtu"] = 1400
         since = program.mark()
@@ -79,11 +68,11 @@ class TwoHundredFiftySix(ManyUplinks):
         self.assertEqual([event.line for event in program.events[since:] if event.iface], [])
         self.assertEqual(children_of(program.pid), pids)
 
-        idle, span = self.cpu(), 20.0
+        idle, span = cpu_time(program.pid), 20.0
         time.sleep(span)
-        idle = (self.cpu() - idle) / span
-        memory, fds = self.memory(program.pid), len(open_fds(program.pid))
-        clatd = self.memory(pids[0])
+        idle = (cpu_time(program.pid) - idle) / span
+        memory, fds = own_memory(program.pid), len(open_fds(program.pid))
+        clatd = own_memory(pids[0])
         begin = time.monotonic()
         program.stop(timeout=30)
         stopped = time.monotonic() - begin

@@ -9,22 +9,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from harness import leaks
 from harness.case import ROUNDS, LabTest
-from harness.clatvisor import BIN, SLOW
+from harness.clatvisor import BIN, SLOW, own_memory
 from harness.lab import SPARE0, WAN0, WWAN0, Uplink, wait_until
-from harness.traffic import Bulk, UdpStream
 
 
 def sanitized() -> bool:
     return b"libasan" in subprocess.run(["ldd", str(BIN / "clatvisor")], capture_output=True, check=True).stdout
-
-
-def private_kilobytes(pid: int) -> int:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(int(size) for size in re.findall(r"^Private_\w+: +(\d+) kB", text, re.MULTILINE))
 
 
 class Soak(LabTest):
@@ -55,10 +48,10 @@ class Soak(LabTest):
             kind(self.dice.choice(self.uplinks))
             if elapsed > self.seconds / 10 and not memory or elapsed > self.seconds * 0.99:
                 self.settle()
-                memory.append(private_kilobytes(pid))
+                memory.append(own_memory(pid))
         self.settle()
-        memory.append(private_kilobytes(pid))
-        print(f"rounds: {sum(done.values())} events in {self.seconds} s; private memory {memory[0]} KiB, then {memory[-1]} KiB")
+        memory.append(own_memory(pid))
+        print(f"rounds: {sum(done.values())} events in {self.seconds} s; memory {memory[0]} KiB, then {memory[-1]} KiB")
         leaks.assert_none(before, program, timeout=30 * SLOW)
         self.assertEqual(program.pid, pid)
         self.assertLess(memory[-1] - memory[0], 20_000 if sanitized() else 1_500)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -100,6 +101,17 @@ def open_fds(pid: int) -> dict[int, str]:
         with contextlib.suppress(OSError):
             found[int(fd)] = os.readlink(f"{folder}/{fd}")
     return found
+
+
+def own_memory(pid: int) -> int:
+    """KiB that this process alone has written. Pages of files count, or not, by whoever else maps the same file."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"^Private_Dirty: +(\d+) kB", text, re.MULTILINE)[1])
+
+
+def cpu_time(pid: int) -> float:
+    """Seconds that this process has run, to the nanosecond; a process of one thread."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 class Clatvisor:

@@ -62,6 +62,26 @@ TEST_F(Timer, TakesTheEndOfTime) {
   EXPECT_TRUE(events_.empty());
 }
 
+TEST(TimerInItsOwnTick, LeavesATurnToWhatIsToBeRead) {
+  constexpr int kMany = 100;
+  Loop* self = nullptr;
+  int ticks = 0;
+  auto loop = Loop::create([&](const plan::Event&) {
+    if (++ticks < kMany)
+      self->arm(steady_clock::now());
+    else
+      self->stop();
+  });
+  ASSERT_TRUE(loop);
+  self = loop->get();
+  const Fd readable(::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK));
+  const auto watch = self->watch(readable.get(), [&](Wake) { self->stop(); });
+  ASSERT_TRUE(watch);
+  self->arm(steady_clock::now());
+  self->run();
+  EXPECT_LT(ticks, kMany);
+}
+
 TEST(TimerInItsOwnTick, CanBeArmed) {
   Loop* self = nullptr;
   int ticks = 0;
