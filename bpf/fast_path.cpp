@@ -2,6 +2,9 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +12,7 @@
 #include <cstring>
 #include <optional>
 #include <ranges>
+#include <utility>
 
 #include "bpf/classifier.hpp"
 #include "bpf/clat_abi.h"
@@ -42,12 +46,18 @@ Result<Program> facts_of(const bpf_program* program) {
   return Program{fd, info.id};
 }
 
-// The loader's own flag apart.
-bool is_same(clat_interface left, clat_interface right) {
-  left.flags &= static_cast<std::uint16_t>(~CLAT_FLAG_OWN_QDISC);
-  right.flags &= static_cast<std::uint16_t>(~CLAT_FLAG_OWN_QDISC);
+bool is_same(const clat_interface& left, const clat_interface& right) {
   return std::memcmp(&left, &right, sizeof(left)) == 0;
 }
+// The loader's own.
+clat_interface without_flag(clat_interface value) {
+  value.flags &= static_cast<std::uint16_t>(~CLAT_FLAG_OWN_QDISC);
+  return value;
+}
+
+// Until all programs that run now have ended: this is the kernel's synchronize_rcu(). Where the kernel has none of it
+// (nohz_full), or a sandbox refuses, the next write may disturb a packet, as it does without.
+void wait_for_programs() { syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
 
 // All that taking away needs to know.
 struct Ends {
@@ -83,6 +93,7 @@ struct FastPath::Impl {
   int interfaces = -1;  // map fds, owned by `programs`
   int counters = -1;
   bool tcx = false;
+  bool outdated = false;  // some program may still be at work on an entry that was replaced or removed
 
   Result<> load();
   [[nodiscard]] std::array<std::pair<int, std::string>, 2> map_pins() const {
@@ -111,11 +122,11 @@ struct FastPath::Impl {
   [[nodiscard]] std::optional<clat_interface> entry(int ifindex) const;
   Result<> verify_entry(int ifindex, const clat_interface& wanted) const;
   [[nodiscard]] int tun_of(int uplink_ifindex) const;
-  Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags) const;
-  Result<> write_entries(const Attachment& a, std::uint64_t flags) const;
+  Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags);
+  Result<> write_entries(const Attachment& a, std::uint64_t flags);
   Result<> make_counters(int uplink_ifindex) const;
   [[nodiscard]] Result<std::vector<clat_counters>> counters_of(int uplink_ifindex) const;
-  void remove_entries(const Ends& ends) const;
+  void remove_entries(const Ends& ends);
 
   Result<> attach_hook(const Attachment& a, const Hook& hook);
   Result<> detach_hook(int uplink_ifindex, const Hook& hook);
@@ -181,7 +192,7 @@ Result<> FastPath::Impl::verify_entry(int ifindex, const clat_interface& wanted)
   const auto key = static_cast<std::uint32_t>(ifindex);
   const auto name = "the map entry of interface " + std::to_string(ifindex);
   if (bpf_map_lookup_elem(interfaces, &key, &value) != 0) return failure("read " + name, errno);
-  if (!is_same(value, wanted)) return failure(name + " was changed");
+  if (!is_same(without_flag(value), wanted)) return failure(name + " was changed");
   return {};
 }
 
@@ -199,16 +210,22 @@ int FastPath::Impl::tun_of(int uplink_ifindex) const {
   return 0;
 }
 
-Result<> FastPath::Impl::write_entry(int ifindex, clat_interface value, std::uint64_t flags) const {
+// From 6.1 on the kernel gives the memory of an entry that went to the next one that comes, whoever still reads it: a
+// program could see parts of both, or find none at all.
+Result<> FastPath::Impl::write_entry(int ifindex, clat_interface value, std::uint64_t flags) {
   const auto key = static_cast<std::uint32_t>(ifindex);
-  if (const auto before = entry(ifindex)) value.flags |= before->flags & CLAT_FLAG_OWN_QDISC;
+  const auto before = entry(ifindex);
+  if (before) value.flags |= before->flags & CLAT_FLAG_OWN_QDISC;
+  if (before && is_same(*before, value)) return {};
+  if (std::exchange(outdated, false)) wait_for_programs();
   if (bpf_map_update_elem(interfaces, &key, &value, flags) != 0) {
     return failure("write the map entry of interface " + std::to_string(ifindex), errno);
   }
+  outdated = before.has_value();
   return {};
 }
 
-Result<> FastPath::Impl::write_entries(const Attachment& a, std::uint64_t flags) const {
+Result<> FastPath::Impl::write_entries(const Attachment& a, std::uint64_t flags) {
   if (auto written = write_entry(a.tun_ifindex, tun_entry(a), flags); !written) return written;
   return write_entry(a.uplink_ifindex, uplink_entry(a), flags);
 }
@@ -235,7 +252,8 @@ Result<std::vector<clat_counters>> FastPath::Impl::counters_of(int uplink_ifinde
 }
 
 // Not those that another uplink or tun took over.
-void FastPath::Impl::remove_entries(const Ends& ends) const {
+void FastPath::Impl::remove_entries(const Ends& ends) {
+  outdated = true;
   const auto uplink = static_cast<std::uint32_t>(ends.uplink);
   const auto tun = static_cast<std::uint32_t>(ends.tun);
   const auto of_uplink = entry(ends.uplink);

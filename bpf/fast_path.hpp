@@ -34,8 +34,8 @@ class FastPath {
   // harmless and takes over links that are pinned already.
   Result<AttachKind> attach(const Attachment& wanted);
   // Replaces the map entries of tun and uplink, one after the other. Same ifindexes as attached. The programs find the
-  // old entry or the new one, never none; but one that is at work on the old one while another update takes over its
-  // memory (Linux 6.1 and newer) may see parts of both, and send that one packet wrong.
+  // old entry or the new one, never none nor parts of both; for that it may wait for those that are running, some
+  // 10 ms for each entry that changes.
   Result<> update(const Attachment& wanted);
   // Gone afterwards, also when it was gone, or the interface was gone, before.
   Result<> detach(const Attachment& attached);

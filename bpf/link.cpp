@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <optional>
+#include <thread>
 
 #include "bpf/libbpf_log.hpp"
 #include "core/fd/fd.hpp"
@@ -73,6 +75,20 @@ Result<bool> take_over(const Hook& hook, const std::string& path, const std::str
   return true;
 }
 
+// A link whose pin somebody removed is taken off its hook by a worker of the kernel, a moment later; until then its
+// program is there, and cannot be there twice.
+Fd create_link(const Hook& hook) {
+  using namespace std::chrono_literals;
+  constexpr auto kPause = 1ms, kMost = 100ms;
+  const auto type = static_cast<bpf_attach_type>(tcx_type(hook.flow));
+  Fd link(bpf_link_create(hook.program_fd, hook.ifindex, type, nullptr));
+  for (auto waited = 0ms; !link && errno == EEXIST && waited < kMost; waited += kPause) {
+    std::this_thread::sleep_for(kPause);
+    link = Fd(bpf_link_create(hook.program_fd, hook.ifindex, type, nullptr));
+  }
+  return link;
+}
+
 }  // namespace
 
 bool has_tcx(int program_fd) {
@@ -96,8 +112,7 @@ Result<> attach_link(const Hook& hook, const std::string& path, const std::vecto
   if (!done) return std::unexpected(std::move(done).error());
   if (*done) return {};
 
-  const Fd link(
-      bpf_link_create(hook.program_fd, hook.ifindex, static_cast<bpf_attach_type>(tcx_type(hook.flow)), nullptr));
+  const Fd link = create_link(hook);
   if (!link) return libbpf_failure("create a TCX link", errno);
   if (const int error = bpf_obj_pin(link.get(), path.c_str()); error != 0) {
     return libbpf_failure("pin link at " + path, -error);

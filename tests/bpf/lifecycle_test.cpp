@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -104,6 +105,8 @@ class LifecycleTest : public testing::TestWithParam<bool> {
     }
   }
 
+  void no_packet_stays_behind(const char* what, const std::function<void()>& work);
+
   BpfFolder folder_;
   Lab lab_;
 
@@ -155,23 +158,18 @@ TEST_P(LifecycleTest, DetachLeavesNothing) {
   EXPECT_LE(open_files(), files + 1);  // the peer's packet socket
 }
 
-// Programs loaded anew take the place of those that are attached, again and again, while packets go through.
-TEST_P(LifecycleTest, AnUpgradeLeavesNoPacketUntranslated) {
-  auto first = attached();
-  ASSERT_TRUE(translates());
-  {
-    const auto closed = std::move(first);
-  }
+// What is done again and again while packets go through: all of them leave translated.
+void LifecycleTest::no_packet_stays_behind(const char* what, const std::function<void()>& work) {
   const Wire tun(kTun, ETH_P_IP, 0);
   std::optional<Wire> peer;
   lab_.on_peer([&] { peer.emplace(kPeerLink, ETH_P_IPV6, ETH_HLEN); });
   const auto sent = packet(Ip4{.source = "192.0.0.4", .destination = "192.0.2.33"}, udp(counting(20)));
-  std::atomic<unsigned> upgrades = 0;
-  std::thread upgrading([&] {
-    for (; upgrades < 20; ++upgrades) {
-      auto next = open();
-      EXPECT_TRUE(next.attach(lab_.attachment()).has_value());
-    }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  std::atomic<bool> done = false;
+  unsigned rounds = 0;
+  std::thread working([&] {
+    for (; std::chrono::steady_clock::now() < end; ++rounds) work();
+    done = true;
   });
   unsigned packets = 0, arrived = 0;
   const auto collect = [&](int wait) {
@@ -180,17 +178,41 @@ TEST_P(LifecycleTest, AnUpgradeLeavesNoPacketUntranslated) {
       if (++arrived == packets) return;
     }
   };
-  while (upgrades < 20) {
+  while (!done) {
     EXPECT_EQ(tun.send({{}, sent}), 0);
     ++packets;
     collect(0);
   }
-  upgrading.join();
+  working.join();
   collect(kPatience);
   EXPECT_EQ(arrived, packets);
   EXPECT_FALSE(read_tun(lab_.tun_fd())) << "went to clatd";
-  std::printf("%u packets during %u upgrades\n", packets, upgrades.load());
+  EXPECT_GT(rounds, 1U);
+  std::printf("%u packets during %u %s\n", packets, rounds, what);
+}
+
+// Programs loaded anew take the place of those that are attached.
+TEST_P(LifecycleTest, AnUpgradeLeavesNoPacketUntranslated) {
+  {
+    const auto first = attached();
+    ASSERT_TRUE(translates());
+  }
+  no_packet_stays_behind("upgrades", [this] {
+    auto next = open();
+    EXPECT_TRUE(next.attach(lab_.attachment()).has_value());
+  });
   EXPECT_EQ(on_hooks(), kAll);
+}
+
+// A program always finds an entry, the old one or the new one.
+TEST_P(LifecycleTest, AnUpdateLeavesNoPacketUntranslated) {
+  auto fast_path = attached();
+  ASSERT_TRUE(translates());
+  auto changed = lab_.attachment();
+  no_packet_stays_behind("updates", [&] {
+    changed.mark ^= 1;
+    EXPECT_TRUE(fast_path.update(changed).has_value());
+  });
 }
 
 // Map entries, counters, pins: what a foreign hand may take away, or write over, and attaching brings back.
