@@ -18,7 +18,7 @@ from harness.clatvisor import SLOW, cmdline
 from harness.lab import WAN0, stop_process, wait_until
 from harness.namespace import Namespace
 from harness.packet import ICMPV6, TCP, UDP, Ipv6, transport_checksum
-from harness.traffic import Bulk, UdpStream
+from harness.traffic import Bulk, Client, UdpStream
 
 
 def tcp_counter(namespace: Namespace, name: str) -> int:
@@ -37,8 +37,9 @@ class NobodyAlive(LabTest):
     uplinks = (WAN0,)
     nat64 = False
 
-    RATE = 10_000  # datagrams a second
-    BULK = 25_000_000  # bytes a second each way
+    # As much as a kernel in software emulation carries, too.
+    RATE = int(10_000 / SLOW**2)  # datagrams a second
+    BULK = int(25_000_000 / SLOW**2)  # bytes a second each way
 
     def setUp(self) -> None:
         super().setUp()
@@ -116,6 +117,41 @@ class NobodyAlive(LabTest):
             return bool(found) and found[0]["state"] == ["REACHABLE"]
 
         wait_until(resolved, 10 * SLOW, f"{address} is resolved anew")
+
+
+class LargeSegments(LabTest):
+    """A server whose MSS exceeds the uplink's MTU: what is sent fits the uplink all the same."""
+
+    uplinks = (WAN0,)
+    lan = True
+
+    TUN_MTU = 1500 - 28
+
+    def setUp(self) -> None:
+        super().setUp()
+        lab = self.lab
+        for namespace, link in ((lab.plat, "srv0"), (lab.server, "srv0"), (lab.router, "lan0"), (lab.lan, "eth0")):
+            namespace.ip(f"link set {link} mtu 9000")
+        self.start(change=every_interface(fast_path="required"))
+
+    def upload(self, client: Client) -> list[tap.IcmpMessage]:
+        """The ICMP messages that it took."""
+        with tap.icmp_messages(client.namespace) as messages:
+            bulk = Bulk(client, self.lab.server_v4, upload=True)
+            bulk.wait_bytes(2_000_000, timeout=30 * SLOW)
+            self.assertEqual(bulk.segment_size(), self.TUN_MTU - 20 - 32)  # TCP with timestamps
+            bulk.finish()
+            return messages.items()
+
+    def test_upload_from_the_router(self) -> None:
+        self.assertEqual(self.upload(self.lab.client(WAN0)), [])
+        self.program.stop()
+
+    def test_upload_from_a_lan_of_jumbo_frames(self) -> None:
+        """Its first full segments are as large as the server takes them."""
+        told = {(message.kind, message.code, message.mtu) for message in self.upload(Client(self.lab.lan))}
+        self.assertEqual(told, {(3, 4, self.TUN_MTU)})
+        self.program.stop()
 
 
 @dataclass(frozen=True)
