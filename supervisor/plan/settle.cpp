@@ -27,15 +27,24 @@ bool is_on_tun_of(const World& world, const std::string& uplink, int ifindex) {
   return link != nullptr && link->name == config::tun_name(uplink);
 }
 
+// Another CLAT of ours has it, or may have it again.
+bool another_clat_has(const World& world, const std::string& uplink, std::uint32_t v4) {
+  return std::ranges::any_of(world.clats, [&](const auto& each) {
+    const auto& [other, clat] = each;
+    return clat.addresses && clat.addresses->v4.number() == v4 && other != uplink &&
+           (clat.has_tun() || world.wanted(other) != nullptr);
+  });
+}
+
 // Free of every other CLAT of ours, of what the config fixes for another, and of the host. It is asked for each CLAT
-// about all others: addresses are compared first, and as numbers.
+// about all others: addresses are compared first, and as numbers. What a CLAT with a tun has, no other was given.
 bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Address& address) {
   if (address == kDummyIpv4) return false;
   const auto v4 = address.number();
-  for (const auto& [other, clat] : world.clats) {
-    if (!clat.addresses || clat.addresses->v4.number() != v4 || other == uplink) continue;
-    if (clat.has_tun() || world.wanted(other)) return false;
-  }
+  const auto own = world.clats.find(uplink);
+  const bool holds_it = own != world.clats.end() && own->second.has_tun() && own->second.addresses &&
+                        own->second.addresses->v4.number() == v4;
+  if (!holds_it && another_clat_has(world, uplink, v4)) return false;
   for (const auto& [other, leftover] : world.leftovers) {
     if (leftover.record.v4.number() == v4 && other != uplink) return false;
   }
