@@ -13,8 +13,10 @@ PATH=$PATH:/usr/sbin:/sbin
 # out their DWARF, bpftool makes skeletons of them.
 build='g++ make cmake pkgconf clang-19 llvm-19 bpftool libbpf-dev linux-libc-dev
        libuv1-dev libspdlog-dev libyaml-dev libmnl-dev'
-# libclang-rt is libFuzzer; tayga the NAT64; iperf3 the load of tests/bench; curl the download of try.sh.
-tests='libgtest-dev libclang-rt-19-dev python3 iproute2 nftables iputils-ping strace util-linux tayga iperf3 curl'
+# libclang-rt is libFuzzer; tayga the NAT64; iperf3 the load of tests/bench; curl the download of try.sh; g++-mips, qemu
+# and googletest (its source) are for tests/cross.
+tests='libgtest-dev libclang-rt-19-dev python3 iproute2 nftables iputils-ping strace util-linux tayga iperf3 curl
+       g++-mips-linux-gnu qemu-user-static googletest'
 lint='clang-tidy-19 clang-format-19'
 
 wanted="$build $tests"
