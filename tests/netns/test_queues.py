@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from pathlib import Path
 
 from harness.case import LabTest, every_interface
 from harness.clatvisor import cmdline, open_fds
@@ -45,6 +47,26 @@ class Queues(LabTest):
         self.assertGreaterEqual(len(os.listdir(f"/proc/{clatd}/task")), 8)
         self.traffic_works()
         program.stop()
+
+    def test_all_fragments_of_an_echo_come_by_one(self) -> None:
+        """The kernel chooses by addresses and protocol, so what the first fragment waits for reaches the same thread."""
+        servers = [f"192.175.48.{host}" for host in range(100, 116)]
+        for server in servers:
+            self.lab.plat.ip(f"address add {WAN0.embed(server)}/128 dev lo nodad")
+        program = self.start(change=self.slow_path(8))
+        clatd = program.wait_clatd("wan0")
+        before = self.wakings(clatd)
+        for server in servers:
+            self.assertEqual(self.lab.client(WAN0).ping(server, 2, size=4000), 2)
+        busy = [now for now, then in zip(self.wakings(clatd), before) if now > then]
+        self.assertGreaterEqual(len(busy), 3)
+        program.stop()
+
+    def wakings(self, clatd: int) -> list[int]:
+        """Of each thread that has a queue."""
+        tasks = sorted(set(os.listdir(f"/proc/{clatd}/task")) - {str(clatd)})
+        statuses = (Path(f"/proc/{clatd}/task/{task}/status").read_text() for task in tasks)
+        return [int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.MULTILINE)[1]) for status in statuses]
 
     def test_stay_when_clatd_dies(self) -> None:
         program = self.start(change=self.slow_path(4))
