@@ -10,9 +10,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 
 #include "core/xlat/segment.hpp"
 
@@ -32,7 +32,8 @@ struct Facts {
   bool whole = false;
 };
 
-// Answers the size of the frame, L2 header included, or -1 and errno. Not libc's recvmsg(), which can be socketcall(2).
+// Answers the size of the frame, L2 header included and 0 if less than a vnet header came, or -1 and errno. Not libc's
+// recvmsg(), which can be socketcall(2).
 ssize_t receive(int fd, std::uint8_t* to, std::size_t room, Facts& facts) {
   std::array<iovec, 2> parts{iovec{&facts.vnet, sizeof facts.vnet}, iovec{to, room}};
   alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(tpacket_auxdata))> control{};
@@ -50,7 +51,7 @@ ssize_t receive(int fd, std::uint8_t* to, std::size_t room, Facts& facts) {
   if (has_aux) std::memcpy(&facts.aux, CMSG_DATA(header), sizeof facts.aux);
   const auto front = static_cast<ssize_t>(sizeof facts.vnet);
   facts.whole = has_aux && (message.msg_flags & MSG_TRUNC) == 0 && got > front;
-  return got - front;
+  return std::max<ssize_t>(got - front, 0);
 }
 
 // Whether the uplink's own stack would have taken the packet: promiscuous mode shows others', and one of a VLAN that

@@ -135,6 +135,20 @@ class AndroidToday : public Android {
   }
 };
 
+// A stand-in for a packet socket puts no vnet header in front.
+TEST_F(Android, CountsAsTruncatedWhatNoPacketSocketWouldGive) {
+  const auto packet = give_pair(5), raw = give_pair(6);
+  start_and_wait_until_ready(usual() + Words{"-r", "5", "-w", "6", "--control-fd", "4"});
+  const Bytes inputs[]{{1, 2, 3}, Bytes(sizeof(VnetHeader)), Bytes(1500)};
+  for (const auto& input : inputs) {
+    ASSERT_EQ(write(packet.get(), input.data(), input.size()), static_cast<ssize_t>(input.size()));
+  }
+  const auto truncated = [](const control::Report& report) {
+    return report.verdicts[static_cast<std::size_t>(Verdict::truncated)];
+  };
+  EXPECT_EQ(truncated(ask_until([&](const auto& report) { return truncated(report) == std::size(inputs); })), 3U);
+}
+
 TEST_F(AndroidToday, TranslatesBothWays) {
   const auto& out = vector_named("A1_version_6_and_flow_label_0");
   put_ipv4(out.input);
