@@ -1,9 +1,9 @@
 // All pumps at work: a single one in the main thread, several in a thread each while the main thread answers the
 // supervisor.
 //
-// No pump needs what another has read. The kernel chooses a tun's queue by addresses and ports, of fragments by addresses
-// and protocol, so those of one datagram come by the same. It moves what answers a packet to the queue which that was
-// written by: when both ends begin at the same moment, an echo in fragments may be torn, and is lost.
+// No pump needs what another has read: the kernel chooses the queue by addresses and ports, of fragments by addresses
+// and protocol alone, so those of one datagram come by the same. What a pump writes moves the opposite flow to its
+// queue; when both ends begin at once, that may tear an echo in fragments, which is then lost.
 #pragma once
 
 #include <atomic>
