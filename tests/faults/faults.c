@@ -1,8 +1,9 @@
 // Makes system calls fail at a test's word: LD_PRELOAD=faults.so CLATVISOR_FAULTS=FILE clatvisor …
 //
 // FILE is a struct Control, shared with the test (tests/netns/harness/faults.py), which reads the counts of calls and
-// arms faults while the program runs. Only calls made by the program itself and by libbpf count, not those of libuv,
-// libc or the C++ library, for which there is no caller to answer; fork and execvp, which libuv makes for us, excepted.
+// arms faults while the program runs. Only calls made by the program itself, by libbpf and by libmnl count, not those
+// of libuv, libc or the C++ library, for which there is no caller to answer; fork and execvp, which libuv makes for us,
+// excepted.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -26,18 +27,19 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 // The order of the slots in the file; faults.py reads the names from there.
-#define CALLS(X)                                                                                                     \
-  X(bind)                                                                                                            \
-  X(bpf)                                                                                                             \
-  X(connect)                                                                                                         \
-  X(execvp) X(fcntl) X(fdopendir) X(flock) X(fork) X(fstat) X(ftruncate) X(getrandom) X(getsockopt) X(ioctl) X(kill) \
-      X(mkdir) X(open) X(openat) X(pipe2) X(poll) X(prctl) X(read) X(recv) X(recvmsg) X(renameat) X(rmdir) X(send)   \
-          X(sendto) X(setsockopt) X(signalfd) X(socket) X(socketpair) X(stat) X(unlink) X(unlinkat) X(waitid) X(write)
+// clang-format off
+#define CALLS(X) \
+  X(access) X(bind) X(bpf) X(connect) X(execvp) X(faccessat) X(fcntl) X(fdopendir) X(flock) X(fork) X(fstat) \
+  X(ftruncate) X(getrandom) X(getsockname) X(getsockopt) X(ioctl) X(kill) X(mkdir) X(open) X(openat) X(pipe2) \
+  X(poll) X(prctl) X(read) X(recv) X(recvmsg) X(renameat) X(rmdir) X(send) X(sendto) X(setsockopt) X(signalfd) \
+  X(socket) X(socketpair) X(stat) X(statfs) X(unlink) X(unlinkat) X(waitid) X(write)
+// clang-format on
 
 enum Call {
 #define X(name) kCall_##name,
@@ -62,20 +64,30 @@ struct Control {
 };
 
 static struct Control* control;
+static const char* const libraries[] = {"/libbpf.", "/libmnl."};
+enum { kCallers = 1 + sizeof libraries / sizeof *libraries };
 static struct {
   uintptr_t begin, end;
-} callers[2];  // the program, libbpf
+} callers[kCallers];  // the program, then the libraries
+
+static int caller_of(const struct dl_phdr_info* object, bool program) {
+  if (program) return 0;
+  for (int i = 1; i < kCallers; ++i) {
+    if (strstr(object->dlpi_name, libraries[i - 1]) != NULL) return i;
+  }
+  return -1;
+}
 
 static int find_callers(struct dl_phdr_info* object, size_t size, void* first) {
   (void)size;
-  const bool program = *(bool*)first;
+  const int caller = caller_of(object, *(bool*)first);
   *(bool*)first = false;
-  if (!program && strstr(object->dlpi_name, "/libbpf.") == NULL) return 0;
+  if (caller < 0) return 0;
   for (int i = 0; i < object->dlpi_phnum; ++i) {
     const ElfW(Phdr)* part = &object->dlpi_phdr[i];
     if (part->p_type != PT_LOAD || (part->p_flags & PF_X) == 0) continue;
-    callers[program ? 0 : 1].begin = object->dlpi_addr + part->p_vaddr;
-    callers[program ? 0 : 1].end = object->dlpi_addr + part->p_vaddr + part->p_memsz;
+    callers[caller].begin = object->dlpi_addr + part->p_vaddr;
+    callers[caller].end = callers[caller].begin + part->p_memsz;
   }
   return 0;
 }
@@ -104,7 +116,7 @@ static bool counts(enum Call call, const void* from) {
   if (control == NULL) return false;
   if (call == kCall_fork || call == kCall_execvp) return true;
   const uintptr_t at = (uintptr_t)from;
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < kCallers; ++i) {
     if (at >= callers[i].begin && at < callers[i].end) return true;
   }
   return false;
@@ -136,14 +148,17 @@ static void* next(const char* name) {
   }
 #define WRAP(name, result, parameters, arguments) WRAP_AS(name, name, result, -1, parameters, arguments)
 
+WRAP(access, int, (const char* path, int mode), (path, mode))
 WRAP(bind, int, (int fd, const struct sockaddr* address, socklen_t size), (fd, address, size))
 WRAP(connect, int, (int fd, const struct sockaddr* address, socklen_t size), (fd, address, size))
 WRAP(execvp, int, (const char* file, char* const argv[]), (file, argv))
+WRAP(faccessat, int, (int fd, const char* path, int mode, int flags), (fd, path, mode, flags))
 WRAP(flock, int, (int fd, int operation), (fd, operation))
 WRAP(fork, pid_t, (void), ())
 WRAP(fstat, int, (int fd, struct stat* status), (fd, status))
 WRAP(ftruncate, int, (int fd, off_t size), (fd, size))
 WRAP(getrandom, ssize_t, (void* bytes, size_t size, unsigned flags), (bytes, size, flags))
+WRAP(getsockname, int, (int fd, struct sockaddr* address, socklen_t* size), (fd, address, size))
 WRAP(getsockopt, int, (int fd, int level, int name, void* value, socklen_t* size), (fd, level, name, value, size))
 WRAP(kill, int, (pid_t pid, int signal), (pid, signal))
 WRAP(mkdir, int, (const char* path, mode_t mode), (path, mode))
@@ -162,6 +177,8 @@ WRAP(signalfd, int, (int fd, const sigset_t* set, int flags), (fd, set, flags))
 WRAP(socket, int, (int family, int type, int protocol), (family, type, protocol))
 WRAP(socketpair, int, (int family, int type, int protocol, int fds[2]), (family, type, protocol, fds))
 WRAP(stat, int, (const char* path, struct stat* status), (path, status))
+WRAP(statfs, int, (const char* path, struct statfs* facts), (path, facts))
+WRAP_AS(statfs64, statfs, int, -1, (const char* path, struct statfs64* facts), (path, facts))
 WRAP(unlink, int, (const char* path), (path))
 WRAP(unlinkat, int, (int fd, const char* path, int flags), (fd, path, flags))
 WRAP(waitid, int, (idtype_t type, id_t id, siginfo_t* info, int options), (type, id, info, options))

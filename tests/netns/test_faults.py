@@ -6,23 +6,28 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import signal
+import subprocess
 import time
+import unittest
 from collections.abc import Callable, Iterable
 
 from harness import leaks, snapshot
 from harness.case import ROUNDS, LabTest
-from harness.clatvisor import SLOW, Clatvisor, run_to_exit
+from harness.clatvisor import BIN, SLOW, Clatvisor, run_to_exit
 from harness.faults import Faults, name_of
 from harness.lab import WAN0, WWAN0, wait_until
 from harness.traffic import UdpStream
 
 # What the kernel may well answer to each; the first is the likeliest.
 CODES = {
+    "access": (errno.EACCES,),
     "bind": (errno.ENOMEM,),
     "bpf": (errno.ENOMEM, errno.EPERM),
     "connect": (errno.ENOENT,),
     "execvp": (errno.ENOMEM, errno.ENOENT),
+    "faccessat": (errno.EACCES,),
     "fcntl": (errno.EMFILE,),
     "fdopendir": (errno.ENOMEM,),
     "flock": (errno.ENOLCK,),
@@ -30,6 +35,7 @@ CODES = {
     "fstat": (errno.EIO,),
     "ftruncate": (errno.ENOSPC,),
     "getrandom": (errno.EINTR,),
+    "getsockname": (errno.ENOBUFS,),
     "getsockopt": (errno.ENOMEM,),
     "ioctl": (errno.ENOMEM, errno.EBUSY),
     "kill": (errno.EPERM,),
@@ -51,32 +57,57 @@ CODES = {
     "socket": (errno.EMFILE,),
     "socketpair": (errno.EMFILE,),
     "stat": (errno.EIO,),
+    "statfs": (errno.EIO,),
     "unlink": (errno.EIO,),
     "unlinkat": (errno.EIO,),
     "waitid": (errno.EINTR,),
     "write": (errno.ENOSPC,),
 }
 
+# Of the system calls that the program and its libraries name, those that are not made to fail, and why.
+CANNOT_FAIL = {"clock_gettime", "close", "geteuid", "getpid", "munmap", "nanosleep", "time"}
+NOT_OURS = {"dup3", "epoll_create1", "epoll_ctl", "epoll_wait", "mmap"}  # of parts of libbpf that are not used
+GOES_ON_WITHOUT = {"getrlimit", "setrlimit", "uname"}  # libbpf does
+NEVER_IN_A_LAB = {"mount"}  # there is a bpffs
+
 ALL = ROUNDS >= 10  # with --full
+
+
+class Complete(unittest.TestCase):
+    def test_each_call_that_is_made_is_made_to_fail(self) -> None:
+        """By what the program, libbpf and libmnl import; the C library's names for 64 bits aside."""
+        libraries = subprocess.run(["ldd", BIN / "clatvisor"], capture_output=True, text=True, check=True).stdout
+        files = [BIN / "clatvisor", *re.findall(r"=> (\S*/lib(?:bpf|mnl)\.\S+)", libraries)]
+        self.assertEqual(len(files), 3, libraries)
+        symbols = subprocess.run(["nm", "-D", "--undefined-only", *files], capture_output=True, text=True, check=True).stdout
+        imported = {name.removesuffix("64") for name in re.findall(r" U (\w+)@GLIBC", symbols)}
+        numbers = subprocess.run(["cpp", "-dM", "-include", "sys/syscall.h", "/dev/null"], capture_output=True, text=True, check=True)
+        calls = set(re.findall(r"__NR_(\w+)", numbers.stdout))
+        self.assertGreater(len(calls), 200)
+        spared = CANNOT_FAIL | NOT_OURS | GOES_ON_WITHOUT | NEVER_IN_A_LAB
+        self.assertEqual(imported & calls - set(CODES) - spared, set())
 
 
 class FaultTest(LabTest):
     nat64 = False
 
-    def start_with_faults(self, **top: object) -> Clatvisor:
+    def start_with_faults(self, *, dialect: str = "native", fast_path: str = "auto", **top: object) -> Clatvisor:
+        """`fast_path`: of wan0."""
         self.faults = Faults(self.lab.scratch)
         self.program = Clatvisor(self.lab, env=self.faults.env)
         both = self.program.default_config() | {
-            "clatd": {"restart": {"initial": "10ms", "max": "50ms", "jitter": 0}},
+            "clatd": {"dialect": dialect, "restart": {"initial": "10ms", "max": "50ms", "jitter": 0}},
             "audit-interval": "1h",
         } | top  # fmt: skip
         for metric, interface in enumerate(both["interfaces"].values(), 3000):
             interface["default-route"] = {"metric": metric}
+        both["interfaces"]["wan0"]["fast-path"] = fast_path
         self.both = both
         self.one = both | {"interfaces": {"wwan0": both["interfaces"]["wwan0"]}}
         self.program.write_config(both)
         self.program.start()
-        self.program.wait_up()
+        for uplink in self.uplinks:  # Android's clatd never says that it is ready
+            self.program.wait_event("clat.up", uplink.name, timeout=15)
         return self.program
 
     def ask_until(self, config: dict, condition, what: str) -> None:
@@ -135,7 +166,17 @@ class Walk(FaultTest):
         return False
 
     def test_an_interface_that_goes_and_comes(self) -> None:
-        program = self.start_with_faults()
+        self.wan0_goes_and_comes()
+
+    def test_one_on_the_routed_leg(self) -> None:
+        self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        self.wan0_goes_and_comes(fast_path="off")
+
+    def test_one_with_androids_clatd(self) -> None:
+        self.wan0_goes_and_comes(dialect="aosp", fast_path="off")
+
+    def wan0_goes_and_comes(self, **options: str) -> None:
+        program = self.start_with_faults(**options)
         other_child = program.wait_clatd("wwan0")
 
         def lap() -> None:

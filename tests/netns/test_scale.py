@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 from harness.case import LabTest
@@ -83,6 +84,24 @@ class TwoHundredFiftySix(ManyUplinks):
             flush=True,
         )
         self.assertLess(idle, 0.005 * SLOW)
+        self.assert_unchanged(before, "after a stop", timeout=20 * SLOW)
+
+
+class StopWhileStarting(ManyUplinks):
+    """Whatever there is to do, signals and clatds are heard in between."""
+
+    number = 128
+
+    def test_is_heard_at_once(self) -> None:
+        before = self.snapshot()
+        program = self.start_many(**{"ipv4-pool": "10.64.0.0/23"})
+        program.wait_event("clat.ready", timeout=60)
+        begin = time.monotonic()
+        program.send_signal(signal.SIGTERM)
+        stopping = program.wait_event("supervisor.stopping", timeout=30)
+        self.assertLess(stopping.at - begin, 1 * SLOW)
+        self.assertLess(len(program.find("clat.spawned")), self.number, "all were started before anything was heard")
+        self.assertEqual(program.wait_exit(30), 0)
         self.assert_unchanged(before, "after a stop", timeout=20 * SLOW)
 
 
