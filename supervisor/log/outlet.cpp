@@ -53,7 +53,7 @@ Target own_description(int fd) {
   return copy ? target_of(std::move(copy), manner) : Target{Fd(), fd, manner};
 }
 
-class StreamOutlet : public Outlet {
+class StreamOutlet final : public Outlet {
  public:
   StreamOutlet(Target target, std::string path) : target_(std::move(target)), path_(std::move(path)) {}
   ~StreamOutlet() override { flush(); }
