@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
+import platform
 import re
+import signal
 import socket
+import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from harness import probe, tap
-from harness.case import BothPaths
+from harness.case import BothPaths, LabTest, every_interface
 from harness.clatvisor import SLOW
 from harness.lab import WAN0, wait_until
 from harness.packet import ICMPV6, UDP, Ipv4, Ipv6, icmpv6, transport_checksum, udp
@@ -20,7 +25,7 @@ from harness.traffic import SINK, Bulk, Client
 
 CLAT = "192.0.0.8"  # the source of its own ICMP errors, and of those from routers without an IPv4 address
 FRAGMENTATION_NEEDED = (3, 4)
-SO_NO_CHECK, UDP_NO_CHECK6_TX = 11, 101  # <asm-generic/socket.h>, <linux/udp.h>
+SO_NO_CHECK, UDP_NO_CHECK6_TX, UDP_SEGMENT = 11, 101, 103  # <asm-generic/socket.h>, <linux/udp.h>
 MEGABYTE = 1_000_000
 # What the kernel's limits on its own ICMP errors would hide.
 UNLIMITED = {"net/ipv4/icmp_ratelimit": 0, "net/ipv6/icmp/ratelimit": 0}
@@ -489,3 +494,90 @@ class Errors(Translation):
 
         wait_until(answered, 10 * SLOW, "an answer after the flood", every=0.05)
         return time.monotonic()
+
+
+class Offloads(LabTest):
+    """What a packet costs clatd, as strace sees it from outside."""
+
+    uplinks = (WAN0,)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        self.start(change=every_interface(fast_path="off"), env={"ASAN_OPTIONS": "detect_leaks=0"})
+        self.client = self.lab.client(WAN0)
+        self.server = self.lab.direct_v4
+
+    @contextlib.contextmanager
+    def calls(self) -> Iterator[list[tuple[str, str]]]:
+        """Name and the rest of each system call made inside, to be looked at behind the with block."""
+        path, seen = self.lab.scratch / "strace.out", []
+        argv = ("strace", "-xx", "-s", "11", "-e", "signal=none", "-o", str(path), "-p", str(self.program.wait_clatd("wan0")))
+        with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as strace:
+            try:
+                self.assertIn("attached", strace.stderr.readline())
+                yield seen
+                self.client.udp_echo(self.server)  # after which all calls before it have returned
+            finally:
+                strace.send_signal(signal.SIGINT)
+        seen += re.findall(r"^(\w+)(\(.*)", path.read_text(), re.MULTILINE)
+
+    def largest(self, calls: list[tuple[str, str]]) -> dict[tuple[str, int], int]:
+        """Bytes of the largest packet, by call and IP version."""
+        found: dict[tuple[str, int], int] = {}
+        for name, rest in calls:
+            # Behind ten bytes of vnet header.
+            packet = re.match(r'\(3, "(?:\\x..){10}\\x([46]).".* = (\d+)$', rest)
+            if name in ("read", "write") and packet:
+                key = name, int(packet[1])
+                found[key] = max(found.get(key, 0), int(packet[2]) - 10)
+        return found
+
+    def bulk(self) -> None:
+        for upload in (True, False):
+            bulk = Bulk(self.client, self.server, upload=upload)
+            bulk.wait_bytes(3 * MEGABYTE)
+            bulk.finish()
+
+    def test_tcp_super_packets_stay_so(self) -> None:
+        with self.calls() as calls:
+            self.bulk()
+        largest = self.largest(calls)
+        for call in itertools.product(("read", "write"), (4, 6)):
+            self.assertGreater(largest[call], 16_000, call)
+        self.program.stop()
+
+    def test_udp_super_packets_stay_so(self) -> None:
+        """From Linux 6.2 on; before, the kernel cuts them up in front of the tun."""
+        known = tuple(map(int, platform.release().split(".")[:2])) >= (6, 2)
+        size, count = 1200, 10
+        whole = size * count + 28 if known else size + 28
+        data = pattern(size * count)
+        with (
+            self.lab.plat.socket(socket.AF_INET6, socket.SOCK_DGRAM) as far,
+            self.client.socket(socket.SOCK_DGRAM, 5 * SLOW) as near,
+        ):
+            far.settimeout(5 * SLOW)
+            far.bind((WAN0.embed(self.server), 0))
+            near.connect((self.server, far.getsockname()[1]))
+            near.send(b"hello")
+            far.connect(far.recvfrom(100)[1])
+            with self.calls() as calls:
+                for sender, receiver in ((near, far), (far, near)):
+                    sender.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, size)
+                    sender.send(data)
+                    self.assertEqual(b"".join(receiver.recv(65536) for _ in range(count)), data)
+        expected = {(name, version): whole + (20 if version == 6 else 0) for name in ("read", "write") for version in (4, 6)}
+        self.assertEqual(self.largest(calls), expected)
+        self.program.stop()
+
+    def test_no_call_but_to_move_packets(self) -> None:
+        """Counting, the clock and the MTU cost none: the rest are the supervisor's questions and their answers."""
+        with self.calls() as calls:
+            self.bulk()
+        count = Counter(name for name, _ in calls)
+        self.assertGreater(count["read"], 100)
+        self.assertLessEqual(count["poll"], count["read"])
+        self.assertLess(count["recvfrom"] + count["sendto"], count["read"] / 10)
+        self.assertLessEqual(set(count), {"read", "write", "poll", "restart_syscall", "recvfrom", "sendto"})
+        self.program.stop()
