@@ -40,7 +40,8 @@ class SlowPathTotals {
     counters.emplace_back("slow_write_errors", total_.write_errors);
     for (std::size_t i = 0; i < xlat::kVerdictCount; ++i) {
       const auto verdict = static_cast<xlat::Verdict>(i);
-      if (verdict == xlat::Verdict::translated || total_.verdicts[i] == 0) continue;
+      const bool dropped = verdict != xlat::Verdict::translated && verdict != xlat::Verdict::held;
+      if (!dropped || total_.verdicts[i] == 0) continue;
       std::string key = "slow_drop_" + std::string(xlat::name(verdict));
       for (char& letter : key) {
         if (letter == '-') letter = '_';

@@ -189,7 +189,10 @@ std::vector<std::string> dump(const World& world, TimePoint now) {
     line += child_line(world, clat, now);
     line += " fast_path=" + (clat.fast_path_kind.empty() ? std::string("none") : clat.fast_path_kind);
     if (clat.obstacle) line += " waiting_for=" + clat.obstacle->why;
-    if (const auto* failure = clat.failure()) line += " failure=" + failure->error.text();
+    if (const auto* failure = clat.failure()) {
+      const auto left = std::max(failure->retry_at - now, TimePoint::duration::zero());
+      line += " failure=" + failure->error.text() + " retry_in=" + milliseconds_text(left);
+    }
     for (std::size_t i = 0; i < kParts; ++i) {
       if (clat.pieces[i].stands()) line += " +" + std::string(plan::name(static_cast<Part>(i)));
     }

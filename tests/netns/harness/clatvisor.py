@@ -104,9 +104,9 @@ def open_fds(pid: int) -> dict[int, str]:
 
 
 def own_memory(pid: int) -> int:
-    """KiB that this process alone has written. Pages of files count, or not, by whoever else maps the same file."""
+    """KiB, without pages of files: those are private or shared, clean or dirty, by what others do with the same file."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Private_Dirty: +(\d+) kB", text, re.MULTILINE)[1])
+    return int(re.search(r"^Anonymous: +(\d+) kB", text, re.MULTILINE)[1])
 
 
 def cpu_time(pid: int) -> float:

@@ -49,7 +49,14 @@ TEST(SlowPathTotals, GoOnWithTheNextProcess) {
   EXPECT_EQ(told_by(totals), counters_of(105));
 }
 
-TEST(SlowPathTotals, TellOfDropsOnlyWhereThereAreAny) { EXPECT_EQ(told_by({}).size(), counters_of(1).size() - 1); }
+TEST(SlowPathTotals, TellOfDropsOnlyWhereThereAreAny) {
+  EXPECT_EQ(told_by({}).size(), counters_of(1).size() - 1);
+  control::Report report;
+  report.verdicts[static_cast<std::size_t>(xlat::Verdict::held)] = 1;  // it waits for the rest of its packet
+  SlowPathTotals totals;
+  totals.take(10, report);
+  EXPECT_EQ(told_by(totals), told_by({}));
+}
 
 }  // namespace
 }  // namespace clat::loop

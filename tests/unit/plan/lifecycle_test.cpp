@@ -327,8 +327,13 @@ TEST_F(Lifecycle, AFailingPartHoldsBackItsInterfaceOnly) {
   EXPECT_FALSE(clat("up0").up);
   EXPECT_TRUE(clat("up1").up);
   EXPECT_EQ(field(*bench.last("clat.failed", "up0"), "retry_in"), "100ms");
+  bench.advance(40ms);
+  bench.handle(DumpRequested{});
+  EXPECT_TRUE(std::ranges::any_of(bench.notes, [](const Note& note) {
+    return field(note, "line").contains(" failure=set mtu: No buffer space available retry_in=60ms ");
+  }));
   bench.edge.failing.clear();
-  bench.advance(100ms);
+  bench.advance(60ms);
   EXPECT_TRUE(clat("up0").up);
 }
 
