@@ -102,7 +102,7 @@ def run(cache: pathlib.Path, script: str, seconds: int) -> int:
     initramfs.write_bytes(cpio(entries))
     command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
                "-nographic", "-no-reboot", "-nic", "none", "-kernel", str(next(unpacked.glob("boot/vmlinuz-*"))),
-               "-initrd", str(initramfs), "-append", "console=ttyS0 quiet panic=-1",
+               "-initrd", str(initramfs), "-append", "console=ttyS0 loglevel=1 panic=-1",
                "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]
     code = 125
     with subprocess.Popen(["timeout", str(seconds), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
