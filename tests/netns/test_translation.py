@@ -480,7 +480,7 @@ class Errors(Translation):
                 until = self.wait_answer_to_another_port(sock, errors)
                 answers = len(errors.find(lambda error: error.source == CLAT and error.kind == 11))
                 self.assertLessEqual(answers, rate + rate * (until - begin) + 1)
-                self.assertGreaterEqual(answers, rate * 2)
+                self.assertGreaterEqual(answers, rate * 2 * 0.75)  # the client before may have left no burst
 
         self.for_each_client(check)
         self.program.stop()
