@@ -38,8 +38,8 @@ void ask_all_routes(World& world) {
   for (auto& [name, clat] : world.clats) clat.ask_route = true;
 }
 
-// The kernel tells of routes that change, but not of rules: so all are asked for in turn, and those that are missing
-// each time.
+// The kernel tells of routes and rules that change, but not of all that leads to another answer, sysctls for one: so
+// all are asked for in turn, and those that are missing each time.
 void ask_some_routes(World& world) {
   auto turn = world.clats.upper_bound(world.last_route_asked);
   for (std::size_t i = 0; i < std::min(kRoutesPerAudit, world.clats.size()); ++i, ++turn) {

@@ -154,7 +154,7 @@ struct Leftover {
 };
 
 // Routes that an audit asks for although nothing is known to have changed.
-constexpr std::size_t kRoutesPerAudit = 16;
+constexpr std::size_t kRoutesPerAudit = 4;
 
 // CLATs to look at again. With hundreds of uplinks, all at each event would be too many.
 struct Scope {

@@ -1,5 +1,6 @@
 #include "supervisor/system/rtnl_parse.hpp"
 
+#include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
@@ -137,6 +138,13 @@ std::optional<plan::Event> parse_route_change(Bytes payload) {
   return plan::Ipv6RoutesChanged{};
 }
 
+// Another rule may lead to other routes.
+std::optional<plan::Event> parse_rule_change(Bytes payload) {
+  const auto header = read_as<fib_rule_hdr>(payload);
+  if (!header || header->family != AF_INET6) return std::nullopt;
+  return plan::Ipv6RoutesChanged{};
+}
+
 }  // namespace
 
 std::optional<LinkMessage> parse_link(Bytes payload) {
@@ -193,6 +201,8 @@ std::optional<plan::Event> parse_event(const Message& message) {
     case RTM_DELADDR: return parse_address(message);
     case RTM_NEWROUTE:
     case RTM_DELROUTE: return parse_route_change(message.payload);
+    case RTM_NEWRULE:
+    case RTM_DELRULE: return parse_rule_change(message.payload);
     case RTM_NEWQDISC:
     case RTM_DELQDISC:
     case RTM_NEWTFILTER:

@@ -173,6 +173,16 @@ TEST_F(MonitorTest, RoutesOfOthersAreToldOncePerReadAndOursAreNot) {
   EXPECT_EQ(only<plan::Ipv6RoutesChanged>(events()).size(), 1u);
 }
 
+TEST_F(MonitorTest, RulesCountAsRoutes) {
+  (void)events();
+  run("ip -6 rule add to 64:ff9b::/96 lookup 99 priority 99");
+  EXPECT_EQ(only<plan::Ipv6RoutesChanged>(events()).size(), 1u);
+  run("ip -6 rule delete priority 99");
+  EXPECT_EQ(only<plan::Ipv6RoutesChanged>(events()).size(), 1u);
+  run("ip -4 rule add lookup 99 priority 99 && ip -4 rule delete priority 99");
+  EXPECT_TRUE(only<plan::Ipv6RoutesChanged>(events()).empty());
+}
+
 TEST_F(MonitorTest, AnOverrunIsToldOnceAndTheNextDumpIsTheTruth) {
   open(1);  // the kernel makes it its minimum, some 4 KiB
   run("for i in $(seq 60); do echo address add 10.0.0.$i/24 dev up0; done | ip -batch -");

@@ -1,6 +1,7 @@
 #include "supervisor/system/rtnl_parse.hpp"
 
 #include <gtest/gtest.h>
+#include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
@@ -357,6 +358,21 @@ TEST(Routes, OfOthersThatChangeAreAHint) {
   EXPECT_FALSE(hint([](rtmsg& route) { route.rtm_table = RT_TABLE_LOCAL; }));
   EXPECT_FALSE(hint([](rtmsg& route) { route.rtm_flags = RTM_F_CLONED; }));
   EXPECT_FALSE(event_in(message(RTM_NEWROUTE, {AF_INET6, 0, 0})));
+}
+
+fib_rule_hdr rule_of(std::uint8_t family) {
+  fib_rule_hdr header{};
+  header.family = family;
+  return header;
+}
+
+TEST(Rules, OfIpv6AreAHintToo) {
+  for (const std::uint16_t type : {RTM_NEWRULE, RTM_DELRULE}) {
+    const auto event = event_in(message(type, bytes_of(rule_of(AF_INET6))));
+    EXPECT_TRUE(event && std::holds_alternative<plan::Ipv6RoutesChanged>(*event));
+    EXPECT_FALSE(event_in(message(type, bytes_of(rule_of(AF_INET)))));
+    EXPECT_FALSE(event_in(message(type, {AF_INET6})));
+  }
 }
 
 TEST(Ways, TellNextHopAndMtu) {
