@@ -698,6 +698,37 @@ TEST_P(LifecycleTest, MapsThatDoNotFitGoWithAllThatRunsOnThem) {
   }
 }
 
+class LinkTest : public LifecycleTest {};
+INSTANTIATE_TEST_SUITE_P(Kinds, LinkTest, testing::Values(true), [](const auto&) { return "Tcx"; });
+
+// A link goes a moment after its pin, when a worker of the kernel lets go of it.
+TEST_P(LinkTest, WaitsForAnUnpinnedOneToGo) {
+  auto fast_path = attached();
+  Fd held(bpf_obj_get(pin("tun-egress").c_str()));
+  ASSERT_EQ(unlink(pin("tun-egress").c_str()), 0);
+  std::thread worker([&held] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    held.reset();
+  });
+  const auto kind = fast_path.attach(lab_.attachment());
+  worker.join();
+  EXPECT_TRUE(kind) << kind.error().text();
+  EXPECT_EQ(on_hooks(), kAll);
+}
+
+TEST_P(LinkTest, FailsWhereSomebodyKeepsOne) {
+  auto fast_path = attached();
+  Fd held(bpf_obj_get(pin("tun-egress").c_str()));
+  ASSERT_EQ(unlink(pin("tun-egress").c_str()), 0);
+  EXPECT_FALSE(fast_path.attach(lab_.attachment()));
+  EXPECT_EQ(on_hooks(), (std::vector<std::size_t>{0, 1, 0}));  // it finds no map entry, and lets everything pass
+  EXPECT_FALSE(translates());
+  held.reset();
+  ASSERT_TRUE(eventually([this] { return on_hooks() == kNone; }));
+  EXPECT_TRUE(fast_path.attach(lab_.attachment()));
+  EXPECT_TRUE(translates());
+}
+
 class ClassifierTest : public LifecycleTest {};
 INSTANTIATE_TEST_SUITE_P(Kinds, ClassifierTest, testing::Values(false), [](const auto&) { return "Clsact"; });
 
