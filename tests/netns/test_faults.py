@@ -187,7 +187,7 @@ class Walk(FaultTest):
         lap()  # whatever is made once is made now
         before = leaks.count(program)
         stream = UdpStream(self.lab.client(WWAN0), self.lab.direct_v4, rate=200)
-        self.assertGreater(self.walk(lap), 20 * ROUNDS if ROUNDS >= 1 else 0)
+        self.assertGreater(self.walk(lap), 10 * ROUNDS if ROUNDS >= 1 else 0)
         sent, lost = stream.finish()
         self.assertGreater(sent, 0)
         self.assertEqual(lost, 0)
@@ -232,7 +232,7 @@ class Walk(FaultTest):
                 self.program.kill()
             self.assert_nothing_left(before)
 
-        self.assertGreater(self.walk(lap), 20 * ROUNDS if ROUNDS >= 1 else 0)
+        self.assertGreater(self.walk(lap), 10 * ROUNDS if ROUNDS >= 1 else 0)
         print(f"{self.refused} starts refused, {self.cleaned} times cleaned up")
 
     def comes_up(self) -> bool:

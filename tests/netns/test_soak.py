@@ -54,7 +54,7 @@ class Soak(LabTest):
         print(f"rounds: {sum(done.values())} events in {self.seconds} s; memory {memory[0]} KiB, then {memory[-1]} KiB")
         leaks.assert_none(before, program, timeout=30 * SLOW)
         self.assertEqual(program.pid, pid)
-        self.assertLess(memory[-1] - memory[0], 20_000 if sanitized() else 1_500)
+        self.assertLess(memory[-1] - memory[0], 20_000 if sanitized() else 500)
         program.stop()
 
     def settle(self) -> None:
