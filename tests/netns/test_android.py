@@ -89,6 +89,7 @@ class Handed(LabTest):
         v4, v6 = self.addresses()
         told = self.told()
         self.assertEqual(told[0], f"argv clatd-wan0 -i wan0 -n 7 -m 0xcafe -p 64:ff9b:: -4 {v4} -6 {v6} -t 3")
+        self.assertEqual(told[1], "environment empty")
         self.assertEqual([line.split()[1] for line in told if line.startswith("fd ")], ["0", "1", "2", "3"])
         self.check_tun()
         program.stop()
