@@ -108,6 +108,14 @@ ChildSpec child_spec(const config::Config& config, const Uplink& uplink, const C
   return child;
 }
 
+// Until the other leg stands the blackhole is needed, and so is the way back: the other leg may not be to be had.
+bool stands_on_guard(const Clat& clat, const Ipv6Address& v6) {
+  const auto& announced = clat.piece(Part::announce).have;
+  if (!announced) return false;
+  const auto& spec = std::get<AnnounceSpec>(*announced);
+  return spec.leg == Leg::fast && spec.v6 == v6;
+}
+
 }  // namespace
 
 Desired desired(const World& world, const std::string& name, const Clat& clat) {
@@ -128,7 +136,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat) {
   want(TunSpec{config::tun_name(name), shape, clat.adopt});
   if (clat.tun == 0) return all;
   want(SetupSpec{clat.tun, config::tun_name(name), name, v4, tun_mtu(mtu)});
-  if (leg == Leg::fast) want(GuardSpec{v6});
+  if (leg == Leg::fast || stands_on_guard(clat, v6)) want(GuardSpec{v6});
   if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(*world.config, *uplink, clat, mtus));
   want(child_spec(*world.config, *uplink, clat, mtus));
   if (!link.carrier || !clat.reachable) return all;

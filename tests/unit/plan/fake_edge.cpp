@@ -128,7 +128,13 @@ void FakeEdge::check_order(const PartAction& action) const {
   }
 }
 
+bool FakeEdge::lacks_forwarding(const Spec& spec) const {
+  const auto* announce = std::get_if<AnnounceSpec>(&spec);
+  return !forwarding && announce != nullptr && announce->leg == Leg::routed;
+}
+
 Result<Made> FakeEdge::make(const PartAction& action) {
+  if (lacks_forwarding(action.spec)) return failure("IPv6 forwarding is off", EPERM);
   const Part part = part_of(action.spec);
   const auto failing_now = failing.find({action.uplink, part});
   if (failing_now != failing.end()) {
@@ -164,6 +170,7 @@ Result<Made> FakeEdge::change(const PartAction& action) {
   const bool stolen = part_of(action.spec) == Part::fast_path && stolen_.contains(action.uplink);
   EXPECT_TRUE(stolen || has(action.uplink, part_of(action.spec))) << "changed though absent";
   EXPECT_TRUE(action.before.has_value());
+  if (lacks_forwarding(action.spec)) return failure("IPv6 forwarding is off", EPERM);
   if (change_fails.contains(part_of(action.spec))) {
     if (part_of(action.spec) != Part::child) made_[action.uplink][index(part_of(action.spec))].reset();
     return failure("change", ENOENT);

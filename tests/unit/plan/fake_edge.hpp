@@ -39,6 +39,7 @@ class FakeEdge : public Edge {
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64
   std::set<Part> change_fails;
   std::map<Part, unsigned> remove_fails;  // so many times
+  bool forwarding = true;                 // of IPv6; without it there is no routed leg
   bool purge_fails = false;
   bool obedient_children = true;   // exit on SIGTERM
   bool children_get_ready = true;  // by themselves
@@ -55,6 +56,7 @@ class FakeEdge : public Edge {
 
  private:
   Audited act(const Audit& audit);
+  [[nodiscard]] bool lacks_forwarding(const Spec& spec) const;
   Result<Made> make(const PartAction& action);
   Result<Made> change(const PartAction& action);
   Result<Made> remove(const PartAction& action);

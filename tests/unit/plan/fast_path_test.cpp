@@ -73,6 +73,21 @@ TEST_F(TwoLegs, LostProgramsAreAttachedAgainAfterTheAudit) {
   EXPECT_EQ(bench.last("clat.down"), nullptr);
 }
 
+TEST_F(TwoLegs, LostProgramsAreTriedAgainThoughThereIsNoRoutedLeg) {
+  bring_up();
+  bench.edge.forwarding = false;
+  bench.edge.failing[{"up0", Part::fast_path}] = Error{"bpf", EEXIST};
+  bench.edge.steal_fast_path("up0");
+  bench.advance(10s);
+  EXPECT_FALSE(bench.edge.has("up0", Part::fast_path));
+  EXPECT_TRUE(bench.edge.has("up0", Part::guard));
+  bench.edge.failing.clear();
+  bench.advance(60s);
+  EXPECT_TRUE(bench.edge.has("up0", Part::fast_path));
+  EXPECT_EQ(leg(), Leg::fast);
+  EXPECT_TRUE(clat().up);
+}
+
 TEST_F(TwoLegs, ATrafficControlHintIsFollowedAtOnce) {
   bring_up();
   bench.edge.steal_fast_path("up0");
