@@ -122,6 +122,7 @@ struct FastPath::Impl {
   [[nodiscard]] std::optional<clat_interface> entry(int ifindex) const;
   Result<> verify_entry(int ifindex, const clat_interface& wanted) const;
   [[nodiscard]] int tun_of(int uplink_ifindex) const;
+  void remove_entry_of_former_tun(const Attachment& a, int tun);
   Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags);
   Result<> write_entries(const Attachment& a, std::uint64_t flags);
   Result<> make_counters(int uplink_ifindex) const;
@@ -266,6 +267,16 @@ void FastPath::Impl::remove_entries(const Ends& ends) {
   }
 }
 
+// Of an attachment that nobody took down, of a supervisor that was killed, say.
+void FastPath::Impl::remove_entry_of_former_tun(const Attachment& a, int tun) {
+  if (tun == a.tun_ifindex) return;
+  const auto value = entry(tun);
+  if (!value || value->peer_ifindex != static_cast<std::uint32_t>(a.uplink_ifindex)) return;
+  const auto key = static_cast<std::uint32_t>(tun);
+  bpf_map_delete_elem(interfaces, &key);
+  outdated = true;
+}
+
 Result<> FastPath::Impl::attach_hook(const Attachment& a, const Hook& hook) {
   const auto pin = link_pin(folder, a.uplink_ifindex, hook.name);
   if (tcx) {
@@ -351,7 +362,9 @@ Result<AttachKind> FastPath::attach(const Attachment& wanted) {
   const auto all = [&]() -> Result<> {
     if (auto pinned = impl_->pin_maps(); !pinned) return pinned;
     if (auto made = impl_->make_counters(wanted.uplink_ifindex); !made) return made;
+    const auto before = impl_->entry(wanted.uplink_ifindex);
     if (auto written = impl_->write_entries(wanted, BPF_ANY); !written) return written;
+    if (before) impl_->remove_entry_of_former_tun(wanted, static_cast<int>(before->peer_ifindex));
     for (const auto& hook : impl_->hooks(ends_of(wanted), wanted.layer)) {
       if (auto attached = impl_->attach_hook(wanted, hook); !attached) {
         return std::unexpected(std::move(attached).error().in(hook.name));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <linux/if_ether.h>
 #include <linux/magic.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -551,6 +552,24 @@ TEST_P(LifecycleTest, ForgetsWithoutTheUplinksEntry) {
   const auto tun = static_cast<std::uint32_t>(lab_.tun());
   clat_interface entry{};
   EXPECT_NE(bpf_map_lookup_elem(map.get(), &tun, &entry), 0);
+}
+
+TEST_P(LifecycleTest, AnotherTunTakesTheFirstOnesPlace) {
+  auto fast_path = attached();
+  const Fd map(bpf_obj_get((folder_.pins() + "/interfaces").c_str()));
+  shell("ip tuntap add dev v4-other mode tun && ip link set v4-other up");
+  auto other = lab_.attachment();
+  other.tun_ifindex = static_cast<int>(if_nametoindex("v4-other"));
+  const auto done = fast_path.attach(other);
+  ASSERT_TRUE(done) << done.error().text();
+  clat_interface entry{};
+  auto key = static_cast<std::uint32_t>(lab_.tun());
+  EXPECT_NE(bpf_map_lookup_elem(map.get(), &key, &entry), 0);
+  key = static_cast<std::uint32_t>(other.tun_ifindex);
+  EXPECT_EQ(bpf_map_lookup_elem(map.get(), &key, &entry), 0);
+  EXPECT_TRUE(fast_path.verify(other));
+  ASSERT_TRUE(fast_path.detach(other));
+  EXPECT_NE(bpf_map_lookup_elem(map.get(), &key, &entry), 0);
 }
 
 TEST_P(LifecycleTest, OneAtATime) {
