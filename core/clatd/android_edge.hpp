@@ -16,6 +16,7 @@ class AndroidEdge final : public Edge {
   [[nodiscard]] std::span<const int> inputs() const override { return inputs_; }
   Inbound read(std::size_t input) override;
   std::size_t write(const xlat::Frame& frame) override;
+  [[nodiscard]] bool takes_udp_super_packets() const override { return false; }
 
  private:
   Inbound read_ipv4();

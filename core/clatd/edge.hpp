@@ -36,8 +36,10 @@ class Edge {
   // Descriptors to wait for; the first is the tun.
   [[nodiscard]] virtual std::span<const int> inputs() const = 0;
   virtual Inbound read(std::size_t input) = 0;
-  // Answers how many packets found no room.
+  // Answers how many packets found no room. May change what the frame lies in.
   virtual std::size_t write(const xlat::Frame& frame) = 0;
+  // Whether UDP super-packets need not be cut up before they are written.
+  [[nodiscard]] virtual bool takes_udp_super_packets() const = 0;
 };
 
 // One packet of any size, and in front of it what its descriptor and the translator put there.

@@ -13,9 +13,11 @@ class NativeEdge final : public Edge {
   [[nodiscard]] std::span<const int> inputs() const override { return {&tun_fd_, 1}; }
   Inbound read(std::size_t input) override;
   std::size_t write(const xlat::Frame& frame) override;
+  [[nodiscard]] bool takes_udp_super_packets() const override { return takes_udp_super_packets_; }
 
  private:
   int tun_fd_;
+  bool takes_udp_super_packets_ = true;
   PacketBuffer buffer_;
 };
 

@@ -17,13 +17,13 @@ bool Pump::may_answer() {
   return yes;
 }
 
-void Pump::translate(const xlat::Frame& frame) {
+void Pump::translate(const xlat::Frame& frame, xlat::Sink& sink) {
   if (const auto now = shared_.mtus.word(); now != mtus_) {
     mtus_ = now;
     translator_.set_mtus(SharedMtus::unpack(now));
   }
   const bool from_ipv4 = frame.data[0] >> 4 == 4;
-  const auto verdict = translator_.translate(frame, *this);
+  const auto verdict = translator_.translate(frame, sink);
   counters_.of(verdict).add(1);
   if (verdict == xlat::Verdict::translated) {
     auto& flow = from_ipv4 ? counters_.to_ipv6 : counters_.to_ipv4;
@@ -47,10 +47,17 @@ std::optional<Stop> Pump::drain() {
 }
 
 std::optional<Stop> Pump::serve(std::size_t input, bool broken) {
+  if (!edge_->takes_udp_super_packets()) return serve_batch(input, broken, *this);
+  const auto stop = serve_batch(input, broken, coalescer_);
+  coalescer_.flush();
+  return stop;
+}
+
+std::optional<Stop> Pump::serve_batch(std::size_t input, bool broken, xlat::Sink& sink) {
   for (int n = 0; n < kBatch; ++n) {
     const auto inbound = edge_->read(input);
     switch (inbound.state) {
-      case Inbound::State::packet: translate(inbound.frame); break;
+      case Inbound::State::packet: translate(inbound.frame, sink); break;
       case Inbound::State::lost: counters_.of(inbound.verdict).add(1); break;
       case Inbound::State::none:
         if (broken && input == 0) return Stop{Stop::Cause::tun_gone};

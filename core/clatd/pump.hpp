@@ -9,6 +9,7 @@
 #include "core/clatd/counters.hpp"
 #include "core/clatd/edge.hpp"
 #include "core/clatd/shared.hpp"
+#include "core/xlat/coalesce.hpp"
 #include "core/xlat/translator.hpp"
 
 namespace clat::clatd {
@@ -30,10 +31,12 @@ class Pump final : private xlat::Sink {
  private:
   void send(const xlat::Frame& frame) override { counters_.write_errors.add(edge_->write(frame)); }
   bool may_answer() override;
-  void translate(const xlat::Frame& frame);
+  std::optional<Stop> serve_batch(std::size_t input, bool broken, xlat::Sink& sink);
+  void translate(const xlat::Frame& frame, xlat::Sink& sink);
 
   std::unique_ptr<Edge> edge_;
   xlat::Translator translator_;
+  xlat::Coalescer coalescer_{*this};
   Shared& shared_;
   std::uint32_t mtus_ = 0;  // SharedMtus::word() as the translator knows it
   Counters counters_;

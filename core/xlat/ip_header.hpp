@@ -76,6 +76,12 @@ inline Verdict read_ipv6(const std::uint8_t* ip, std::size_t size, Layout& layou
 // By the packet's version.
 Verdict read_layout(const std::uint8_t* ip, std::size_t size, Layout& layout);
 
+// Of what goes into the checksum of `size` bytes of transport besides them (RFC 768, RFC 8200 §8.1).
+inline Sum pseudo_header_sum(const std::uint8_t* ip, std::size_t size, std::uint8_t protocol) {
+  const Sum addresses = ip[0] >> 4 == 4 ? sum4(ip + 12) + sum4(ip + 16) : sum16(ip + 8) + sum16(ip + 24);
+  return addresses + big_endian(static_cast<std::uint32_t>(size)) + big_endian<std::uint16_t>(protocol);
+}
+
 // What a header says in either family, apart from addresses and lengths.
 struct HeaderFields {
   std::uint8_t traffic_class = 0;

@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::uint8_t kFin = 1, kPush = 8, kCongestionWindowReduced = 0x80;
 
-Sum address_sum(const std::uint8_t* ip) {
-  return ip[0] >> 4 == 4 ? sum4(ip + 12) + sum4(ip + 16) : sum16(ip + 8) + sum16(ip + 24);
-}
-
 }  // namespace
 
 Segments::Segments(const Frame& frame) : frame_(frame) {
@@ -72,8 +68,7 @@ void Segments::write_headers(const Frame& segment, bool last) {
   }
   std::uint8_t* const field = transport + checksum_field(protocol_);
   store<std::uint16_t>(field, 0);
-  const Sum sum = address_sum(ip) + big_endian(static_cast<std::uint32_t>(size)) +
-                  big_endian<std::uint16_t>(protocol_) + sum_bytes(transport, size);
+  const Sum sum = pseudo_header_sum(ip, size, protocol_) + sum_bytes(transport, size);
   const auto checksum = complement(fold(sum));
   store<std::uint16_t>(field, checksum == 0 && protocol_ == kUdp ? 0xffff : checksum);
 }

@@ -16,6 +16,7 @@
 #include "core/clatd/native_edge.hpp"
 #include "core/clatd/service.hpp"
 #include "core/fd/fd.hpp"
+#include "core/xlat/segment.hpp"
 #include "tests/support/vector_parts.hpp"
 
 namespace {
@@ -27,6 +28,8 @@ constexpr int kPatience = 20'000;              // ms; only a failing test waits 
 constexpr std::uint8_t kInexpressible = 0xee;  // first byte of a packet whose read fails with EINVAL
 std::atomic<int> tun_fd = -1, control_fd = -1;
 std::atomic<unsigned> calls_through_libc = 0;
+int udp_super_packets_errno = 0;  // of writing one to the tun; 0: that is fine
+unsigned udp_super_packets_refused = 0;
 std::atomic<unsigned> allocations = 0;
 thread_local bool allocations_count = false;
 
@@ -38,6 +41,8 @@ ssize_t __real_read(int fd, void* to, size_t size);
 ssize_t __wrap_read(int fd, void* to, size_t size);
 ssize_t __real_recv(int fd, void* to, size_t size, int flags);
 ssize_t __wrap_recv(int fd, void* to, size_t size, int flags);
+ssize_t __real_write(int fd, const void* from, size_t size);
+ssize_t __wrap_write(int fd, const void* from, size_t size);
 ssize_t __real_send(int fd, const void* from, size_t size, int flags);
 ssize_t __wrap_send(int fd, const void* from, size_t size, int flags);
 
@@ -46,6 +51,16 @@ ssize_t __wrap_read(int fd, void* to, size_t size) {
   const ssize_t got = __real_read(fd, to, size);
   if (fd != tun_fd || got < 1 || *static_cast<std::uint8_t*>(to) != kInexpressible) return got;
   errno = EINVAL;
+  return -1;
+}
+ssize_t __wrap_write(int fd, const void* from, size_t size) {
+  using clat::xlat::VnetHeader;
+  const auto type = offsetof(VnetHeader, gso_type);
+  const bool refused = fd == tun_fd && udp_super_packets_errno != 0 && size > type &&
+                       static_cast<const std::uint8_t*>(from)[type] == VnetHeader::kGsoUdp;
+  if (!refused) return __real_write(fd, from, size);
+  ++udp_super_packets_refused;
+  errno = udp_super_packets_errno;
   return -1;
 }
 ssize_t __wrap_recv(int fd, void* to, size_t size, int flags) {
@@ -258,6 +273,7 @@ class Springs final : public Edge {
     return reads < 100'000 ? Inbound::lost(xlat::Verdict::truncated) : Inbound::ended(Stop::Cause::tun_gone, 0);
   }
   std::size_t write(const xlat::Frame&) override { return 0; }
+  [[nodiscard]] bool takes_udp_super_packets() const override { return true; }
   static std::size_t furthest_apart() { return furthest_apart_; }
 
  private:
@@ -273,6 +289,120 @@ TEST_F(PumpTest, LetsNeitherDirectionStarve) {
   Service service(std::move(pumps), shared, -1, [](const Stop&) {});
   EXPECT_EQ(service.run().cause, Stop::Cause::tun_gone);
   EXPECT_LE(Springs::furthest_apart(), 128U);
+}
+
+// Any number of equal packets of one flow at once, then nothing, or the end.
+class Burst final : public Edge {
+ public:
+  Burst(std::size_t size, std::vector<std::size_t>& written, Inbound after = {})
+      : left_(size), written_(written), after_(after) {}
+  [[nodiscard]] std::span<const int> inputs() const override { return {}; }
+  Inbound read(std::size_t) override {
+    if (left_ == 0) return after_;
+    --left_;
+    const auto packet = test::packet(test::out4(test::neutral()), test::udp(test::counting(9), test::Sum::partial));
+    std::ranges::copy(packet, buffer_.packet());
+    return {.state = Inbound::State::packet, .frame = {buffer_.packet(), packet.size(), {1, 0, 0, 0, 20, 6}}};
+  }
+  std::size_t write(const xlat::Frame& frame) override {
+    written_.push_back(xlat::Segments(frame).count());
+    return 0;
+  }
+  [[nodiscard]] bool takes_udp_super_packets() const override { return takes_udp_super_packets_; }
+  void refuse_udp_super_packets() { takes_udp_super_packets_ = false; }
+
+ private:
+  std::size_t left_;
+  std::vector<std::size_t>& written_;
+  Inbound after_;
+  bool takes_udp_super_packets_ = true;
+  PacketBuffer buffer_;
+};
+
+// Served by the test itself: what is queued before makes one batch.
+class PumpBatch : public PumpTest {
+ protected:
+  Pump pump(std::unique_ptr<Edge> edge) { return {test::neutral().clat().settings(), std::move(edge), shared_}; }
+  using Sizes = std::vector<std::size_t>;
+  Sizes written_;
+
+  void put_flow(int packets) const {
+    const xlat::VnetHeader unfinished{1, 0, 0, 0, 20, 6};
+    Bytes bytes(sizeof unfinished);
+    std::memcpy(bytes.data(), &unfinished, sizeof unfinished);
+    const auto udp = test::udp(test::counting(9), test::Sum::partial);
+    for (; packets > 0; --packets) put(bytes + test::packet(test::out4(test::neutral()), udp));
+  }
+  // Reads what was written, of which each is one packet.
+  std::size_t take_packets() const {
+    std::size_t packets = 0;
+    Bytes out(70000);
+    for (ssize_t got; (got = recv(tun_.get(), out.data(), out.size(), MSG_DONTWAIT)) > 0; ++packets) {
+      xlat::VnetHeader vnet;
+      std::memcpy(&vnet, out.data(), sizeof vnet);
+      const std::span packet(out.data() + sizeof vnet, static_cast<std::size_t>(got) - sizeof vnet);
+      EXPECT_EQ(packet.size(), 40U + 8 + 9);
+      EXPECT_EQ(test::checksum_fault(packet, vnet.flags == xlat::VnetHeader::kNeedsChecksum), "");
+    }
+    return packets;
+  }
+
+ private:
+  Shared shared_{.mtus = {kDefaultMtu, kDefaultMtu}, .errors = {0, std::chrono::seconds(1), 0}, .drops = {}};
+};
+
+TEST_F(PumpBatch, LeavesAsOneSuperPacketWhenItEnds) {
+  auto pump = this->pump(std::make_unique<Burst>(3, written_));
+  EXPECT_FALSE(pump.serve(0, false));
+  EXPECT_EQ(written_, Sizes{3});
+  EXPECT_EQ(pump.counters().to_ipv6.packets.value(), 3U);
+  EXPECT_EQ(pump.counters().to_ipv6.bytes.value(), 3U * (20 + 8 + 9));
+}
+
+TEST_F(PumpBatch, HoldsNothingBackBeyondItsSize) {
+  auto pump = this->pump(std::make_unique<Burst>(1000, written_));
+  EXPECT_FALSE(pump.serve(0, false));
+  EXPECT_EQ(written_, Sizes{64});
+  EXPECT_FALSE(pump.serve(0, false));
+  EXPECT_EQ(written_, (Sizes{64, 64}));
+}
+
+TEST_F(PumpBatch, IsWrittenBeforeTheTunEnds) {
+  auto pump = this->pump(std::make_unique<Burst>(2, written_, Inbound::ended(Stop::Cause::tun_gone, 0)));
+  EXPECT_TRUE(pump.serve(0, false));
+  EXPECT_EQ(written_, Sizes{2});
+}
+
+TEST_F(PumpBatch, IsLeftAsItIsByAnEdgeWithoutSuperPackets) {
+  auto edge = std::make_unique<Burst>(3, written_);
+  edge->refuse_udp_super_packets();
+  auto pump = this->pump(std::move(edge));
+  EXPECT_FALSE(pump.serve(0, false));
+  EXPECT_EQ(written_, (Sizes{1, 1, 1}));
+}
+
+// Linux before 6.2.
+TEST_F(PumpBatch, IsCutUpWhenTheKernelKnowsNoUdpSuperPackets) {
+  udp_super_packets_errno = EINVAL;
+  udp_super_packets_refused = 0;
+  auto pump = this->pump(std::make_unique<NativeEdge>(pumps_tun_.get()));
+  for (const int packets : {5, 4}) {
+    put_flow(packets);
+    EXPECT_FALSE(pump.serve(0, false));
+    EXPECT_EQ(take_packets(), static_cast<std::size_t>(packets));
+    EXPECT_EQ(udp_super_packets_refused, 1U) << "tried again";
+  }
+  EXPECT_EQ(pump.counters().write_errors.value(), 0U);
+  udp_super_packets_errno = 0;
+}
+
+TEST_F(PumpBatch, CountsEachPacketOfALostSuperPacket) {
+  udp_super_packets_errno = EIO;
+  auto pump = this->pump(std::make_unique<NativeEdge>(pumps_tun_.get()));
+  put_flow(5);
+  EXPECT_FALSE(pump.serve(0, false));
+  EXPECT_EQ(pump.counters().write_errors.value(), 5U);
+  udp_super_packets_errno = 0;
 }
 
 // On i386, glibc's recv() and send() are socketcall(2), which the sandbox's filter cannot tell from connect().

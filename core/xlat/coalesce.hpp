@@ -1,0 +1,47 @@
+// Packets to the super-packets that stand for them: the reverse of segment.hpp, for UDP.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/xlat/frame.hpp"
+
+namespace clat::xlat {
+
+// Stands in front of another sink. Packets of one UDP flow that come one behind the other leave as one super-packet,
+// which the kernel's stack walks through once; Segments makes of it the packets that came, byte for byte. Whatever is
+// no part of it comes behind it, as it is.
+//
+// The sum of a super-packet is made anew when it is cut, so none becomes part of one unless its checksum is still to be
+// finished or was verified: a wrong one would become right. IPv4 header checksums are right, as the translator's are.
+class Coalescer final : public Sink {
+ public:
+  explicit Coalescer(Sink& next) : next_(next) {}  // the buffer as it is: pages that no packet needs are never touched
+
+  // Held back, or sent behind what is held back.
+  void send(const Frame& frame) override;
+  bool may_answer() override { return next_.may_answer(); }
+  // Sends what is held back. Due before anything is waited for.
+  void flush();
+
+ private:
+  static constexpr std::size_t kMostSegments = 64;   // UDP_MAX_SEGMENTS of Linux before 6.9
+  static constexpr std::size_t kMostBytes = 0xffff;  // IPv4's limit, for both families
+
+  // `header`: of the IP header.
+  [[nodiscard]] bool continues(const Frame& frame, std::size_t header) const;
+  void append(const std::uint8_t* from, std::size_t size);
+  [[nodiscard]] Frame super_packet();
+
+  Sink& next_;
+  VnetHeader vnet_;           // of the first
+  std::size_t header_ = 0;    // the IP header's length, equal in all
+  std::size_t payload_ = 0;   // of the first, and of all but the last
+  std::size_t size_ = 0;      // bytes of the super-packet so far
+  std::size_t segments_ = 0;  // in it; 0: nothing is held back
+  bool closed_ = false;       // by a shorter one
+  alignas(64) std::array<std::uint8_t, kHeadroom + kMostBytes> buffer_;
+};
+
+}  // namespace clat::xlat
