@@ -26,7 +26,7 @@ class Coalescer final : public Sink {
   void flush();
 
  private:
-  static constexpr std::size_t kMostSegments = 64;   // UDP_MAX_SEGMENTS of Linux before 6.9
+  static constexpr std::size_t kMostSegments = 64;   // UDP_MAX_SEGMENTS of older kernels
   static constexpr std::size_t kMostBytes = 0xffff;  // IPv4's limit, for both families
 
   // `header`: of the IP header.

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "core/xlat/coalesce.hpp"
 #include "core/xlat/describe.hpp"
 #include "core/xlat/segment.hpp"
 #include "core/xlat/translator.hpp"
@@ -90,6 +91,21 @@ TEST(Allocation, IsNeverMadeForAnEchoInFragments) {
   const std::size_t after = allocations;
   EXPECT_EQ(after, before);
   EXPECT_EQ(sink.packets, 2U);
+}
+
+TEST(Allocation, IsNeverMadeForASuperPacket) {
+  const auto packet = test::packet(test::out6(test::neutral()), test::udp(test::counting(64), test::Sum::partial));
+  auto block = test::Bytes(kHeadroom) + packet;
+  Segmenter sink;
+  Coalescer coalescer(sink);
+  const std::size_t before = allocations;
+  for (int n = 0; n < 100; ++n) {
+    coalescer.send({block.data() + kHeadroom, packet.size(), {VnetHeader::kNeedsChecksum, 0, 0, 0, 40, 6}});
+  }
+  coalescer.flush();
+  const std::size_t after = allocations;
+  EXPECT_EQ(after, before);
+  EXPECT_EQ(sink.packets, 100U);
 }
 
 TEST(Allocation, WouldBeSeen) {
