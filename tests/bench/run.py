@@ -119,7 +119,7 @@ class IoVec(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
 
 
-class MessageHeader(ctypes.Structure):  # struct mmsghdr
+class MessageHeader(ctypes.Structure):  # struct msghdr
     _fields_ = [
         ("name", ctypes.c_void_p),
         ("name_length", ctypes.c_uint32),
@@ -128,17 +128,20 @@ class MessageHeader(ctypes.Structure):  # struct mmsghdr
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
         ("flags", ctypes.c_int),
-        ("sent", ctypes.c_uint),
     ]
+
+
+class Message(ctypes.Structure):  # struct mmsghdr
+    _fields_ = [("header", MessageHeader), ("sent", ctypes.c_uint)]
 
 
 def datagrams(path: Path_, seconds: int, batch: int = 256) -> float:
     """As many as one thread can send, by sendmmsg: iperf3 measures itself at this size."""
     payload = ctypes.create_string_buffer(64)
     vector = IoVec(ctypes.addressof(payload), 64)
-    messages = (MessageHeader * batch)()
+    messages = (Message * batch)()
     for message in messages:
-        message.iov, message.iov_length = ctypes.pointer(vector), 1
+        message.header.iov, message.header.iov_length = ctypes.pointer(vector), 1
     libc = ctypes.CDLL(None, use_errno=True)
 
     far = path.lab.plat.socket(socket.AF_INET6, socket.SOCK_DGRAM)
