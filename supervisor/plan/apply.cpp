@@ -24,6 +24,7 @@ void Applier::operator()(const ConfigLoaded& event) {
       if (piece.failure) piece.failure->retry_at = now_;
     }
     clat.fast_path_retry_at = now_;
+    clat.route_retry_at = now_;
     clat.child.refused.reset();
     const auto* old = before ? before->find(name) : nullptr;
     const auto* now = event.config->find(name);

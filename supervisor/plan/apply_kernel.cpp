@@ -143,10 +143,15 @@ void Applier::operator()(const LookedUp& event) {
   if (found == world_.clats.end()) return;
   auto& clat = found->second;
   clat.asking_route = false;
-  // Anything else than "there is none" says nothing about the route: another audit asks again.
+  // Anything else than "there is none" says nothing about the route.
   const bool none =
       !event.route && (event.route.error().code == ENETUNREACH || event.route.error().code == EHOSTUNREACH);
-  if (!event.route && !none) return;
+  if (!event.route && !none) {
+    clat.ask_route = true;
+    clat.route_retry_at = now_ + retry_delay(clat.route_failures);
+    return;
+  }
+  clat.route_failures.succeed();
   clat.reachable = event.route.has_value();
   if (event.route) clat.route = *event.route;
 }

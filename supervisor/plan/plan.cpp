@@ -137,9 +137,9 @@ class ClatPlanner {
     return "its settings changed";
   }
 
-  [[nodiscard]] std::optional<Action> look_up_route() const {
+  std::optional<Action> look_up_route() {
     const auto uplink = usable_uplink(world_, uplink_);
-    if (!clat_.ask_route || clat_.asking_route || !uplink) return std::nullopt;
+    if (!clat_.ask_route || clat_.asking_route || !uplink || !has_come(clat_.route_retry_at)) return std::nullopt;
     return LookUpRoute{uplink_, uplink->link->ifindex, uplink->wanted->nat64_prefix.address()};
   }
 

@@ -28,7 +28,7 @@ unsigned packets_to_send() {
 #endif
   return number("CLATVISOR_PACKETS", kPackets);
 }
-constexpr unsigned kBatch = 50;  // packets with one configuration
+constexpr unsigned kBatch = 250;  // packets with one configuration, which takes 20 ms to change
 
 struct Made : xlat::Sink {
   std::vector<Bytes> packets;

@@ -426,6 +426,19 @@ TEST_F(Lifecycle, ALookUpThatFailedSaysNothingAboutTheRoute) {
   EXPECT_TRUE(clat().up);
 }
 
+TEST_F(Lifecycle, ALookUpThatFailedIsTriedAgainBeforeTheNextAudit) {
+  auto config = config_of(1);
+  config.audit_interval = 1h;
+  bench.edge.route = failure("no answer", ENOBUFS);
+  bench.load(config);
+  bench.link("up0", 2);
+  bench.address(2, "2001:db8::1");
+  EXPECT_FALSE(clat().up);
+  bench.edge.route = Route{};
+  bench.advance(10s);
+  EXPECT_TRUE(clat().up);
+}
+
 TEST_F(Lifecycle, ANextHopThatMovesIsHandedToThePrograms) {
   bring_up();
   bench.edge.route = Route{Ipv6Address::parse("fe80::2"), {}};
