@@ -33,6 +33,9 @@ void* __wrap_calloc(std::size_t count, std::size_t size) { return counted(__real
 void* __wrap_realloc(void* memory, std::size_t size) { return counted(__real_realloc(memory, size)); }
 }
 
+// GCC 12 takes them for a mismatched pair where it sees into one and not into the other.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 void* operator new(std::size_t size) {
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
@@ -46,6 +49,7 @@ void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+#pragma GCC diagnostic pop
 
 namespace clat::xlat {
 namespace {
