@@ -122,12 +122,12 @@ struct FastPath::Impl {
   [[nodiscard]] std::optional<clat_interface> entry(int ifindex) const;
   Result<> verify_entry(int ifindex, const clat_interface& wanted) const;
   [[nodiscard]] int tun_of(int uplink_ifindex) const;
-  void remove_entry_of_former_tun(const Attachment& a, int tun);
   Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags);
   Result<> write_entries(const Attachment& a, std::uint64_t flags);
   Result<> make_counters(int uplink_ifindex) const;
   [[nodiscard]] Result<std::vector<clat_counters>> counters_of(int uplink_ifindex) const;
   void remove_entries(const Ends& ends);
+  void remove_tun_entry(const Ends& ends);
 
   Result<> attach_hook(const Attachment& a, const Hook& hook);
   Result<> detach_hook(int uplink_ifindex, const Hook& hook);
@@ -254,26 +254,21 @@ Result<std::vector<clat_counters>> FastPath::Impl::counters_of(int uplink_ifinde
 
 // Not those that another uplink or tun took over.
 void FastPath::Impl::remove_entries(const Ends& ends) {
-  outdated = true;
   const auto uplink = static_cast<std::uint32_t>(ends.uplink);
-  const auto tun = static_cast<std::uint32_t>(ends.tun);
   const auto of_uplink = entry(ends.uplink);
-  if (!of_uplink || of_uplink->peer_ifindex == tun) {
+  if (!of_uplink || of_uplink->peer_ifindex == static_cast<std::uint32_t>(ends.tun)) {
     bpf_map_delete_elem(interfaces, &uplink);
     bpf_map_delete_elem(counters, &uplink);
+    outdated = true;
   }
-  if (const auto of_tun = entry(ends.tun); of_tun && of_tun->peer_ifindex == uplink) {
-    bpf_map_delete_elem(interfaces, &tun);
-  }
+  remove_tun_entry(ends);
 }
 
-// Of an attachment that nobody took down, of a supervisor that was killed, say.
-void FastPath::Impl::remove_entry_of_former_tun(const Attachment& a, int tun) {
-  if (tun == a.tun_ifindex) return;
-  const auto value = entry(tun);
-  if (!value || value->peer_ifindex != static_cast<std::uint32_t>(a.uplink_ifindex)) return;
-  const auto key = static_cast<std::uint32_t>(tun);
-  bpf_map_delete_elem(interfaces, &key);
+void FastPath::Impl::remove_tun_entry(const Ends& ends) {
+  const auto tun = static_cast<std::uint32_t>(ends.tun);
+  const auto of_tun = entry(ends.tun);
+  if (!of_tun || of_tun->peer_ifindex != static_cast<std::uint32_t>(ends.uplink)) return;
+  bpf_map_delete_elem(interfaces, &tun);
   outdated = true;
 }
 
@@ -364,7 +359,11 @@ Result<AttachKind> FastPath::attach(const Attachment& wanted) {
     if (auto made = impl_->make_counters(wanted.uplink_ifindex); !made) return made;
     const auto before = impl_->entry(wanted.uplink_ifindex);
     if (auto written = impl_->write_entries(wanted, BPF_ANY); !written) return written;
-    if (before) impl_->remove_entry_of_former_tun(wanted, static_cast<int>(before->peer_ifindex));
+    // Of an attachment that nobody took down, of a supervisor that was killed, say.
+    if (const int tun = before ? static_cast<int>(before->peer_ifindex) : wanted.tun_ifindex;
+        tun != wanted.tun_ifindex) {
+      impl_->remove_tun_entry({wanted.uplink_ifindex, tun});
+    }
     for (const auto& hook : impl_->hooks(ends_of(wanted), wanted.layer)) {
       if (auto attached = impl_->attach_hook(wanted, hook); !attached) {
         return std::unexpected(std::move(attached).error().in(hook.name));

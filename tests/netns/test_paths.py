@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from harness import snapshot
 from harness.case import LabTest, every_interface
-from harness.clatvisor import SLOW, cmdline, open_fds
+from harness.clatvisor import NO_LEAK_CHECK, SLOW, cmdline, open_fds
 from harness.lab import WAN0, wait_until
 
 WITHOUT_BPF = ["setpriv", "--bounding-set=-bpf,-sys_admin,-perfmon"]
@@ -46,7 +46,7 @@ class FastPath(LabTest):
 
     def test_clatd_reads_what_expires_and_nothing_else(self) -> None:
         """Counted by strace, from outside."""
-        program = self.start(env={"ASAN_OPTIONS": "detect_leaks=0"})
+        program = self.start(env=NO_LEAK_CHECK)
         client = self.lab.client(WAN0)
         clatd = program.wait_clatd("wan0")
 

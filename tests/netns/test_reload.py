@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from harness.case import LabTest
-from harness.clatvisor import SLOW, Clatvisor
+from harness.clatvisor import NO_LEAK_CHECK, SLOW, Clatvisor
 from harness.lab import SPARE0, WAN0, WWAN0, wait_until
 
 
@@ -107,7 +107,7 @@ class Reload(LabTest):
         """As the kernel saw it: strace of the whole reload."""
         # Nothing else may stir meanwhile.
         quiet = {"log": {"level": "debug", "health-interval": "1h"}, "audit-interval": "1h"}
-        self.start(change=lambda config: config.update(quiet), env={"ASAN_OPTIONS": "detect_leaks=0"})
+        self.start(change=lambda config: config.update(quiet), env=NO_LEAK_CHECK)
         before = self.snapshot()
         since = self.program.mark()
         trace = self.lab.scratch / "strace.out"

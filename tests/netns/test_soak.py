@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from harness import leaks
 from harness.case import ROUNDS, LabTest
-from harness.clatvisor import BIN, SLOW, own_memory
+from harness.clatvisor import BIN, NO_LEAK_CHECK, SLOW, own_memory
 from harness.lab import SPARE0, WAN0, WWAN0, Uplink, wait_until
 
 
@@ -155,7 +155,7 @@ class Idle(LabTest):
     seconds = 30
 
     def test_wakes_only_for_its_timers(self) -> None:
-        program = self.start(env={"ASAN_OPTIONS": "detect_leaks=0"})  # audit-interval 5s, health-interval 60s
+        program = self.start(env=NO_LEAK_CHECK)  # audit-interval 5s, health-interval 60s
         trace = self.lab.scratch / "strace.out"
         with subprocess.Popen(
             ["strace", "-f", "-e", "trace=epoll_wait,epoll_pwait", "-e", "signal=none", "-o", str(trace), "-p", str(program.pid)],

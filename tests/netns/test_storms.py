@@ -12,15 +12,12 @@ import threading
 from collections.abc import Iterator
 
 from harness.case import ROUNDS, LabTest, rounds
-from harness.clatvisor import SLOW, Clatvisor, children_of, cmdline
+from harness.clatvisor import NO_LEAK_CHECK, SLOW, Clatvisor, children_of, cmdline
 from harness.faults import Faults
 from harness.lab import WAN0, WWAN0, Uplink, wait_until
 from harness.traffic import UdpStream
 
 RESTART = {"restart": {"initial": "10ms", "max": "50ms", "jitter": 0}}
-
-# At the exit the leak sanitizer stops the process as a debugger does, which in a storm of signals takes for ever.
-QUIET = {"ASAN_OPTIONS": "detect_leaks=0"}
 
 
 class Signals(LabTest):
@@ -39,7 +36,7 @@ class Signals(LabTest):
                 sender.wait()
 
     def start_with_long_config(self) -> Clatvisor:
-        program = Clatvisor(self.lab, env=QUIET)
+        program = Clatvisor(self.lab, env=NO_LEAK_CHECK)
         config = program.default_config() | {"clatd": RESTART, "ipv4-pool": "10.64.0.0/16"}
         keys = {"nat64-prefix": "64:ff9b::/96", "ipv6-address": "auto", "mtu": 1400, "fast-path": "off", "mark": 7,
                 "net-id": 9, "lowest-ipv6-mtu": 1280, "default-route": False, "queues": 1}  # fmt: skip
@@ -67,7 +64,7 @@ class Signals(LabTest):
 
     def test_any_signal(self) -> None:
         """Also those that are none of ours, or libuv's."""
-        program = self.start(change=lambda config: config.update(clatd=RESTART), env=QUIET)
+        program = self.start(change=lambda config: config.update(clatd=RESTART), env=NO_LEAK_CHECK)
         stormy = (signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH, signal.SIGCONT, signal.SIGURG)
         with self.storm(*stormy):
             for _ in range(rounds(10, "kill -9 of clatd in a storm of signals")):

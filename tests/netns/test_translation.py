@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from harness import probe, tap
 from harness.case import BothPaths, LabTest, every_interface
-from harness.clatvisor import SLOW
+from harness.clatvisor import NO_LEAK_CHECK, SLOW
 from harness.lab import WAN0, wait_until
 from harness.packet import ICMPV6, UDP, Ipv4, Ipv6, icmpv6, transport_checksum, udp
 from harness.probe import IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_DONT, path_mtu
@@ -504,7 +504,7 @@ class Offloads(LabTest):
     def setUp(self) -> None:
         super().setUp()
         self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
-        self.start(change=every_interface(fast_path="off"), env={"ASAN_OPTIONS": "detect_leaks=0"})
+        self.start(change=every_interface(fast_path="off"), env=NO_LEAK_CHECK)
         self.client = self.lab.client(WAN0)
         self.server = self.lab.direct_v4
 

@@ -19,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(os.environ.get("CLATVISOR_BIN", ROOT / "build" / "bin"))
 # Sanitizers and slow machines stretch every patience, and no requirement that is a multiple of it.
 SLOW = float(os.environ.get("CLATVISOR_TEST_SLOW", "1"))
+# At the exit the leak sanitizer stops the process as a debugger does: under strace it fails, in a storm of signals it
+# takes for ever.
+NO_LEAK_CHECK = {"ASAN_OPTIONS": "detect_leaks=0"}
 
 
 @dataclass(frozen=True)
