@@ -31,7 +31,8 @@ inline_always enum clat_punt inspect_quoted(struct __sk_buff* skb, __u32 at, __u
         __u8 type;
         __u16 word;
       } was = {}, is;
-      if (!quoted || p->fragment || bpf_skb_load_bytes(skb, at, &was.type, sizeof(was.type))) return CLAT_PUNT_ICMP;
+      if (p->fragment & FRAGMENT_OFFSET) break;
+      if (!quoted || bpf_skb_load_bytes(skb, at, &was.type, sizeof(was.type))) return CLAT_PUNT_ICMP;
       if (!is_echo(direction, was.type)) return CLAT_PUNT_ICMP;
       is.word = 0;
       is.type = echo_counterpart(was.type);
@@ -41,7 +42,8 @@ inline_always enum clat_punt inspect_quoted(struct __sk_buff* skb, __u32 at, __u
       out->change = fold((__u64)out->change + type_change);
       change =
           fold((__u64)type_change + pseudo_header_change(direction, sum_of_ipv6(direction, &work->addresses), p->size));
-      checksum_at = 2;
+      // Of an echo in fragments it stays: it covers a length that is not known.
+      if (!p->fragment) checksum_at = 2;
       break;
     }
     case IPPROTO_TCP: checksum_at = 16; break;
@@ -81,9 +83,52 @@ inline_always long store_patch(struct __sk_buff* skb, __u32 at, const struct pat
                              BPF_F_RECOMPUTE_CSUM);
 }
 
-// RFC 4884: whether something follows the quoted packet, which then cannot grow or shrink alone. `attribute`: bytes.
-inline_always int is_extended(__u32 attribute, __u32 size) {
-  return attribute >= SMALLEST_EXTENDED && attribute < size - sizeof(struct icmp_header);
+// RFC 4884 §4: what follows a quote of `attribute` bytes in an error of `size`, and goes on with it or does not. False:
+// it is too much.
+static __noinline int find_extension(struct work* work, __u32 attribute, __u32 size, int goes_on) {
+  struct tail* tail = &work->tail;
+  const __u32 quoted = sizeof(struct icmp_header) + attribute;
+  tail->behind = attribute >= SMALLEST_EXTENDED && quoted < size ? size - quoted : 0;
+  tail->extension = goes_on ? tail->behind : 0;
+  return tail->extension <= sizeof(work->chunk);
+}
+
+// `quote` bytes, with their headers in the other family, are to have room in `most` with the extension, which they come
+// before in whole words of `word` bytes, no more than one byte can count. Returns how many bytes they become.
+inline_always __u32 fit_quote(struct tail* tail, __u32 quote, __u32 most, const __u32 word) {
+  __u32 length = quote;
+  if (tail->extension) {
+    length = (quote + word - 1) & -word;
+    if (length < SMALLEST_EXTENDED) length = SMALLEST_EXTENDED;
+    most = (most - tail->extension) & -word;
+    if (most > 255 * word) most = 255 * word;
+  }
+  if (length > most) length = most;
+  tail->cut = quote > length ? quote - length : 0;
+  tail->padding = length > quote ? length - quote : 0;
+  return length;
+}
+
+// Where the part of the quote that stays ends; `end` is the error's.
+inline_always __u32 end_of_quote(const struct tail* tail, __u32 end) { return end - tail->behind - tail->cut; }
+
+// Takes the extension of an error that ends at `end` out of the way, and sums what goes for good. Negative: they cannot
+// be read.
+static __noinline __s32 set_extension_aside(struct __sk_buff* skb, __u32 end, struct work* work) {
+  const struct tail* tail = &work->tail;
+  const __s32 gone = sum_bytes(skb, end_of_quote(tail, end), tail->cut + tail->behind - tail->extension);
+  if (!tail->extension || gone < 0) return gone;
+  const __u32 length = bounded(tail->extension, sizeof(work->chunk));
+  return bpf_skb_load_bytes(skb, end - tail->extension, work->chunk, length) ? -1 : gone;
+}
+// And puts it behind all that there is by now.
+static __noinline long append_extension(struct __sk_buff* skb, const struct work* work) {
+  const struct tail* tail = &work->tail;
+  if (!tail->extension) return 0;
+  const __u32 at = skb->len + tail->padding;
+  if (bpf_skb_change_tail(skb, at + tail->extension, 0)) return -1;  // what is new is 0
+  const __u32 length = bounded(tail->extension, sizeof(work->chunk));
+  return bpf_skb_store_bytes(skb, at, work->chunk, length, BPF_F_RECOMPUTE_CSUM);
 }
 
 // Whether an error from outside the NAT64 prefix is one of a router's on the way, to be shown as from 192.0.0.8.
@@ -95,13 +140,17 @@ inline_always int may_send_errors(const struct clat_interface* uplink, const __u
 // What an error's quoted packet becomes; `at` is where the error begins. NOT_PUNTED or why not.
 inline_always __u32 inspect_error_ipv6(struct __sk_buff* skb, const struct clat_interface* uplink, struct work* work,
                                        __u32 at) {
-  const __u32 size = work->payload.size;
+  __u32 size = work->payload.size;
   struct payload* inner = &work->inner;
   typeof(work->old.six)* old = &work->old.six;
   typeof(work->new.four)* new = &work->new.four;
   if (size < sizeof(*old) || bpf_skb_load_bytes(skb, at, old, sizeof(*old)) || old->ip.version != 6) {
     return CLAT_PUNT_ICMP;
   }
+  const __u32 has_attribute = old->icmp.type & 1;  // 1 and 3, of 1 to 4
+  const __u32 attribute = (bpf_ntohl(old->icmp.rest) >> 24) * 8 * has_attribute;
+  if (!forget(skb, find_extension(work, attribute, size, 1))) return CLAT_PUNT_ICMP;
+  size -= work->tail.behind;
   *inner = (struct payload){.size = bpf_ntohs(old->ip.payload_len), .protocol = old->ip.nexthdr};
   at += sizeof(*old);
   if (read_quoted_chain(skb, at, size - sizeof(*old), work) != NOT_PUNTED) return CLAT_PUNT_ICMP;
@@ -111,11 +160,7 @@ inline_always __u32 inspect_error_ipv6(struct __sk_buff* skb, const struct clat_
   work->quoted = sizeof(*old) + inner->offset;
   const __u32 overhead =
       forget(skb, IPV6_HEADER - IPV4_HEADER + (inner->fragmented ? sizeof(struct fragment_header) : 0));
-  const int has_attribute = old->icmp.type == 1 || old->icmp.type == 3;
-  if (!forget(skb, error_to_ipv4(&old->icmp, uplink, overhead, &new->icmp)) ||
-      (has_attribute && is_extended((bpf_ntohl(old->icmp.rest) >> 24) * 8, size))) {
-    return CLAT_PUNT_ICMP;
-  }
+  if (!forget(skb, error_to_ipv4(&old->icmp, uplink, overhead, &new->icmp))) return CLAT_PUNT_ICMP;
   // Only what quotes a packet of ours tells us something.
   const __u32* source = old->ip.saddr.in6_u.u6_addr32;
   const __u32* destination = old->ip.daddr.in6_u.u6_addr32;
@@ -144,23 +189,33 @@ inline_always int icmp_error_to_ipv4(struct __sk_buff* skb, const struct clat_in
   typeof(work->new.four)* new = &work->new.four;
   const __u32 reason = forget(skb, inspect_error_ipv6(skb, uplink, work, l2 + p->offset));
   if (reason != NOT_PUNTED) return steer(skb, uplink, reason);
-  const __u32 size = p->size - work->quoted + sizeof(new->icmp) + sizeof(new->inner);
+  struct tail* tail = &work->tail;
+  const __u32 end = p->offset + p->size;
+  const __u32 quote = p->size - tail->behind - work->quoted + sizeof(new->inner);
+  const __u32 length = forget(skb, fit_quote(tail, quote, 0xffff - IPV4_HEADER - sizeof(new->icmp), 4));
+  if (tail->extension) new->icmp.rest |= bpf_htonl(length / 4 << 16);
+  const __u32 size = sizeof(new->icmp) + length + tail->extension;
   new->ip = ipv4_header(ip, IPPROTO_ICMP, size, peer_be32, own_be32);
   if (!finish_outer_ipv4(&new->ip, uplink, p, size + IPV4_HEADER)) return steer(skb, uplink, CLAT_PUNT_TOO_BIG);
+  const __s32 gone = set_extension_aside(skb, l2 + end, work);
+  if (gone < 0) return steer(skb, uplink, CLAT_PUNT_TOO_BIG);
 
   const __u32 six = fold(sum_of_words(ip->saddr.in6_u.u6_addr32, 4) + sum_of_words(ip->daddr.in6_u.u6_addr32, 4));
   const __u16 checksum = old->icmp.checksum;
   old->icmp.checksum = 0;
-  const __s64 change = bpf_csum_diff((__be32*)old, sizeof(*old), (__be32*)&new->icmp, sizeof(*new) - IPV4_HEADER,
-                                     work->patch.change + pseudo_header_change(CLAT_TO_IPV4, six, p->size));
+  const __s64 change =
+      bpf_csum_diff((__be32*)old, sizeof(*old), (__be32*)&new->icmp, sizeof(*new) - IPV4_HEADER,
+                    work->patch.change + minus(gone) + pseudo_header_change(CLAT_TO_IPV4, six, p->size));
   new->icmp.checksum = moved_checksum(checksum, fold(change));
 
   // The packet changes from here on.
   if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return drop(skb, uplink, CLAT_DROP_KERNEL);
   const enum replacement done =
-      replace_headers(skb, l2, CLAT_TO_IPV4, p->offset + p->size, p->offset + work->quoted, new, sizeof(*new));
+      replace_headers(skb, l2, CLAT_TO_IPV4, end_of_quote(tail, end), p->offset + work->quoted, new, sizeof(*new));
   if (done == REFUSED) return steer(skb, uplink, CLAT_PUNT_KERNEL);
-  if (done == BROKEN || store_patch(skb, l2 + sizeof(*new), &work->patch)) return drop(skb, uplink, CLAT_DROP_KERNEL);
+  if (done == BROKEN || store_patch(skb, l2 + sizeof(*new), &work->patch) || append_extension(skb, work)) {
+    return drop(skb, uplink, CLAT_DROP_KERNEL);
+  }
   count_fast(skb, uplink, CLAT_TO_IPV4, p->offset, p->size, &work->transport);
   return bpf_redirect(uplink->peer_ifindex, BPF_F_INGRESS);
 }
@@ -191,10 +246,10 @@ inline_always __u32 inspect_error_ipv4(struct __sk_buff* skb, const struct clat_
   if (!forget(skb, read_quoted_ipv4(skb, work))) return CLAT_PUNT_ICMP;
   const __u32 total = bpf_ntohs(old->ip.tot_len);
   const __u32 header = old->ip.ihl * 4;
-  if (total < header || !forget(skb, error_to_ipv6(&old->icmp, tun, total, &new->icmp)) ||
-      is_extended((bpf_ntohl(old->icmp.rest) >> 16 & 0xff) * 4, p->size)) {
-    return CLAT_PUNT_ICMP;
-  }
+  if (total < header || !forget(skb, error_to_ipv6(&old->icmp, tun, total, &new->icmp))) return CLAT_PUNT_ICMP;
+  const __u32 has_attribute = new->icmp.type & 1;  // 1 and 3, of 1 to 4
+  const __u32 attribute = (bpf_ntohl(old->icmp.rest) >> 16 & 0xff) * 4;
+  if (!forget(skb, find_extension(work, attribute, p->size, has_attribute))) return CLAT_PUNT_ICMP;
   // Only what quotes a packet for us tells its sender something.
   __u32* source = new->inner.saddr.in6_u.u6_addr32;
   __u32* destination = new->inner.daddr.in6_u.u6_addr32;
@@ -208,7 +263,7 @@ inline_always __u32 inspect_error_ipv4(struct __sk_buff* skb, const struct clat_
   __builtin_memset(&new->inner_fragment, 0, sizeof(new->inner_fragment));
   if (fragment) set_fragment_header(&new->inner_fragment, next, inner);
   set_ipv6_header(&new->inner, &old->ip, fragment ? IPPROTO_FRAGMENT : next, inner->size + fragment);
-  return inspect_quoted_ipv4(skb, p->offset + work->quoted, p->size - work->quoted, work);
+  return inspect_quoted_ipv4(skb, p->offset + work->quoted, p->size - work->tail.behind - work->quoted, work);
 }
 
 // RFC 7915 §4.2, §4.3: the payload is an error of ours, `ip` its header; the one to come has its addresses already.
@@ -220,11 +275,14 @@ inline_always int icmp_error_to_ipv6(struct __sk_buff* skb, const struct clat_in
   const __u32 reason = forget(skb, inspect_error_ipv4(skb, tun, work));
   if (reason != NOT_PUNTED) return punt(skb, tun, reason);
   const __u32 after = work->inner.fragmented ? sizeof(*new) : offsetof(typeof(*new), inner_fragment);
-  const __u32 whole = p->size - work->quoted + after;
-  const __u32 cut = whole > MINIMUM_MTU ? whole - MINIMUM_MTU : 0;
-  const __u32 size = whole - cut - IPV6_HEADER;
-  const __u32 end = p->offset + p->size - cut;
-  const __s32 gone = sum_bytes(skb, end, cut);
+  struct tail* tail = &work->tail;
+  const __u32 end = p->offset + p->size;
+  const __u32 headers = IPV6_HEADER + sizeof(new->icmp);
+  const __u32 quote = p->size - tail->behind - work->quoted + after - headers;
+  const __u32 length = forget(skb, fit_quote(tail, quote, MINIMUM_MTU - headers, 8));
+  if (tail->extension) new->icmp.rest |= bpf_htonl(length / 8 << 24);
+  const __u32 size = sizeof(new->icmp) + length + tail->extension;
+  const __s32 gone = set_extension_aside(skb, end, work);
   if (gone < 0) return punt(skb, tun, CLAT_PUNT_TOO_BIG);
 
   const __u32 six =
@@ -237,9 +295,11 @@ inline_always int icmp_error_to_ipv6(struct __sk_buff* skb, const struct clat_in
   set_ipv6_header(&new->ip, ip, IPPROTO_ICMPV6, size);
 
   // The packet changes from here on.
-  const enum replacement done = replace_headers(skb, 0, CLAT_TO_IPV6, end, p->offset + work->quoted, new, after);
+  const enum replacement done =
+      replace_headers(skb, 0, CLAT_TO_IPV6, end_of_quote(tail, end), p->offset + work->quoted, new, after);
   if (done == REFUSED) return punt(skb, tun, CLAT_PUNT_KERNEL);
-  if (done == BROKEN || store_patch(skb, after, &work->patch) || prepare_to_leave(skb, tun)) {
+  if (done == BROKEN || store_patch(skb, after, &work->patch) || append_extension(skb, work) ||
+      prepare_to_leave(skb, tun)) {
     return drop(skb, tun, CLAT_DROP_KERNEL);
   }
   count_fast(skb, tun, CLAT_TO_IPV6, p->offset, p->size, &work->transport);

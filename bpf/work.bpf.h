@@ -40,6 +40,14 @@ struct patch {
   __u8 has_type;
 };
 
+// How an error that quotes a packet ends: the quote's last bytes, and the extension that may follow (RFC 4884).
+struct tail {
+  __u32 behind;     // bytes that follow the quote
+  __u32 extension;  // all of them, or 0: they go
+  __u32 cut;        // bytes that go off the quote
+  __u32 padding;    // zeros that come between it and the extension
+};
+
 // A Neighbour Advertisement in its frame.
 struct advertisement {
   __u8 pad[2];  // aligns what follows
@@ -61,6 +69,7 @@ struct work {
   struct exchange addresses;  // the packet's own, or those of the one that it quotes
   struct payload inner;       // of a packet that an ICMP error quotes
   __u32 quoted;               // bytes of the error up to what the quoted headers are followed by
+  struct tail tail;
   struct patch patch;
   union {
     struct {

@@ -160,12 +160,7 @@ std::string reason_to_punt(const Packet& packet) {
   if (protocol == icmp) {
     if (fragment) return "fragments of ICMP";
     const std::size_t attribute = in.at(at + (to_ipv6 ? 5 : 4)) * (to_ipv6 ? 4U : 8U);
-    if (attribute >= 128) return "ICMP extensions";  // RFC 4884
-    const bool is_error = to_ipv6 ? in[at] != 0 && in[at] != 8 : in[at] < 128;
-    if (is_error) {
-      const auto quoted = transport_of(Bytes(in.begin() + static_cast<std::ptrdiff_t>(at) + 8, in.end()));
-      if (quoted.protocol == icmp && quoted.fragment) return "ICMP errors about fragments of ICMP";
-    }
+    if (attribute >= 128 && in.size() - at - 8 > attribute + 512) return "ICMP extensions above 512 bytes";  // RFC 4884
   }
   // The packet socket takes the inner packet's transport for the packet's own, which bpf_skb_change_tail does not cut
   // off.

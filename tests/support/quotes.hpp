@@ -24,8 +24,7 @@ class Quotes {
   [[nodiscard]] Datagram cut(Datagram whole, std::size_t n, std::size_t checksum_at) const;
 
   // Port unreachable about it is translated, or dropped.
-  void add(const char* id, std::string text, const Scene& scene, const Datagram& quote,
-           FastPath fast_path = kIcmpErrors);
+  void add(const char* id, std::string text, const Scene& scene, const Datagram& quote);
   void refuse(const char* id, std::string text, const Scene& scene, const Bytes& quote);
 
  private:

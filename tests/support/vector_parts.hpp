@@ -27,22 +27,9 @@ Ip6 out6(const Scene& scene);
 Ip6 in6(const Scene& scene);
 Ip4 in4(const Scene& scene);
 
-// How far the BPF programs go today. One that learns to translate a group changes a word here, and from then on may not
-// forget it; rows beyond what a program can do within reason are wrapped in may_punt().
-inline constexpr FastPath kUnsummedUdp = FastPath::translates;
-inline constexpr FastPath kOtherProtocols = FastPath::translates;
-inline constexpr FastPath kOptions = FastPath::translates;
-inline constexpr FastPath kExtensionHeaders = FastPath::translates;
-inline constexpr FastPath kFragments = FastPath::translates;
-inline constexpr FastPath kIcmpErrors = FastPath::translates;
-inline constexpr FastPath kExtendedIcmpErrors = FastPath::either;  // RFC 4884
-inline constexpr FastPath kRanges = FastPath::translates;
-inline constexpr FastPath kPrivateInWkp = FastPath::translates;
-
 Vector to_ipv6(const char* id, std::string description, const Scene& scene, Bytes input, Bytes expected);
 Vector to_ipv4(const char* id, std::string description, const Scene& scene, Bytes input, Bytes expected);
 Vector on(FastPath fast_path, Vector vector);
-inline Vector may_punt(Vector vector) { return on(FastPath::either, std::move(vector)); }
 
 Vector drop6(const char* id, std::string description, const Scene& scene, Bytes input, xlat::Verdict verdict);
 Vector drop4(const char* id, std::string description, const Scene& scene, Bytes input, xlat::Verdict verdict);

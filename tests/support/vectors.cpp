@@ -82,7 +82,7 @@ Vector on(FastPath fast_path, Vector vector) {
 }
 
 Vector drop6(const char* id, std::string description, const Scene& scene, Bytes input, xlat::Verdict verdict) {
-  auto vector = may_punt(to_ipv6(id, std::move(description), scene, std::move(input), {}));
+  auto vector = on(FastPath::either, to_ipv6(id, std::move(description), scene, std::move(input), {}));
   vector.verdict = verdict;
   return vector;
 }
@@ -143,13 +143,13 @@ Datagram to_peer(const Scene& scene, const Segment& four, const Segment& six) {
 
 Vector error6(const char* id, std::string description, const Scene& scene, const Icmp& four, const Bytes& quoted4,
               const Icmp& six, const Bytes& quoted6, Sum sum) {
-  return on(kIcmpErrors, to_ipv6(id, std::move(description), scene, packet(out4(scene), icmp4(four, quoted4, sum)),
-                                 packet(out6(scene), icmp6(six, quoted6, sum))));
+  return to_ipv6(id, std::move(description), scene, packet(out4(scene), icmp4(four, quoted4, sum)),
+                 packet(out6(scene), icmp6(six, quoted6, sum)));
 }
 Vector error4(const char* id, std::string description, const Scene& scene, const Icmp& six, const Bytes& quoted6,
               const Icmp& four, const Bytes& quoted4, Sum sum) {
-  return on(kIcmpErrors, to_ipv4(id, std::move(description), scene, packet(in6(scene), icmp6(six, quoted6, sum)),
-                                 packet(in4(scene), icmp4(four, quoted4, sum))));
+  return to_ipv4(id, std::move(description), scene, packet(in6(scene), icmp6(six, quoted6, sum)),
+                 packet(in4(scene), icmp4(four, quoted4, sum)));
 }
 
 const std::vector<Vector>& vectors() {

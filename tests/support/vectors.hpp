@@ -19,13 +19,12 @@ namespace clat::test {
 
 enum class Direction : std::uint8_t { to_ipv6, to_ipv4 };
 
-// What the BPF programs must do with it. A vector that says `either` allows punting too, and dropping when the verdict
-// is a drop; it never allows another translation than the expected one.
+// What the BPF programs must do with it.
 enum class FastPath : std::uint8_t {
   translates,  // gives the expected packet
   punts,       // hands the packet to clatd, unchanged
   passes,      // not for the CLAT address: leaves it to the host, unchanged
-  either,
+  either,      // punts it, or drops it when the verdict is a drop
 };
 
 struct Clat {

@@ -20,7 +20,7 @@ void add_layouts(std::vector<Vector>& table) {
     auto six = in6(scene);
     six.source = source;
     const auto segment = udp(counting(12));
-    table.push_back(may_punt(to_ipv4("L3", description, scene, packet(six, segment), packet(in4(scene), segment))));
+    table.push_back(to_ipv4("L3", description, scene, packet(six, segment), packet(in4(scene), segment)));
   };
   ignored("suffix is ignored", scenes()[0], "2001:db8:c000:221:0:1:2:3");
   ignored("u-octet is ignored", scenes()[4], "2001:db8:122:344:aac0:2:2100:0");
@@ -102,7 +102,7 @@ void add_private(std::vector<Vector>& table) {
              {to_ipv6(id, "let through to " + with, s, packet(out4(s), segment), packet(out6(s), segment)),
               to_ipv4(id, "let through from " + with, s, packet(in6(s), segment), packet(in4(s), segment))}) {
           vector.clat.private_in_wkp = true;
-          table.push_back(on(kPrivateInWkp, vector));
+          table.push_back(vector);
         }
       } else {
         table.push_back(to_ipv6(id, "to " + with, s, packet(out4(s), segment), packet(out6(s), segment)));

@@ -201,8 +201,8 @@ void add_fragmentation_needed(std::vector<Vector>& table) {
   auto header = out4(s);
   header.df = true;
   const Cut fits{1448, 1448, true};
-  table.push_back(on(kFragments, to_ipv6("B7", "fragment with df that just fits", s, piece4(header, whole, fits),
-                                         piece6(out6(s), whole, fits, kFragmentId))));
+  table.push_back(to_ipv6("B7", "fragment with df that just fits", s, piece4(header, whole, fits),
+                          piece6(out6(s), whole, fits, kFragmentId)));
 }
 
 void add_packet_too_big(std::vector<Vector>& table) {
@@ -228,10 +228,9 @@ void add_packet_too_big(std::vector<Vector>& table) {
   {
     const auto whole = tcp(counting(2000));
     const Cut cut{0, 1400, true};
-    table.push_back(
-        with_mtus(on(kFragments, exact(to_ipv4("G10", "fragment above the ipv4 mtu of 1300", s,
-                                               piece6(in6(s), whole, cut, kFragmentId), piece4(in4(s), whole, cut)))),
-                  {.ipv4 = 1300}));
+    table.push_back(with_mtus(exact(to_ipv4("G10", "fragment above the ipv4 mtu of 1300", s,
+                                            piece6(in6(s), whole, cut, kFragmentId), piece4(in4(s), whole, cut))),
+                              {.ipv4 = 1300}));
   }
   {
     auto header = in6(s);
@@ -240,9 +239,9 @@ void add_packet_too_big(std::vector<Vector>& table) {
     const auto segment = tcp(counting(1360));
     auto four = in4(s);
     four.df = true;
-    table.push_back(with_mtus(on(kExtensionHeaders, to_ipv4("G10", "extension headers do not count", s,
-                                                            packet(header, segment), packet(four, segment))),
-                              {.ipv4 = 1400}));
+    table.push_back(
+        with_mtus(to_ipv4("G10", "extension headers do not count", s, packet(header, segment), packet(four, segment)),
+                  {.ipv4 = 1400}));
   }
 }
 

@@ -115,8 +115,8 @@ void add_fragments_again(std::vector<Vector>& table) {
   const Cut tight{1480, 1455, false}, fits{1480, 1452, false};
   table.push_back(fragmented("B6", "last fragment too long by its fragment header", s, piece4(out4(s), whole, tight),
                              pieces6(out6(s), whole, tight, 1500), {}));
-  table.push_back(on(kFragments, to_ipv6("B6", "last fragment that just fits", s, piece4(out4(s), whole, fits),
-                                         piece6(out6(s), whole, fits, kFragmentId))));
+  table.push_back(to_ipv6("B6", "last fragment that just fits", s, piece4(out4(s), whole, fits),
+                          piece6(out6(s), whole, fits, kFragmentId)));
 }
 
 // What the kernel left unfinished is finished before it is cut. Whoever cuts TCP may make smaller segments as well;

@@ -22,9 +22,6 @@ namespace {
 
 constexpr std::uint32_t kId = kFragmentId;
 
-Vector kept(Vector vector) { return on(kFragments, exact(std::move(vector))); }
-Vector fragment(Vector vector) { return on(kFragments, std::move(vector)); }
-
 void add_cuts(std::vector<Vector>& table, const Scene& s) {
   const struct {
     const char *name, *out, *in;
@@ -37,12 +34,12 @@ void add_cuts(std::vector<Vector>& table, const Scene& s) {
       const auto text = std::string(name) + " fragment of protocol " + std::to_string(segment.protocol) + " " + s.name;
       auto df = out4(s);
       df.df = true;
-      table.push_back(fragment(to_ipv6(segment.checksum_at ? out : "B1", text, s, piece4(out4(s), segment, cut),
-                                       piece6(out6(s), segment, cut, kId))));
+      table.push_back(to_ipv6(segment.checksum_at ? out : "B1", text, s, piece4(out4(s), segment, cut),
+                              piece6(out6(s), segment, cut, kId)));
       table.push_back(
-          fragment(to_ipv6("B2", text + " with df", s, piece4(df, segment, cut), piece6(out6(s), segment, cut, kId))));
-      table.push_back(kept(to_ipv4(segment.checksum_at ? in : "H1", text, s,
-                                   piece6(in6(s), segment, cut, 0xabcd0000U | kId), piece4(in4(s), segment, cut))));
+          to_ipv6("B2", text + " with df", s, piece4(df, segment, cut), piece6(out6(s), segment, cut, kId)));
+      table.push_back(exact(to_ipv4(segment.checksum_at ? in : "H1", text, s,
+                                    piece6(in6(s), segment, cut, 0xabcd0000U | kId), piece4(in4(s), segment, cut))));
     }
   }
 }
@@ -101,28 +98,28 @@ void add_fragments_to_ipv6(std::vector<Vector>& table) {
     auto four = out4(s);
     four.options = Bytes(8, 1);
     const auto segment = udp(counting(72));
-    table.push_back(fragment(
-        to_ipv6("B5", "fragment with options", s, piece4(four, segment, first), piece6(out6(s), segment, first, kId))));
+    table.push_back(
+        to_ipv6("B5", "fragment with options", s, piece4(four, segment, first), piece6(out6(s), segment, first, kId)));
   }
   const auto unsummed = udp(counting(72), Sum::none);
   table.push_back(drop6("B8", "first fragment of udp without checksum", s, piece4(out4(s), unsummed, first),
                         Verdict::udp_zero_checksum));
-  table.push_back(fragment(to_ipv6("B9", "last fragment of udp without checksum", s, piece4(out4(s), unsummed, last),
-                                   piece6(out6(s), unsummed, last, kId))));
+  table.push_back(to_ipv6("B9", "last fragment of udp without checksum", s, piece4(out4(s), unsummed, last),
+                          piece6(out6(s), unsummed, last, kId)));
   table.push_back(drop6("B11", "eight bytes of tcp as first fragment", s,
                         piece4(out4(s), tcp(counting(60)), {0, 8, true}), Verdict::bad_transport));
   table.push_back(drop6("B11", "first fragment of 60 bytes", s, piece4(out4(s), udp(counting(72)), {0, 60, true}),
                         Verdict::bad_fragment));
   const Cut overlapping{56, 24, false};
   const auto whole = udp(counting(72));
-  table.push_back(fragment(to_ipv6("B11", "fragment that overlaps others", s, piece4(out4(s), whole, overlapping),
-                                   piece6(out6(s), whole, overlapping, kId))));
+  table.push_back(to_ipv6("B11", "fragment that overlaps others", s, piece4(out4(s), whole, overlapping),
+                          piece6(out6(s), whole, overlapping, kId)));
   for (const auto& [tiny, at] : tiny_fragments()) {
     const auto text = "fragment at " + std::to_string(at) + " of protocol " + std::to_string(tiny.protocol);
     table.push_back(drop6("B11", text, s, piece4(out4(s), tiny, {at, 8, true}), Verdict::bad_fragment));
   }
-  table.push_back(fragment(trailed(to_ipv6("M2", "bytes behind total length of a fragment", s,
-                                           piece4(out4(s), whole, last), piece6(out6(s), whole, last, kId)))));
+  table.push_back(trailed(to_ipv6("M2", "bytes behind total length of a fragment", s, piece4(out4(s), whole, last),
+                                  piece6(out6(s), whole, last, kId))));
   auto far = out4(s);
   far.offset = 65528;
   table.push_back(
@@ -136,27 +133,27 @@ void add_fragments_to_ipv4(std::vector<Vector>& table) {
   {
     const auto large = tcp(counting(2000));
     const Cut cut{0, 1400, true};
-    table.push_back(kept(to_ipv4("H1", "fragment of 1420 bytes may be fragmented", s, piece6(in6(s), large, cut, kId),
-                                 piece4(in4(s), large, cut))));
+    table.push_back(exact(to_ipv4("H1", "fragment of 1420 bytes may be fragmented", s, piece6(in6(s), large, cut, kId),
+                                  piece4(in4(s), large, cut))));
   }
-  table.push_back(kept(trailed(to_ipv4("G19", "bytes behind payload length of a fragment", s,
-                                       piece6(in6(s), segment, last, kId), piece4(in4(s), segment, last)))));
+  table.push_back(exact(trailed(to_ipv4("G19", "bytes behind payload length of a fragment", s,
+                                        piece6(in6(s), segment, last, kId), piece4(in4(s), segment, last)))));
   const auto atomic = [&](const std::string& description, const Segment& six, const Segment& four) {
     const Cut whole{0, six.bytes.size(), false};
-    table.push_back(kept(
+    table.push_back(exact(
         to_ipv4("H3", description, s, piece6(in6(s), six, whole, 0x12340000U | kId), piece4(in4(s), four, whole))));
   };
   atomic("atomic fragment of udp", segment, segment);
   atomic("atomic fragment of 1420 bytes", tcp(counting(1380)), tcp(counting(1380)));
   atomic("atomic fragment of an echo", icmp6(129, 0, 1, counting(9)), icmp4(0, 0, 1, counting(9)));
-  table.push_back(kept(
+  table.push_back(exact(
       to_ipv4("H4", "reserved bits", s, piece6(in6(s), segment, first, kId, 0xff), piece4(in4(s), segment, first))));
   {
     auto six = in6(s);
     six.chain_first = 0;
     six.chain = Bytes{44, 0, 1, 4, 0, 0, 0, 0} + fragment_header(17, 0, true, kId);
-    table.push_back(kept(to_ipv4("H5", "behind hop-by-hop options", s, packet(six, piece(six, segment, 0, 64)),
-                                 piece4(in4(s), segment, first))));
+    table.push_back(exact(to_ipv4("H5", "behind hop-by-hop options", s, packet(six, piece(six, segment, 0, 64)),
+                                  piece4(in4(s), segment, first))));
   }
   for (const std::uint8_t next :
        {std::uint8_t{0}, std::uint8_t{43}, std::uint8_t{44}, std::uint8_t{51}, std::uint8_t{60}}) {
@@ -165,15 +162,15 @@ void add_fragments_to_ipv4(std::vector<Vector>& table) {
   }
   const auto esp = raw(50, counting(80));
   table.push_back(
-      kept(to_ipv4("H6", "esp in a fragment", s, piece6(in6(s), esp, first, kId), piece4(in4(s), esp, first))));
+      exact(to_ipv4("H6", "esp in a fragment", s, piece6(in6(s), esp, first, kId), piece4(in4(s), esp, first))));
   table.push_back(drop4("H8", "fragment of 60 bytes with more to come", s, piece6(in6(s), segment, {0, 60, true}, kId),
                         Verdict::bad_fragment));
   table.push_back(drop4("H8", "fragment that ends behind 65535", s,
                         piece6(in6(s), raw(17, Bytes(65528 + 100)), {65528, 100, false}, kId), Verdict::bad_fragment));
   // Pieces that overlap or come alone are put together, or refused, by the receiver (RFC 5722), not on the way.
   const Cut overlapping{56, 24, false};
-  table.push_back(kept(to_ipv4("H8", "fragment that overlaps others", s, piece6(in6(s), segment, overlapping, kId),
-                               piece4(in4(s), segment, overlapping))));
+  table.push_back(exact(to_ipv4("H8", "fragment that overlaps others", s, piece6(in6(s), segment, overlapping, kId),
+                                piece4(in4(s), segment, overlapping))));
   for (const auto& [whole, at] : tiny_fragments()) {
     const auto text = "fragment at " + std::to_string(at) + " of protocol " + std::to_string(whole.protocol);
     table.push_back(drop4("H8", text, s, piece6(in6(s), whole, {at, 8, true}, kId), Verdict::bad_fragment));

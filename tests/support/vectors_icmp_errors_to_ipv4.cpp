@@ -134,8 +134,8 @@ void add_sources(std::vector<Vector>& table) {
       header6.source = source6;
       auto header4 = in4(s);
       header4.source = source4;
-      table.push_back(on(kIcmpErrors, to_ipv4(id, text + " " + s.name, s, packet(header6, icmp6(six, quote.six)),
-                                              packet(header4, icmp4(four, quote.four)))));
+      table.push_back(to_ipv4(id, text + " " + s.name, s, packet(header6, icmp6(six, quote.six)),
+                              packet(header4, icmp4(four, quote.four))));
     };
     if (s.length == 96) from("I14", "router behind the nat64", s.prefix + "c633:6401", "198.51.100.1", {3, 0}, {11, 0});
     from("I15", "time exceeded from a native router", "2606:4700::1111", "192.0.0.8", {3, 0}, {11, 0});
@@ -210,8 +210,8 @@ void add_surroundings(std::vector<Vector>& table) {
     auto four = in4(s);
     edit6(six);
     edit4(four);
-    table.push_back(on(kIcmpErrors, to_ipv4(id, text, s, packet(six, icmp6(1, 4, 0, quote.six)),
-                                            packet(four, icmp4(3, 3, 0, quote.four)))));
+    table.push_back(
+        to_ipv4(id, text, s, packet(six, icmp6(1, 4, 0, quote.six)), packet(four, icmp4(3, 3, 0, quote.four))));
   };
   const auto same = [](auto&) {};
   change(
@@ -232,14 +232,13 @@ void add_surroundings(std::vector<Vector>& table) {
   atomic.chain = fragment_header(58, 0, false, kFragmentId);
   auto four = in4(s);
   four.id = kFragmentId;
-  table.push_back(on(kIcmpErrors, exact(to_ipv4("H3", "atomic fragment of an icmpv6 error", s,
-                                                packet(atomic, icmp6(1, 4, 0, quote.six)),
-                                                packet(four, icmp4(3, 3, 0, quote.four))))));
+  table.push_back(exact(to_ipv4("H3", "atomic fragment of an icmpv6 error", s,
+                                packet(atomic, icmp6(1, 4, 0, quote.six)), packet(four, icmp4(3, 3, 0, quote.four)))));
   for (const std::uint8_t type : {std::uint8_t{128}, std::uint8_t{129}}) {
     const auto type4 = static_cast<std::uint8_t>(type == 128 ? 8 : 0);
-    table.push_back(may_punt(to_ipv4("E18", "icmpv6 type " + std::to_string(type) + " of code 5", s,
-                                     packet(in6(s), icmp6(type, 5, 7, counting(20))),
-                                     packet(in4(s), icmp4(type4, 5, 7, counting(20))))));
+    table.push_back(to_ipv4("E18", "icmpv6 type " + std::to_string(type) + " of code 5", s,
+                            packet(in6(s), icmp6(type, 5, 7, counting(20))),
+                            packet(in4(s), icmp4(type4, 5, 7, counting(20)))));
   }
 }
 

@@ -157,7 +157,7 @@ void add_sizes(std::vector<Vector>& table) {
     auto vector = error6(id, std::move(text), s, {3, 3}, quote.four, {1, 4},
                          head(quote.six, std::min<std::size_t>(size, 1280) - 40 - 8), sum);
     vector.input = packet(header, icmp4(3, 3, 0, quote.four, sum));
-    table.push_back(with_mtus(size > 1280 ? may_punt(vector) : vector, mtus));
+    table.push_back(with_mtus(std::move(vector), mtus));
   };
   result_of("F9", "result of 1280 bytes", 1280, false, Sum::right, {});
   for (const std::size_t size : {1281U, 1282U, 1287U, 1500U}) {
@@ -174,29 +174,27 @@ void add_sizes(std::vector<Vector>& table) {
 void add_surroundings(std::vector<Vector>& table) {
   const Scene& s = operators96();
   const auto quote = from_peer(s, udp(counting(40)));
-  const auto change = [&](const char* id, const char* text, auto edit4, auto edit6, FastPath fast_path) {
+  const auto change = [&](const char* id, const char* text, auto edit4, auto edit6) {
     auto four = out4(s);
     auto six = out6(s);
     edit4(four);
     edit6(six);
-    table.push_back(on(fast_path, to_ipv6(id, text, s, packet(four, icmp4(3, 3, 0, quote.four)),
-                                          packet(six, icmp6(1, 4, 0, quote.six)))));
+    table.push_back(
+        to_ipv6(id, text, s, packet(four, icmp4(3, 3, 0, quote.four)), packet(six, icmp6(1, 4, 0, quote.six))));
   };
   const auto same = [](auto&) {};
-  change("F8", "payload length and checksum follow the growth", same, same, kIcmpErrors);
-  change("A1", "flow label 0 on an icmp error", same, same, kIcmpErrors);
-  change(
-      "A2", "tos 0xc0 of an icmp error", [](Ip4& h) { h.tos = 0xc0; }, [](Ip6& h) { h.traffic_class = 0xc0; },
-      kIcmpErrors);
-  change("A6", "ttl 255 of an icmp error", [](Ip4& h) { h.ttl = 255; }, [](Ip6& h) { h.hop_limit = 254; }, kIcmpErrors);
-  change("C1", "options of an icmp error", [](Ip4& h) { h.options = {148, 4, 0, 0}; }, same, kIcmpErrors);
+  change("F8", "payload length and checksum follow the growth", same, same);
+  change("A1", "flow label 0 on an icmp error", same, same);
+  change("A2", "tos 0xc0 of an icmp error", [](Ip4& h) { h.tos = 0xc0; }, [](Ip6& h) { h.traffic_class = 0xc0; });
+  change("A6", "ttl 255 of an icmp error", [](Ip4& h) { h.ttl = 255; }, [](Ip6& h) { h.hop_limit = 254; });
+  change("C1", "options of an icmp error", [](Ip4& h) { h.options = {148, 4, 0, 0}; }, same);
   table.push_back(
       trailed(error6("F15", "bytes behind total length of an icmp error", s, {3, 3}, quote.four, {1, 4}, quote.six)));
   for (const std::uint8_t type : {std::uint8_t{8}, std::uint8_t{0}}) {
     const auto type6 = static_cast<std::uint8_t>(type == 8 ? 128 : 129);
-    table.push_back(may_punt(to_ipv6("E18", "icmp type " + std::to_string(type) + " of code 5", s,
-                                     packet(out4(s), icmp4(type, 5, 7, counting(20))),
-                                     packet(out6(s), icmp6(type6, 5, 7, counting(20))))));
+    table.push_back(to_ipv6("E18", "icmp type " + std::to_string(type) + " of code 5", s,
+                            packet(out4(s), icmp4(type, 5, 7, counting(20))),
+                            packet(out6(s), icmp6(type6, 5, 7, counting(20)))));
   }
 }
 

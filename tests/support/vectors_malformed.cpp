@@ -61,10 +61,9 @@ void add_trailers(std::vector<Vector>& table) {
       table.push_back(trailed(to_ipv4("G19", "bytes behind payload length cut off, protocol " + kind, *scene,
                                       packet(in6(*scene), segment), packet(in4(*scene), segment))));
     }
-    table.push_back(on(
-        kUnsummedUdp,
+    table.push_back(
         trailed(to_ipv6("M2", std::string("bytes behind total length not summed ") + scene->name, *scene,
-                        packet(out4(*scene), udp(counting(3), Sum::none)), packet(out6(*scene), udp(counting(3)))))));
+                        packet(out4(*scene), udp(counting(3), Sum::none)), packet(out6(*scene), udp(counting(3))))));
     const auto four = icmp4(8, 0, 1, counting(3)), six = icmp6(128, 0, 1, counting(3));
     table.push_back(trailed(to_ipv6("M2", std::string("bytes behind total length of an echo ") + scene->name, *scene,
                                     packet(out4(*scene), four), packet(out6(*scene), six))));
@@ -91,10 +90,9 @@ void add_transport_headers(std::vector<Vector>& table) {
   const auto shorter = udp(counting(32), Sum::right, {}, std::uint16_t{20});
   table.push_back(to_ipv6("M3", "udp length below the packet's", operators96(), packet(out4(operators96()), shorter),
                           packet(out6(operators96()), shorter)));
-  table.push_back(
-      on(kUnsummedUdp, to_ipv6("M3", "udp length below the packet's, no checksum", operators96(),
-                               packet(out4(operators96()), udp(counting(32), Sum::none, {}, std::uint16_t{20})),
-                               packet(out6(operators96()), shorter))));
+  table.push_back(to_ipv6("M3", "udp length below the packet's, no checksum", operators96(),
+                          packet(out4(operators96()), udp(counting(32), Sum::none, {}, std::uint16_t{20})),
+                          packet(out6(operators96()), shorter)));
 }
 
 }  // namespace

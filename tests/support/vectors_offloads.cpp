@@ -60,13 +60,14 @@ void add_tunnels(std::vector<Vector>& table, const Scene& s) {
     auto input = unfinish(packet(out4(s), udp(finished, summed ? Sum::right : Sum::none)));
     const auto* outer =
         summed ? "tunnel with checksum, inner one partial, out " : "tunnel without checksum, inner one partial, out ";
-    auto vector = may_punt(to_ipv6("D8", outer + s.name, s, std::move(input), out));
+    auto vector =
+        on(summed ? FastPath::translates : FastPath::punts, to_ipv6("D8", outer + s.name, s, std::move(input), out));
     vector.vnet = four;
     vector.expected_vnet = six;
     table.push_back(vector);
   }
-  auto vector = may_punt(to_ipv4("D8", "tunnel with checksum, inner one partial, in " + s.name, s,
-                                 unfinish(packet(in6(s), udp(finished))), unfinish(packet(in4(s), udp(finished)))));
+  auto vector = to_ipv4("D8", "tunnel with checksum, inner one partial, in " + s.name, s,
+                        unfinish(packet(in6(s), udp(finished))), unfinish(packet(in4(s), udp(finished))));
   vector.vnet = six;
   vector.expected_vnet = four;
   table.push_back(vector);

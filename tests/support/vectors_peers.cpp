@@ -24,23 +24,21 @@ void add_network_manager(std::vector<Vector>& table) {
   }
   const Cut first{0, 64, true};
   const auto whole = udp(counting(80));
-  table.push_back(on(kFragments, to_ipv6(id, "translates a first fragment out", s, piece4(out4(s), whole, first),
-                                         piece6(out6(s), whole, first, kFragmentId))));
-  table.push_back(
-      on(kFragments, exact(to_ipv4(id, "translates a first fragment in", s, piece6(in6(s), whole, first, kFragmentId),
-                                   piece4(in4(s), whole, first)))));
+  table.push_back(to_ipv6(id, "translates a first fragment out", s, piece4(out4(s), whole, first),
+                          piece6(out6(s), whole, first, kFragmentId)));
+  table.push_back(exact(to_ipv4(id, "translates a first fragment in", s, piece6(in6(s), whole, first, kFragmentId),
+                                piece4(in4(s), whole, first))));
   auto optional = out4(s);
   optional.options = {148, 4, 0, 0};
-  table.push_back(on(kOptions, to_ipv6(id, "translates a packet with options", s, packet(optional, segment),
-                                       packet(out6(s), segment))));
+  table.push_back(
+      to_ipv6(id, "translates a packet with options", s, packet(optional, segment), packet(out6(s), segment)));
   for (const auto& carried : {raw(47, counting(40)), raw(50, counting(40)), udp_lite(counting(21))}) {
-    table.push_back(
-        on(kOtherProtocols, to_ipv4(id, "takes protocol " + std::to_string(carried.protocol) + " in as well as out", s,
-                                    packet(in6(s), carried), packet(in4(s), carried))));
+    table.push_back(to_ipv4(id, "takes protocol " + std::to_string(carried.protocol) + " in as well as out", s,
+                            packet(in6(s), carried), packet(in4(s), carried)));
   }
   // Its first bug with UDP: 0 went out as it was, which no IPv6 host takes.
-  table.push_back(on(kUnsummedUdp, to_ipv6(id, "computes the udp checksum that ipv6 wants", s,
-                                           packet(out4(s), udp(counting(40), Sum::none)), packet(out6(s), segment))));
+  table.push_back(to_ipv6(id, "computes the udp checksum that ipv6 wants", s,
+                          packet(out4(s), udp(counting(40), Sum::none)), packet(out6(s), segment)));
   const auto in = from_peer(s, segment);
   table.push_back(error6(id, "translates the packet inside an icmpv4 error", s, {3, 3}, in.four, {1, 4}, in.six));
 }
@@ -64,15 +62,13 @@ void add_aosp(std::vector<Vector>& table) {
   auto tos6 = out6(s);
   tos4.tos = tos6.traffic_class = 0xb8;
   tos4.options = {148, 4, 0, 0};
-  table.push_back(
-      on(kOptions, to_ipv6(id, "keeps tos on the slow path", s, packet(tos4, segment), packet(tos6, segment))));
+  table.push_back(to_ipv6(id, "keeps tos on the slow path", s, packet(tos4, segment), packet(tos6, segment)));
   auto native = in6(s);
   native.source = "2606:4700::1111";
   auto shown = in4(s);
   shown.source = "192.0.0.8";
-  table.push_back(
-      on(kIcmpErrors, to_ipv4(id, "shows a native router as 192.0.0.8, not 255.0.0.x", s,
-                              packet(native, icmp6(3, 0, 0, out.six)), packet(shown, icmp4(11, 0, 0, out.four)))));
+  table.push_back(to_ipv4(id, "shows a native router as 192.0.0.8, not 255.0.0.x", s,
+                          packet(native, icmp6(3, 0, 0, out.six)), packet(shown, icmp4(11, 0, 0, out.four))));
 }
 
 void add_nat46(std::vector<Vector>& table) {
@@ -80,11 +76,10 @@ void add_nat46(std::vector<Vector>& table) {
   const Scene& s = operators96();
   const auto whole = udp(counting(200));
   const Cut first{0, 64, true};
-  table.push_back(on(kFragments, to_ipv6(id, "does not sum a single fragment out", s, piece4(out4(s), whole, first),
-                                         piece6(out6(s), whole, first, kFragmentId))));
-  table.push_back(
-      on(kFragments, exact(to_ipv4(id, "does not sum a single fragment in", s,
-                                   piece6(in6(s), whole, first, kFragmentId), piece4(in4(s), whole, first)))));
+  table.push_back(to_ipv6(id, "does not sum a single fragment out", s, piece4(out4(s), whole, first),
+                          piece6(out6(s), whole, first, kFragmentId)));
+  table.push_back(exact(to_ipv4(id, "does not sum a single fragment in", s, piece6(in6(s), whole, first, kFragmentId),
+                                piece4(in4(s), whole, first))));
   const auto quote = from_peer(s, udp(counting(40)));
   table.push_back(
       error6(id, "adds 20 to the mtu of fragmentation needed", s, {3, 4, 1300}, quote.four, {2, 0, 1320}, quote.six));
@@ -113,8 +108,8 @@ void add_tundra(std::vector<Vector>& table) {
   auto shown = in4(s);
   shown.source = "192.0.0.8";
   const auto add = [&](const char* text, const Icmp& six, const Icmp& four) {
-    table.push_back(on(kIcmpErrors, to_ipv4(id, text, s, packet(native, icmp6(six, quote.six)),
-                                            packet(shown, icmp4(four, quote.four)))));
+    table.push_back(
+        to_ipv4(id, text, s, packet(native, icmp6(six, quote.six)), packet(shown, icmp4(four, quote.four))));
   };
   add("hears packet too big of native routers", {2, 0, 1280}, {3, 4, 1260});
   add("hears time exceeded of native routers", {3, 0}, {11, 0});

@@ -7,10 +7,8 @@ using xlat::Verdict;
 
 void add_protocols(std::vector<Vector>& table) {
   const auto both = [&](const char* id, const std::string& description, const Scene& s, const Segment& segment) {
-    table.push_back(on(kOtherProtocols, to_ipv6(id, description + " out " + s.name, s, packet(out4(s), segment),
-                                                packet(out6(s), segment))));
-    table.push_back(on(kOtherProtocols, to_ipv4(id, description + " in " + s.name, s, packet(in6(s), segment),
-                                                packet(in4(s), segment))));
+    table.push_back(to_ipv6(id, description + " out " + s.name, s, packet(out4(s), segment), packet(out6(s), segment)));
+    table.push_back(to_ipv4(id, description + " in " + s.name, s, packet(in6(s), segment), packet(in4(s), segment)));
   };
   for (const auto* s : {&neutral(), &operators96()}) {
     // IPv4 and IPv6 in IP, GRE, ESP, AH, no next header, EIGRP, L2TP, SCTP, Mobility, HIP, Shim6, experiments.
@@ -26,10 +24,10 @@ void add_protocols(std::vector<Vector>& table) {
   }
   const Scene& s = neutral();
   const auto esp = raw(50, counting(50));
-  table.push_back(on(kOtherProtocols, trailed(to_ipv6("M2", "bytes behind total length of protocol 50", s,
-                                                      packet(out4(s), esp), packet(out6(s), esp)))));
-  table.push_back(on(kOtherProtocols, trailed(to_ipv4("G19", "bytes behind payload length of protocol 50", s,
-                                                      packet(in6(s), esp), packet(in4(s), esp)))));
+  table.push_back(trailed(
+      to_ipv6("M2", "bytes behind total length of protocol 50", s, packet(out4(s), esp), packet(out6(s), esp))));
+  table.push_back(trailed(
+      to_ipv4("G19", "bytes behind payload length of protocol 50", s, packet(in6(s), esp), packet(in4(s), esp))));
   for (const unsigned protocol : {0U, 43U, 44U, 60U}) {
     // Behind an IPv6 header these numbers would have another meaning.
     table.push_back(drop6("A4", "protocol " + std::to_string(protocol) + " is an extension header in ipv6", s,

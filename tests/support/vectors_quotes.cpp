@@ -40,10 +40,10 @@ Datagram Quotes::cut(Datagram whole, std::size_t n, std::size_t checksum_at) con
   return whole;
 }
 
-void Quotes::add(const char* id, std::string text, const Scene& scene, const Datagram& quote, FastPath fast_path) {
+void Quotes::add(const char* id, std::string text, const Scene& scene, const Datagram& quote) {
   auto vector = to_ipv6_ ? error6(id, std::move(text), scene, kUnreachable4, quote.four, kUnreachable6, quote.six)
                          : error4(id, std::move(text), scene, kUnreachable6, quote.six, kUnreachable4, quote.four);
-  table_.push_back(on(fast_path, std::move(vector)));
+  table_.push_back(std::move(vector));
 }
 void Quotes::refuse(const char* id, std::string text, const Scene& scene, const Bytes& quote) {
   const auto verdict = xlat::Verdict::bad_inner;
@@ -119,7 +119,7 @@ void add_pieces(Quotes quotes) {
   const Bytes behind_type = Bytes{0, 0xab, 0xcd} + counting(142);
   const auto add_echo = [&](const std::string& text, const Cut& cut, std::size_t quoted) {
     const auto [four, six] = quotes.piece(s, raw(1, Bytes{8} + behind_type), raw(58, Bytes{128} + behind_type), cut);
-    quotes.add(id, text + " of an echo", s, {head(four, 20 + quoted), head(six, 48 + quoted)}, FastPath::either);
+    quotes.add(id, text + " of an echo", s, {head(four, 20 + quoted), head(six, 48 + quoted)});
   };
   for (const std::size_t quoted : {64U, 8U, 3U, 1U}) {
     add_echo("quotes " + std::to_string(quoted) + " bytes of a first fragment", first, quoted);

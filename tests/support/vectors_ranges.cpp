@@ -18,10 +18,9 @@ std::vector<RangeMapping> ranges(std::initializer_list<const char*> texts) {
 
 // The row as it is for a host of a range, whose addresses stand in the scene; the CLAT has its own besides.
 Vector in_range(Vector vector, const Scene& own, std::initializer_list<const char*> texts) {
-  const bool translates = vector.fast_path == FastPath::translates;
   vector.clat = own.clat();
   vector.clat.ranges = ranges(texts);
-  return translates ? on(kRanges, std::move(vector)) : vector;
+  return vector;
 }
 
 void add_lengths(std::vector<Vector>& table) {

@@ -14,7 +14,7 @@ void add_options(std::vector<Vector>& table) {
     return packet(four, segment);
   };
   const auto skipped = [&](const char* id, const std::string& description, const Bytes& options) {
-    table.push_back(on(kOptions, to_ipv6(id, description, s, with(options), packet(out6(s), segment))));
+    table.push_back(to_ipv6(id, description, s, with(options), packet(out6(s), segment)));
   };
   skipped("C1", "no operation and end of list", {1, 1, 1, 0});
   skipped("C1", "record route", {7, 7, 4, 0, 0, 0, 0, 0});
@@ -25,8 +25,8 @@ void add_options(std::vector<Vector>& table) {
   skipped("C1", "forty bytes of no operation", Bytes(40, 1));
   skipped("C2", "loose source route that has ended", {131, 7, 8, 198, 51, 100, 9, 0});
   skipped("C2", "strict source route that has ended", {137, 7, 8, 198, 51, 100, 9, 0});
-  table.push_back(on(kOptions, trailed(to_ipv6("M2", "bytes behind total length of a packet with options", s,
-                                               with({1, 1, 1, 0}), packet(out6(s), segment)))));
+  table.push_back(trailed(to_ipv6("M2", "bytes behind total length of a packet with options", s, with({1, 1, 1, 0}),
+                                  packet(out6(s), segment))));
   skipped("C5", "source route behind the end of the list", {0, 131, 7, 4, 198, 51, 100, 9});
 
   const auto dropped = [&](const char* id, const char* description, const Bytes& options, Verdict verdict) {
@@ -68,8 +68,7 @@ void add_skipped_headers(std::vector<Vector>& table) {
   const Scene& s = operators96();
   const auto segment = udp(counting(40));
   const auto skipped = [&](const std::string& description, std::uint8_t first, const Bytes& chain) {
-    table.push_back(
-        on(kExtensionHeaders, to_ipv4("G12", description, s, with(first, chain, segment), packet(in4(s), segment))));
+    table.push_back(to_ipv4("G12", description, s, with(first, chain, segment), packet(in4(s), segment)));
   };
   skipped("hop-by-hop options", 0, Bytes{17, 0} + kPad);
   skipped("destination options", 60, Bytes{17, 0} + kPad);
@@ -78,28 +77,27 @@ void add_skipped_headers(std::vector<Vector>& table) {
   skipped("hop-by-hop, routing and destination options", 0,
           Bytes{43, 0} + kPad + Bytes{60, 0, 0, 0, 0, 0, 0, 0} + Bytes{17, 0} + kPad);
   for (const int count : {9, 15}) {
-    table.push_back(may_punt(to_ipv4("G12", std::to_string(count) + " extension headers", s,
-                                     with(60, options(count), segment), packet(in4(s), segment))));
+    table.push_back(to_ipv4("G12", std::to_string(count) + " extension headers", s, with(60, options(count), segment),
+                            packet(in4(s), segment)));
   }
   {
     const auto echo4 = icmp4(0, 0, 0x00010002, counting(40)), echo6 = icmp6(129, 0, 0x00010002, counting(40));
-    table.push_back(on(kExtensionHeaders, to_ipv4("G12", "echo reply behind hop-by-hop options", s,
-                                                  with(0, Bytes{58, 0} + kPad, echo6), packet(in4(s), echo4))));
+    table.push_back(to_ipv4("G12", "echo reply behind hop-by-hop options", s, with(0, Bytes{58, 0} + kPad, echo6),
+                            packet(in4(s), echo4)));
   }
   {
     // 40 + 8 + 20 + 1220 are 1288 bytes; without the 28 of the headers 1260.
     const auto large = tcp(counting(1220));
-    table.push_back(on(kExtensionHeaders, to_ipv4("G13", "result 1260 behind options may be fragmented", s,
-                                                  with(60, Bytes{6, 0} + kPad, large), packet(in4(s), large))));
+    table.push_back(to_ipv4("G13", "result 1260 behind options may be fragmented", s,
+                            with(60, Bytes{6, 0} + kPad, large), packet(in4(s), large)));
     const auto larger = tcp(counting(1221));
     auto four = in4(s);
     four.df = true;
-    table.push_back(on(kExtensionHeaders, to_ipv4("G13", "result 1261 behind options may not", s,
-                                                  with(60, Bytes{6, 0} + kPad, larger), packet(four, larger))));
+    table.push_back(to_ipv4("G13", "result 1261 behind options may not", s, with(60, Bytes{6, 0} + kPad, larger),
+                            packet(four, larger)));
   }
-  table.push_back(
-      on(kExtensionHeaders, trailed(to_ipv4("G19", "bytes behind payload length of a packet with options", s,
-                                            with(60, Bytes{17, 0} + kPad, segment), packet(in4(s), segment)))));
+  table.push_back(trailed(to_ipv4("G19", "bytes behind payload length of a packet with options", s,
+                                  with(60, Bytes{17, 0} + kPad, segment), packet(in4(s), segment))));
 }
 
 void add_refused_headers(std::vector<Vector>& table) {
