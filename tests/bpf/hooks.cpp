@@ -12,6 +12,8 @@ namespace {
 
 constexpr int kPatience = 5000;  // ms
 
+constexpr char kModem[] = "modem0";
+
 // Multicast listener reports, which the kernel sends whenever it likes.
 bool is_noise(const Packet& packet) {
   static const auto reports = address6("ff02::16");
@@ -30,31 +32,45 @@ std::vector<Packet> all_of(Receive receive) {
 
 }  // namespace
 
-Hooks::Hooks() {
+Hooks::Hooks(LinkLayer layer) {
   // One CPU keeps the packets of one sender in order from end to end.
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(sched_getcpu(), &one);
   sched_setaffinity(0, sizeof(one), &one);
-  shell(std::string("ip -6 neigh replace fe80::2 lladdr ") + kPeerMac + " nud permanent dev " + kUplink);
-  shell(std::string("ip -6 route add default via fe80::2 dev ") + kUplink);
   // The links refuse nothing; the MTU that counts is the one in the map.
-  shell(std::string("ip link set mtu 65535 dev ") + kUplink);
   shell(std::string("ip link set mtu 65535 dev ") + kTun);
-  lab_.on_peer([] { shell(std::string("ip link set mtu 65535 dev ") + kPeerLink); });
+  layer == LinkLayer::raw_ip ? lead_to_modem() : lead_to_peer();
+  tun_in_.emplace(kTun, ETH_P_IP, 0);
+  tun_out_.emplace(kTun, ETH_P_IP, 0);
   auto opened = bpf::FastPath::open(folder_.bpf_dir());
   if (!opened) throw std::runtime_error(opened.error().text());
   fast_path_.emplace(std::move(*opened));
   if (auto attached = fast_path_->attach(attachment_); !attached) throw std::runtime_error(attached.error().text());
+}
+Hooks::~Hooks() { (void)fast_path_->detach(attachment_); }
+
+void Hooks::lead_to_peer() {
+  shell(std::string("ip -6 neigh replace fe80::2 lladdr ") + kPeerMac + " nud permanent dev " + kUplink);
+  shell(std::string("ip -6 route add default via fe80::2 dev ") + kUplink);
+  shell(std::string("ip link set mtu 65535 dev ") + kUplink);
   lab_.on_peer([this] {
+    shell(std::string("ip link set mtu 65535 dev ") + kPeerLink);
     peer_in_.emplace(kPeerLink, ETH_P_IPV6, ETH_HLEN);
     peer_out_.emplace(kPeerLink, ETH_P_IPV6, ETH_HLEN);
   });
-  tun_in_.emplace(kTun, ETH_P_IP, 0);
-  tun_out_.emplace(kTun, ETH_P_IP, 0);
   uplink_in_.emplace(kUplink, ETH_P_IPV6, ETH_HLEN);
 }
-Hooks::~Hooks() { (void)fast_path_->detach(attachment_); }
+
+void Hooks::lead_to_modem() {
+  modem_ = make_tun(kModem);
+  shell(std::string("ip link set mtu 65535 dev ") + kModem);
+  shell(std::string("ip -6 route add default dev ") + kModem);
+  attachment_.uplink = kModem;
+  attachment_.uplink_ifindex = ifindex_of(kModem);
+  attachment_.layer = LinkLayer::raw_ip;
+  uplink_in_.emplace(kModem, ETH_P_IPV6, 0);
+}
 
 void Hooks::configure(const Clat& clat) {
   attachment_.v4 = clat.v4;
@@ -70,8 +86,14 @@ void Hooks::configure(const Clat& clat) {
 
 int Hooks::inject(Direction direction, const Packet& packet) const {
   if (direction == Direction::to_ipv6) return tun_out_->send(packet);
+  if (modem_) return write_tun(modem_.get(), packet);
   static const auto link_header = ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6);
   return peer_out_->send({packet.vnet, link_header + packet.bytes});
+}
+
+std::optional<Packet> Hooks::receive(Direction direction) const {
+  if (direction == Direction::to_ipv4) return tun_in_->receive(kPatience);
+  return modem_ ? read_tun(modem_.get(), kPatience) : peer_in_->receive(kPatience);
 }
 
 std::vector<Packet> Hooks::translated(Direction direction) {
@@ -83,10 +105,9 @@ std::vector<Packet> Hooks::translated(Direction direction) {
               : packet(Ip6{.source = attachment_.prefix.embed(peer).text(), .destination = attachment_.v6.text()},
                        udp(payload));
   if (inject(direction, {{}, marker}) != 0) throw std::runtime_error("the marker was not sent");
-  const auto& wire = to_ipv6 ? *peer_in_ : *tun_in_;
   bool marked = false;
   auto packets = all_of([&]() -> std::optional<Packet> {
-    auto packet = wire.receive(kPatience);
+    auto packet = receive(direction);
     if (!packet) return packet;
     const auto& bytes = packet->bytes;
     marked = bytes.size() == marker.size() + (to_ipv6 ? 20 : -20) &&
