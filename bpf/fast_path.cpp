@@ -399,14 +399,17 @@ Result<> FastPath::forget(int uplink_ifindex) {
   return {};
 }
 
-Result<> FastPath::verify(const Attachment& attached) {
-  for (const auto& hook : impl_->hooks(ends_of(attached), attached.layer)) {
-    auto there = impl_->tcx ? verify_link(hook, link_pin(impl_->folder, attached.uplink_ifindex, hook.name))
-                            : verify_classifier(hook);
-    if (!there) return std::unexpected(std::move(there).error().in(hook.name));
-  }
+Result<> FastPath::verify_pins() {
   for (const auto& [map, path] : impl_->map_pins()) {
     if (auto pinned = verify_map_pin(map, path); !pinned) return pinned;
+  }
+  return {};
+}
+
+Result<> FastPath::verify(const Attachment& attached) {
+  for (const auto& hook : impl_->hooks(ends_of(attached), attached.layer)) {
+    auto there = impl_->tcx ? verify_link(hook) : verify_classifier(hook);
+    if (!there) return std::unexpected(std::move(there).error().in(hook.name));
   }
   if (auto held = impl_->verify_entry(attached.uplink_ifindex, uplink_entry(attached)); !held) return held;
   if (auto held = impl_->verify_entry(attached.tun_ifindex, tun_entry(attached)); !held) return held;

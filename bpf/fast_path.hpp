@@ -41,7 +41,11 @@ class FastPath {
   Result<> detach(const Attachment& attached);
   // What an earlier process attached to this uplink, known by the interface index alone.
   Result<> forget(int uplink_ifindex);
-  // The error says which program is not attached any more.
+  // Whether the maps, which all uplinks share, are pinned where the next process looks for them; attach() pins them
+  // again.
+  Result<> verify_pins();
+  // The error says which program is not attached any more, or which map entry is not as it was written. A system call
+  // for each program and each entry.
   Result<> verify(const Attachment& attached);
   Result<Counters> counters(const Attachment& attached);
 

@@ -4,6 +4,8 @@
 #include <linux/bpf.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <optional>
@@ -20,12 +22,12 @@ namespace {
 constexpr std::uint32_t kLinkTypeTcx = 11;
 constexpr std::uint32_t kTcxIngress = 46;
 constexpr std::uint32_t kTcxEgress = 47;
+constexpr std::size_t kMostPrograms = 64;  // at one hook (BPF_MPROG_MAX)
 
 std::uint32_t tcx_type(Flow flow) { return flow == Flow::ingress ? kTcxIngress : kTcxEgress; }
 
 struct LinkFacts {
   std::uint32_t type = 0;
-  std::uint32_t program_id = 0;
   std::uint32_t ifindex = 0;  // 0: detached, or the interface is gone
   std::uint32_t attach_type = 0;
 };
@@ -35,7 +37,7 @@ std::optional<LinkFacts> facts_of(int link) {
   std::uint32_t size = sizeof(info);
   if (bpf_obj_get_info_by_fd(link, &info, &size) != 0) return std::nullopt;
   // bpf_link_info.tcx is {ifindex, attach_type}, laid out as .netns, which older headers have.
-  return LinkFacts{info.type, info.prog_id, info.netns.netns_ino, info.netns.attach_type};
+  return LinkFacts{info.type, info.netns.netns_ino, info.netns.attach_type};
 }
 
 // The link at `path` when it is on this hook, else nothing, and then nothing stays at `path`.
@@ -133,15 +135,16 @@ bool is_attached(const std::string& path) {
   return facts && facts->ifindex != 0;
 }
 
-Result<> verify_link(const Hook& hook, const std::string& path) {
-  const Fd link(bpf_obj_get(path.c_str()));
-  if (!link) return failure("the link is not pinned at " + path + " any more", errno);
-  const auto facts = facts_of(link.get());
-  if (!facts) return failure("ask about the link at " + path, errno);
-  if (facts->ifindex != static_cast<std::uint32_t>(hook.ifindex)) {
-    return failure(facts->ifindex == 0 ? "the TCX link is detached" : "the TCX link is on another interface");
+Result<> verify_link(const Hook& hook) {
+  std::array<std::uint32_t, kMostPrograms> ids{};
+  auto count = static_cast<std::uint32_t>(ids.size());
+  const auto type = static_cast<bpf_attach_type>(tcx_type(hook.flow));
+  if (const int error = bpf_prog_query(hook.ifindex, type, 0, nullptr, ids.data(), &count); error != 0) {
+    return failure("ask for the programs at the TCX hook", -error);
   }
-  if (facts->program_id != hook.program_id) return failure("the TCX link runs another program");
+  if (std::ranges::find(ids.begin(), ids.begin() + count, hook.program_id) == ids.begin() + count) {
+    return failure("the TCX link is detached, or its pin was removed");
+  }
   return {};
 }
 

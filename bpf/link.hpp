@@ -18,6 +18,7 @@ Result<> attach_link(const Hook& hook, const std::string& path, const std::vecto
 Result<> remove_link(const std::string& path);
 // Whether it is on an interface, of whatever network namespace.
 bool is_attached(const std::string& path);
-Result<> verify_link(const Hook& hook, const std::string& path);
+// By one system call: a link that lost its pin is off the hook, since nothing else holds it.
+Result<> verify_link(const Hook& hook);
 
 }  // namespace clat::bpf

@@ -161,7 +161,10 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Fas
       if (detached) attached_.erase(action.uplink);
       return answer(std::move(detached));
     }
-    case Verb::verify: return answer((*fast)->verify(wanted));
+    case Verb::verify: {
+      auto pinned = (*fast)->verify_pins();
+      return answer(pinned ? (*fast)->verify(wanted) : std::move(pinned));
+    }
     case Verb::kill: break;
   }
   return impossible(action);
@@ -237,12 +240,13 @@ std::optional<plan::Event> KernelEdge::act(const plan::LookUpRoute& action) {
   return plan::LookedUp{action.uplink, network_.way_to(action.destination, action.ifindex)};
 }
 
-Result<> KernelEdge::check(const plan::Audit::Check& check, const Result<system::Network::Stock>& stock) {
+Result<> KernelEdge::check(const plan::Audit::Check& check, const Found& found) {
   if (const auto* fast = std::get_if<plan::FastPathSpec>(&check.spec)) {
     auto loaded = fast_path();
     if (!loaded) return std::unexpected(std::move(loaded).error());
-    return (*loaded)->verify(*fast);
+    return found.pins ? (*loaded)->verify(*fast) : found.pins;
   }
+  const auto& stock = found.stock;
   if (!stock) return {};
   return std::visit(
       [&](const auto& spec) -> Result<> {
@@ -266,10 +270,11 @@ std::optional<plan::Event> KernelEdge::act(const plan::Audit& audit) {
     audited.kernel = std::move(*kernel);
   else
     audited.unasked = std::move(kernel.error());
-  const auto stock = audited.kernel ? network_.take_stock(*audited.kernel) : std::unexpected(*audited.unasked);
-  if (!stock) audited.unasked = stock.error();
+  const Found found{audited.kernel ? network_.take_stock(*audited.kernel) : std::unexpected(*audited.unasked),
+                    fast_path_ ? fast_path_->verify_pins() : Result<>()};
+  if (!found.stock) audited.unasked = found.stock.error();
   for (const auto& each : audit.checks) {
-    auto checked = check(each, stock);
+    auto checked = check(each, found);
     if (checked) continue;
     if (plan::says_nothing(checked.error()))
       audited.unasked = std::move(checked.error());

@@ -43,8 +43,13 @@ class KernelEdge : public plan::Edge {
   template <class Spec>
   Result<plan::Made> do_part(const plan::PartAction& action, const Spec& spec);
 
-  // What is not as it should be. Without `stock` only the fast path can be looked at.
-  Result<> check(const plan::Audit::Check& check, const Result<system::Network::Stock>& stock);
+  // What an audit asked once for all uplinks.
+  struct Found {
+    Result<system::Network::Stock> stock;  // without, only the fast path can be looked at
+    Result<> pins;
+  };
+  // What is not as it should be.
+  Result<> check(const plan::Audit::Check& check, const Found& found);
   Result<plan::Made> spawn(const plan::ChildSpec& child);
   Result<bpf::FastPath*> fast_path();
   Result<> purge(const plan::RecordSpec& record);

@@ -7,18 +7,16 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from harness import leaks, snapshot
-from harness.case import LabTest, rounds
+from harness.case import WITHOUT_TCX, LabTest, rounds
 from harness.clatvisor import SLOW, open_fds
 from harness.lab import WAN0, wait_until
 from harness.traffic import UdpStream
 
 TUN = "v4-wan0"
-WITHOUT_TCX = [sys.executable, str(Path(__file__).with_name("without_tcx.py"))]
 DIRECTIONS = {"wan0": ("ingress",), TUN: ("ingress", "egress")}
 
 

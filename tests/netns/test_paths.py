@@ -6,13 +6,13 @@ import contextlib
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 
 from harness import snapshot
 from harness.case import LabTest, every_interface
 from harness.clatvisor import NO_LEAK_CHECK, SLOW, cmdline, open_fds
 from harness.lab import WAN0, wait_until
+from harness.strace import traced
 
 WITHOUT_BPF = ["setpriv", "--bounding-set=-bpf,-sys_admin,-perfmon"]
 
@@ -52,15 +52,8 @@ class FastPath(LabTest):
 
         def tun_reads(work) -> int:
             trace = self.lab.scratch / "strace.out"
-            with subprocess.Popen(
-                ["strace", "-f", "-e", "trace=read,readv,recvmsg", "-o", str(trace), "-p", str(clatd)],
-                stderr=subprocess.PIPE, text=True,
-            ) as strace:  # fmt: skip
-                try:
-                    assert "attached" in strace.stderr.readline()
-                    work()
-                finally:
-                    strace.send_signal(signal.SIGINT)
+            with traced(clatd, trace, "read,readv,recvmsg"):
+                work()
             # Not the ones that found nothing.
             return len(re.findall(r"(?:read|readv)\(3, .*\) = [1-9]", trace.read_text()))
 

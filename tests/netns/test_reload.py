@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 
 from harness.case import LabTest
 from harness.clatvisor import NO_LEAK_CHECK, SLOW, Clatvisor
 from harness.lab import SPARE0, WAN0, WWAN0, wait_until
+from harness.strace import traced
 
 
 def counters(event) -> dict[str, int]:
@@ -111,19 +111,12 @@ class Reload(LabTest):
         before = self.snapshot()
         since = self.program.mark()
         trace = self.lab.scratch / "strace.out"
-        calls = "trace=clone,clone3,vfork,execve,ioctl,bpf,sendmsg,sendto,unlink,unlinkat,rename,kill"
-        with subprocess.Popen(
-            ["strace", "-f", "-e", calls, "-e", "signal=none", "-o", str(trace), "-p", str(self.program.pid)],
-            stderr=subprocess.PIPE, text=True,
-        ) as strace:  # fmt: skip
-            try:
-                assert "attached" in strace.stderr.readline()
-                self.program.reload()
-                # A dump answers only after the loop went round again.
-                self.program.send_signal(signal.SIGUSR1)
-                self.program.wait_event("state.dump", since=since)
-            finally:
-                strace.send_signal(signal.SIGINT)
+        calls = "clone,clone3,vfork,execve,ioctl,bpf,sendmsg,sendto,unlink,unlinkat,rename,kill"
+        with traced(self.program.pid, trace, calls):
+            self.program.reload()
+            # A dump answers only after the loop went round again.
+            self.program.send_signal(signal.SIGUSR1)
+            self.program.wait_event("state.dump", since=since)
         effects = [line for line in trace.read_text().splitlines() if "(" in line and "AF_UNIX" not in line]
         self.assertEqual(effects, [])
         self.assertEqual(self.program.find("action.done", since=since), [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -14,6 +15,7 @@ from harness import leaks
 from harness.case import ROUNDS, LabTest
 from harness.clatvisor import BIN, NO_LEAK_CHECK, SLOW, own_memory
 from harness.lab import SPARE0, WAN0, WWAN0, Uplink, wait_until
+from harness.strace import traced
 
 
 def sanitized() -> bool:
@@ -157,15 +159,8 @@ class Idle(LabTest):
     def test_wakes_only_for_its_timers(self) -> None:
         program = self.start(env=NO_LEAK_CHECK)  # audit-interval 5s, health-interval 60s
         trace = self.lab.scratch / "strace.out"
-        with subprocess.Popen(
-            ["strace", "-f", "-e", "trace=epoll_wait,epoll_pwait", "-e", "signal=none", "-o", str(trace), "-p", str(program.pid)],
-            stderr=subprocess.PIPE, text=True,
-        ) as strace:  # fmt: skip
-            self.assertIn("attached", strace.stderr.readline())
-            try:
-                strace.wait(self.seconds)
-            except subprocess.TimeoutExpired:
-                strace.send_signal(signal.SIGINT)
+        with traced(program.pid, trace, "epoll_wait,epoll_pwait") as strace, contextlib.suppress(subprocess.TimeoutExpired):
+            strace.wait(self.seconds)
         # The last line is the wait that strace's end cut short.
         wakes = [line for line in trace.read_text().splitlines() if re.search(r"= [0-9]+$", line)]
         audits = self.seconds // 5 + 1

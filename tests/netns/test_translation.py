@@ -7,9 +7,7 @@ import errno
 import itertools
 import platform
 import re
-import signal
 import socket
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ from harness.lab import WAN0, wait_until
 from harness.packet import ICMPV6, UDP, Ipv4, Ipv6, icmpv6, transport_checksum, udp
 from harness.probe import IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_DONT, path_mtu
 from harness.reassembly import Reassembler
+from harness.strace import traced
 from harness.traffic import SINK, Bulk, Client
 
 CLAT = "192.0.0.8"  # the source of its own ICMP errors, and of those from routers without an IPv4 address
@@ -512,15 +511,10 @@ class Offloads(LabTest):
     def calls(self) -> Iterator[list[tuple[str, str]]]:
         """Name and the rest of each system call made inside, to be looked at behind the with block."""
         path, seen = self.lab.scratch / "strace.out", []
-        argv = ("strace", "-xx", "-s", "11", "-e", "signal=none", "-o", str(path), "-p", str(self.program.wait_clatd("wan0")))
-        with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as strace:
-            try:
-                self.assertIn("attached", strace.stderr.readline())
-                yield seen
-                self.client.udp_echo(self.server)  # after which all calls before it have returned
-            finally:
-                strace.send_signal(signal.SIGINT)
-        seen += re.findall(r"^(\w+)(\(.*)", path.read_text(), re.MULTILINE)
+        with traced(self.program.wait_clatd("wan0"), path, "all", "-xx", "-s", "11"):
+            yield seen
+            self.client.udp_echo(self.server)  # after which all calls before it have returned
+        seen += re.findall(r"^\d+ +(\w+)(\(.*)", path.read_text(), re.MULTILINE)
 
     def largest(self, calls: list[tuple[str, str]]) -> dict[tuple[str, int], int]:
         """Bytes of the largest packet, by call and IP version."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import unittest
 from collections.abc import Callable
+from pathlib import Path
 
 from . import snapshot
 from .clatvisor import Clatvisor
@@ -20,6 +22,9 @@ def every_interface(**keys: object) -> Callable[[dict], None]:
 
     return change
 
+
+# For start(wrap=…): attaches by clsact, as below Linux 6.6.
+WITHOUT_TCX = [sys.executable, str(Path(__file__).resolve().parents[1] / "without_tcx.py")]
 
 # tests/run.sh --full: more; with sanitizers: fewer.
 ROUNDS = float(os.environ.get("CLATVISOR_TEST_ROUNDS", "1"))

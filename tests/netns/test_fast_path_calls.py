@@ -1,0 +1,72 @@
+"""What the fast path asks of the kernel, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from harness.case import WITHOUT_TCX, LabTest
+from harness.clatvisor import NO_LEAK_CHECK, SLOW
+from harness.lab import wait_until
+from harness.strace import traced
+
+LINKS = 3  # of an uplink: tun ingress, tun egress, uplink ingress
+
+
+class Order(LabTest):
+    nat64 = False
+    wrap: list[str] = []
+    # Of each uplink. E: an entry is written (counters, tun, uplink), A: a program is attached (tun twice, uplink).
+    steps = "EEE" + "AAA"
+
+    def test_map_entries_come_before_what_reads_them(self) -> None:
+        trace = self.lab.scratch / "strace.out"
+        strace = ("strace", "-f", "-o", str(trace), "-e", "trace=bpf,sendto,sendmsg")
+        program = self.start(wrap=(*strace, *self.wrap), env=NO_LEAK_CHECK)
+        kind = program.find("fastpath.attached", "wan0")[0]["kind"]
+        program.stop()
+        attaching = "BPF_LINK_CREATE" if kind == "tcx" else "RTM_NEWTFILTER"
+        steps = []
+        for line in trace.read_text().splitlines():
+            if "BPF_PROG_LOAD" in line:
+                steps.clear()  # what libbpf tried before
+            elif re.search(r"BPF_MAP_UPDATE_ELEM.* = 0$", line):
+                steps.append("E")
+            elif re.search(attaching + r".* = [1-9]\d*$", line):
+                steps.append("A")
+        self.assertEqual("".join(steps), self.steps * len(self.uplinks))
+
+
+class OrderAtClsact(Order):
+    wrap = WITHOUT_TCX
+    # That a qdisc had to be made is noted in the entry before its first filter.
+    steps = "EEE" + "EAA" + "EA"
+
+
+class Audit(LabTest):
+    nat64 = False
+
+    def test_asks_once_for_each_link_and_each_entry(self) -> None:
+        program = self.start(change=lambda config: config.update({"audit-interval": "100ms"}), env=NO_LEAK_CHECK)
+        kind = program.find("fastpath.attached", "wan0")[0]["kind"]
+        trace = self.lab.scratch / "strace.out"
+
+        def calls() -> Counter[str]:
+            return Counter(re.findall(r" bpf\((BPF_\w+)", trace.read_text()))
+
+        audits = 10
+        with traced(program.pid, trace, "bpf"):
+            wait_until(lambda: calls()["BPF_OBJ_GET"] > 2 * audits, 10 * SLOW, "audits")
+        program.stop()
+        found = calls()
+        # Of the two maps, the pins; each time one audit may be cut short by the trace's begin and end.
+        audits = found.pop("BPF_OBJ_GET") // 2
+        uplinks = len(self.uplinks)
+        expected = {
+            "BPF_OBJ_GET_INFO_BY_FD": 4,
+            "BPF_MAP_LOOKUP_ELEM": 3 * uplinks,  # entries of tun and uplink, counters
+            "BPF_PROG_QUERY": LINKS * uplinks if kind == "tcx" else 0,
+        }
+        for call, number in expected.items():
+            self.assertAlmostEqual(found.pop(call, 0), number * audits, delta=number, msg=call)
+        self.assertEqual(found, Counter())
