@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import platform
 import re
 import socket
 import time
@@ -20,6 +19,7 @@ from harness.packet import ICMPV6, UDP, Ipv4, Ipv6, icmpv6, transport_checksum, 
 from harness.probe import IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_PMTUDISC_DONT, path_mtu
 from harness.reassembly import Reassembler
 from harness.strace import traced
+from harness.trace import knows_udp_gso
 from harness.traffic import SINK, Bulk, Client
 
 CLAT = "192.0.0.8"  # the source of its own ICMP errors, and of those from routers without an IPv4 address
@@ -543,7 +543,7 @@ class Offloads(LabTest):
 
     def test_udp_super_packets_stay_so(self) -> None:
         """From Linux 6.2 on; before, the kernel cuts them up in front of the tun."""
-        known = tuple(map(int, platform.release().split(".")[:2])) >= (6, 2)
+        known = knows_udp_gso()
         size, count = 1200, 10
         whole = size * count + 28 if known else size + 28
         data = pattern(size * count)

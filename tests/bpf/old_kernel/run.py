@@ -26,6 +26,7 @@ NETNS = (
     "test_traffic.Works",
     "test_fast_path_traffic.NobodyAlive",
     "test_fast_path_traffic.LargeSegments",
+    "test_fast_path_traffic.EveryKind",
     "test_foreign_hand.ForeignHand",
     "test_foreign_hand.NoticeAtClsact",
     "test_vlan",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import socket
 import struct
 from collections.abc import Iterator
@@ -99,6 +100,19 @@ def without_checksum(segment: bytes) -> bytes:
     return segment[:6] + b"\0\0" + segment[8:]
 
 
+def knows_udp_gso() -> bool:
+    """Whether a vnet header may say so."""
+    return tuple(map(int, platform.release().split(".")[:2])) >= (6, 2)
+
+
+def extended(quote: bytes) -> bytes:
+    """The quote, padded to 128 bytes, and an extension behind it: the label of an MPLS router (RFC 4884, RFC 4950)."""
+    label = struct.pack("!HBBI", 8, 1, 1, 299824 << 12 | 1 << 8 | 1)
+    structure = struct.pack("!BxH", 0x20, 0) + label
+    checksum = wire.checksum(structure)
+    return quote[:128].ljust(128, b"\0") + structure[:2] + checksum.to_bytes(2, "big") + structure[4:]
+
+
 PORTS = (40000, 50000)
 DATA = bytes(range(256)) * 250
 
@@ -123,7 +137,8 @@ def super_packets(kind: type, here: str, there: str) -> Iterator[tuple[str, Fram
     for size, segment in ((2000, 1400), (28000, 1400), (60000, 536)):
         packet = kind(here, there, TCP, tcp(here, there, PORTS, DATA[:size]))
         yield f"TCP super-packet of {size} bytes", unfinished(packet, (gso_type, segment))
-    yield "UDP super-packet", unfinished(kind(here, there, UDP, udp(here, there, PORTS, DATA[:7000])), (UDP_L4, 1000))
+    if knows_udp_gso():
+        yield "UDP super-packet", unfinished(kind(here, there, UDP, udp(here, there, PORTS, DATA[:7000])), (UDP_L4, 1000))
     for protocol, make in ((TCP, tcp), (UDP, udp)):
         packet = kind(here, there, protocol, make(here, there, PORTS, DATA[:999]))
         yield f"unfinished checksum of protocol {protocol}", unfinished(packet)
@@ -162,6 +177,7 @@ def from_clat(clat: str, peer: str) -> dict[str, Frame]:
     for kind, code, rest in ((3, 0, 0), (3, 1, 0), (3, 3, 0), (3, 4, 1300), (11, 0, 0), (12, 0, 8 << 24)):
         for name, quote in quotes.items():
             add(f"ICMP {kind}/{code} about {name}", ICMP, icmp(kind, code, quote, rest=rest))
+    add("ICMP 11/0 with an extension", ICMP, icmp(11, 0, extended(quotes["UDP"]), rest=128 // 4 << 16))
     return frames
 
 
@@ -196,4 +212,6 @@ def to_clat(peer: str, clat: str, router: str) -> dict[str, Frame]:
             for source, whose in ((peer, ""), (router, " of a router")):
                 message = icmpv6(source, clat, kind, code, quote, rest=rest)
                 add(f"ICMPv6 {kind}/{code}{whose} about {name}", ICMPV6, message, source=source)
+    message = icmpv6(router, clat, 3, 0, extended(quotes["UDP"]), rest=128 // 8 << 24)
+    add("ICMPv6 3/0 of a router, with an extension", ICMPV6, message, source=router)
     return frames
