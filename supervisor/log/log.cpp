@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <string_view>
@@ -55,22 +56,51 @@ class OutletSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
   void forget_refused() { refused_ = 0; }
   void count_refused() { ++refused_; }
+  // For the lines to come: whether one that is refused is held rather than lost.
+  void hold(bool worth_it) { worth_holding_ = worth_it; }
+  // False: some are held still.
+  bool bring_out_held() {
+    while (!held_.empty() && outlet_->write(held_.front().line, held_.front().severity)) held_.pop_front();
+    return held_.empty();
+  }
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
     const std::string_view line(message.payload.data(), message.payload.size());
-    if (!outlet_->write(line, severity_of(message.level))) ++refused_;
+    const auto severity = severity_of(message.level);
+    if (bring_out_held() && refused_ == 0 && outlet_->write(line, severity)) return;
+    if (worth_holding_ && held_.size() < kMostHeld)
+      held_.push_back({std::string(line), severity});
+    else
+      ++refused_;
   }
-  void flush_() override { outlet_->flush(); }
+  void flush_() override {
+    outlet_->flush();
+    bring_out_held();
+  }
 
  private:
+  static constexpr std::size_t kMostHeld = 256;
+  struct Held {
+    std::string line;
+    plan::Severity severity;
+  };
+
   std::unique_ptr<Outlet> outlet_;
+  std::deque<Held> held_;
+  bool worth_holding_ = false;
   std::uint64_t refused_ = 0;
 };
 
 }  // namespace
 
 struct Log::State {
+  // What one event has left.
+  struct Kind {
+    xlat::TokenBucket lines{kLinesPerSecond, std::chrono::seconds(1), kBurst};
+    xlat::TokenBucket held{1, std::chrono::seconds(10), 64};
+  };
+
   explicit State(int fd) : stderr_fd(fd), sink(std::make_shared<OutletSink>(stream_outlet(fd))), logger("", sink) {
     logger.set_error_handler([](const std::string&) {});  // the default one prints to stderr
   }
@@ -87,8 +117,10 @@ struct Log::State {
     logger.log(now, {}, level, spdlog::string_view_t(line.data(), line.size()));
   }
 
-  // True when there is no debt (any more).
-  bool report_refused() {
+  // What an outlet that refused lines is owed comes first: those that were held, and the number of the others. True
+  // when there is no debt (any more).
+  bool settle() {
+    if (!sink->bring_out_held()) return false;
     if (sink->refused() == 0) return true;
     if (!say_dropped(sink->refused(), "the reader did not read, or the disk was full")) return false;
     sink->forget_refused();
@@ -96,8 +128,8 @@ struct Log::State {
   }
 
   // Of one event; the others are not hidden by it.
-  bool in_excess(std::string_view event) {
-    if (kinds[event].bucket.take(steady_now())) return false;
+  bool in_excess(Kind& kind) {
+    if (kind.lines.take(steady_now())) return false;
     ++excess;
     return true;
   }
@@ -119,10 +151,6 @@ struct Log::State {
   static std::uint64_t steady_now() {
     return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   }
-
-  struct Kind {
-    xlat::TokenBucket bucket{kLinesPerSecond, std::chrono::seconds(1), kBurst};
-  };
 
   int stderr_fd;
   config::Log config;
@@ -158,17 +186,16 @@ bool Log::enabled(plan::Severity severity) const { return state_->logger.should_
 
 void Log::write(const plan::Note& note) {
   if (!enabled(note.severity)) return;
-  if (state_->in_excess(note.event)) return;
-  if (!state_->report_refused()) {
-    state_->sink->count_refused();
-    return;
-  }
+  auto& kind = state_->kinds[note.event];
+  if (state_->in_excess(kind)) return;
+  state_->settle();
+  state_->sink->hold(kind.held.take(State::steady_now()));
   state_->put(note, level_of(note.severity));
 }
 
 void Log::flush() {
   state_->logger.flush();
-  if (state_->report_refused()) state_->report_excess();
+  if (state_->settle()) state_->report_excess();
 }
 
 }  // namespace clat::log
