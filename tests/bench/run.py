@@ -5,6 +5,7 @@
 
 --check exits 1 when a figure misses what the project promises. Needs root and a Release build (BUILD_DIR, default build/).
 The far end of the uplink serves natively at <NAT64 prefix>::<IPv4>: what is measured is one translation, not a NAT64.
+The bare program (bare.bpf.c) shows how much of the fast path's cost is the kernel's own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import contextlib
 import ctypes
 import json
 import os
+import platform
 import shutil
 import socket
 import statistics
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +36,7 @@ sys.dont_write_bytecode = True
 from harness.clatvisor import BIN, Clatvisor  # noqa: E402  (after the path)
 from harness.lab import WAN0, Lab, exit_on_signals, start_tayga, stop_process  # noqa: E402
 
-NATIVE, FAST, OFF, TAYGA = "native IPv6", "fast path", "fast-path: off", "TAYGA as CLAT"
+NATIVE, FAST, OFF, TAYGA, BARE = "native IPv6", "fast path", "fast-path: off", "TAYGA as CLAT", "bare program"
 DOWN, UP, PACKETS = "download", "upload", "64-byte UDP"
 
 
@@ -43,6 +46,7 @@ class Path_:
 
     lab: Lab
     host: str
+    carries: tuple[str, ...] = (DOWN, UP, PACKETS)
 
 
 def listen(lab: Lab) -> None:
@@ -64,6 +68,25 @@ def with_clatvisor(stack: contextlib.ExitStack, fast_path: str) -> tuple[Lab, Cl
     program.start().wait_up()
     listen(lab)
     return lab, program
+
+
+def with_bare_program(stack: contextlib.ExitStack) -> Lab:
+    """In place of the fast path's on tun egress. It leaves the checksum alone: the CLAT's address is neutral."""
+    lab, program = with_clatvisor(stack, "required")
+    clat = program.find("address.chosen", "wan0")[-1]["v6"]
+    program.kill()
+    for pin in (lab.bpffs / "clatvisor").glob("*/link-*-tun-egress"):
+        pin.unlink()
+    addresses = {"CLAT": clat, "PREFIX": WAN0.prefix.split("/")[0], "NEXT_HOP": WAN0.gateway}
+    options = [f"-D{name}=" + ",".join(map(str, ip_address(text).packed)) for name, text in addresses.items()]
+    compiled = lab.scratch / "bare.o"
+    multiarch = f"/usr/include/{platform.machine()}-linux-gnu"
+    clang = ["clang-19", "-O2", "--target=bpf", "-I", multiarch, "-include", "linux/types.h"]
+    options.append(f"-DUPLINK={lab.router.link_index('wan0')}")
+    subprocess.run([*clang, *options, "-c", ROOT / "tests" / "bench" / "bare.bpf.c", "-o", compiled], check=True)
+    lab.router.run("tc", "qdisc", "replace", "dev", WAN0.tun, "clsact")
+    lab.router.run("tc", "filter", "add", "dev", WAN0.tun, "egress", "bpf", "da", "obj", str(compiled), "sec", "tc")
+    return lab
 
 
 def with_tayga(stack: contextlib.ExitStack) -> Lab:
@@ -168,11 +191,13 @@ class Throughput:
 
     def __init__(self, paths: dict[str, Path_], rounds: int, seconds: int) -> None:
         self.paths = list(paths)
-        self._samples: dict[str, dict[str, list[float]]] = {what: {name: [] for name in paths} for what in (DOWN, UP, PACKETS)}
+        self._samples: dict[str, dict[str, list[float]]] = {
+            what: {name: [] for name, path in paths.items() if what in path.carries} for what in (DOWN, UP, PACKETS)
+        }
         for number in range(rounds):
             for what, by_path in self._samples.items():
-                for name, path in paths.items():
-                    by_path[name].append(measure(path, what, seconds))
+                for name, samples in by_path.items():
+                    samples.append(measure(paths[name], what, seconds))
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
 
     def median(self, what: str, path: str) -> float:
@@ -187,6 +212,9 @@ class Throughput:
         for what in self._samples:
             row = f"{what:14}"
             for name in self.paths:
+                if name not in self._samples[what]:
+                    row += f"{'-':>22}"
+                    continue
                 value = self.median(what, name)
                 shown = f"{value / 1000:.0f} kpps" if what == PACKETS else f"{value:.2f} Gbit/s"
                 row += f"{f'{shown} ({self.ratio(what, name, NATIVE):.2f})':>22}"
@@ -245,6 +273,7 @@ def throughput_limits(measured: Throughput) -> list[Limit]:
             limits.append(Limit(f"{what}, {name}, of native IPv6", measured.ratio(what, name, NATIVE), least))
         limits.append(Limit(f"{what}, {OFF}, times TAYGA", measured.ratio(what, OFF, TAYGA), 6))
     limits.append(Limit(f"{PACKETS}, {FAST}, of native IPv6", measured.ratio(PACKETS, FAST, NATIVE), 0.95))
+    limits.append(Limit(f"{PACKETS}, {FAST}, of the bare program", measured.ratio(PACKETS, FAST, BARE), 0.95))
     limits.append(Limit(f"{PACKETS}, {OFF}, times TAYGA", measured.ratio(PACKETS, OFF, TAYGA), 1.3))
     return limits
 
@@ -269,12 +298,14 @@ def main() -> int:
         fast_lab, program = with_clatvisor(stack, "required")
         off_lab, busy = with_clatvisor(stack, "off")
         tayga_lab = with_tayga(stack)
+        bare_lab = with_bare_program(stack)
         v4, v6 = Lab.direct_v4, WAN0.embed(Lab.direct_v4)
         paths = {
             NATIVE: Path_(fast_lab, v6),
             FAST: Path_(fast_lab, v4),
             OFF: Path_(off_lab, v4),
             TAYGA: Path_(tayga_lab, v4),
+            BARE: Path_(bare_lab, v4, carries=(PACKETS,)),
         }
         measured = Throughput(paths, arguments.rounds, arguments.seconds)
         print(f"medians of {arguments.rounds} interleaved rounds of {arguments.seconds} s; in brackets, of native IPv6")
