@@ -7,9 +7,8 @@
 #include <functional>
 #include <random>
 
-#include "core/xlat/segment.hpp"
+#include "coalescing.hpp"
 #include "tests/support/vector_parts.hpp"
-#include "xlat_run.hpp"
 
 namespace clat::xlat {
 namespace {
@@ -20,41 +19,6 @@ using test::operator+;
 constexpr VnetHeader kUnfinished4{VnetHeader::kNeedsChecksum, 0, 0, 0, 20, 6};
 constexpr VnetHeader kUnfinished6{VnetHeader::kNeedsChecksum, 0, 0, 0, 40, 6};
 constexpr VnetHeader kVerified{VnetHeader::kDataValid, 0, 0, 0, 0, 0};
-
-class Coalescing {
- public:
-  // Each from a buffer that is gone afterwards.
-  void send(const Packet& packet) {
-    Bytes block(kHeadroom + packet.bytes.size());
-    std::ranges::copy(packet.bytes, block.begin() + kHeadroom);
-    coalescer_.send({block.data() + kHeadroom, packet.bytes.size(), packet.vnet});
-  }
-  std::vector<Packet> all(const std::vector<Packet>& packets) {
-    for (const auto& packet : packets) send(packet);
-    coalescer_.flush();
-    return std::exchange(out_.packets, {});
-  }
-  Coalescer& operator*() { return coalescer_; }
-  [[nodiscard]] const std::vector<Packet>& out() const { return out_.packets; }
-
- private:
-  Collector out_{true};
-  Coalescer coalescer_{out_};
-};
-
-// What all of them are on the wire. What fits no vnet header stays as it is.
-std::vector<Bytes> on_the_wire(const std::vector<Packet>& packets) {
-  std::vector<Bytes> wire;
-  for (const auto& packet : packets) {
-    Bytes block(packet.bytes);
-    Segments segments({block.data(), block.size(), packet.vnet});
-    if (!segments.fit()) wire.push_back(packet.bytes);
-    for (Frame segment; segments.next(segment);) {
-      wire.emplace_back(segment.data, segment.data + segment.size);
-    }
-  }
-  return wire;
-}
 
 test::Segment udp(std::size_t payload, test::Sum sum = test::Sum::partial, test::Ports ports = {}) {
   return test::udp(test::counting(payload, static_cast<std::uint8_t>(payload)), sum, ports);
