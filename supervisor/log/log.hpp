@@ -11,8 +11,8 @@
 namespace clat::log {
 
 // A reader that does not read costs lines, never time: they are counted, and `log.dropped` says how many, ahead of the
-// next line that gets through. So does an event that comes without end. Lines of events that come seldom are held for the
-// reader, so that a flood of others does not hide them. The process must ignore SIGPIPE.
+// next line that gets through. So does an event that comes without end. Lines of events that come seldom are held for
+// the reader, so that a flood of others does not hide them. The process must ignore SIGPIPE.
 class Log {
  public:
   // Lines of one event: so many at once, and in the long run.

@@ -119,10 +119,10 @@ struct Clat {
   bool reachable = false;              // `route` holds now
   bool ask_route = true;               // something changed that may change it
   bool asking_route = false;           // the answer is on its way
+  bool adopt = false;                  // the parts of `addresses` exist already, left by an earlier supervisor
   TimePoint route_retry_at{};          // the last question failed: no other before then
   Backoff route_failures;
-  bool adopt = false;  // the parts of `addresses` exist already, left by an earlier supervisor
-  int tun = 0;         // ifindex of our tun, 0: none
+  int tun = 0;  // ifindex of our tun, 0: none
   Child child;
   bool was_ready = false;  // some child has been ready since the addresses were chosen
   bool up = false;
