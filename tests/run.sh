@@ -2,7 +2,7 @@
 # Installs, builds, and runs every test: unit, bpf and netns, with the release build and again with the sanitizers';
 # then the fuzzers for a minute.
 #
-#   tests/run.sh          within 25 minutes on two cores
+#   tests/run.sh          some 35 minutes on two cores
 #   tests/run.sh --full   with ten times the rounds of every stress test
 #
 # BUILD_DIR (default: build/) holds the release build, BUILD_DIR-asan and BUILD_DIR-fuzz the others. Needs root; all
