@@ -360,9 +360,8 @@ Result<AttachKind> FastPath::attach(const Attachment& wanted) {
     const auto before = impl_->entry(wanted.uplink_ifindex);
     if (auto written = impl_->write_entries(wanted, BPF_ANY); !written) return written;
     // Of an attachment that nobody took down, of a supervisor that was killed, say.
-    if (const int tun = before ? static_cast<int>(before->peer_ifindex) : wanted.tun_ifindex;
-        tun != wanted.tun_ifindex) {
-      impl_->remove_tun_entry({wanted.uplink_ifindex, tun});
+    if (before && before->peer_ifindex != static_cast<std::uint32_t>(wanted.tun_ifindex)) {
+      impl_->remove_tun_entry({wanted.uplink_ifindex, static_cast<int>(before->peer_ifindex)});
     }
     for (const auto& hook : impl_->hooks(ends_of(wanted), wanted.layer)) {
       if (auto attached = impl_->attach_hook(wanted, hook); !attached) {

@@ -68,16 +68,14 @@ class OutletSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
   void sink_it_(const spdlog::details::log_msg& message) override {
     const std::string_view line(message.payload.data(), message.payload.size());
     const auto severity = severity_of(message.level);
-    if (bring_out_held() && refused_ == 0 && outlet_->write(line, severity)) return;
+    // Not ahead of what the outlet is owed.
+    if (held_.empty() && refused_ == 0 && outlet_->write(line, severity)) return;
     if (worth_holding_ && held_.size() < kMostHeld)
       held_.push_back({std::string(line), severity});
     else
       ++refused_;
   }
-  void flush_() override {
-    outlet_->flush();
-    bring_out_held();
-  }
+  void flush_() override { outlet_->flush(); }
 
  private:
   static constexpr std::size_t kMostHeld = 256;
@@ -188,8 +186,12 @@ void Log::write(const plan::Note& note) {
   if (!enabled(note.severity)) return;
   auto& kind = state_->kinds[note.event];
   if (state_->in_excess(kind)) return;
-  state_->settle();
-  state_->sink->hold(kind.held.take(State::steady_now()));
+  const bool worth_holding = kind.held.take(State::steady_now());
+  if (!state_->settle() && !worth_holding) {
+    state_->sink->count_refused();
+    return;
+  }
+  state_->sink->hold(worth_holding);
   state_->put(note, level_of(note.severity));
 }
 

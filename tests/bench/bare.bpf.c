@@ -1,5 +1,5 @@
 // The least that a program on tun egress can do for a UDP datagram: addresses and next hop are constants, nothing is
-// looked up, checked or counted. What it loses against native IPv6 is the kernel's part; no fast path is faster.
+// looked up, checked or counted. What it loses against native IPv6 is the kernel's part.
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>

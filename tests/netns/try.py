@@ -121,7 +121,7 @@ def show_counters(held: Held, program: Clatvisor) -> None:
             sum(int(value) for key, value in line.fields.items() if key.startswith(path) and key.endswith("packets"))
             for path in ("fast_", "slow_")
         )
-        held.say(fast > slow > 0, f"{name}: {fast} packets on the fast path, {slow} through clatd")
+        held.say(fast > 10 * slow > 0, f"{name}: {fast} packets on the fast path, {slow} through clatd")
 
 
 def demonstrate(held: Held, lab: Lab) -> Clatvisor:
