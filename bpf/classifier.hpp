@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bpf/hook.hpp"
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::bpf {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bpf/attachment.hpp"
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::bpf {
 

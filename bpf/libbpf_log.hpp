@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::bpf {
 

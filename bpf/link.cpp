@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "bpf/libbpf_log.hpp"
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 
 namespace clat::bpf {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bpf/hook.hpp"
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::bpf {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "core/fd/fd.hpp"
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
+#include "core/base/fd.hpp"
 
 namespace clat::bpf {
 

@@ -14,7 +14,7 @@
 #include "bpf/libbpf_log.hpp"
 #include "bpf/link.hpp"
 #include "bpf/pins.hpp"
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 
 namespace clat::bpf {
 

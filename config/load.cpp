@@ -10,7 +10,7 @@
 #include "config/reader.hpp"
 #include "config/schema.hpp"
 #include "config/tree.hpp"
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::config {
 

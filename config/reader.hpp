@@ -14,7 +14,7 @@
 #include "config/surroundings.hpp"
 #include "config/text.hpp"
 #include "config/tree.hpp"
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::config {
 

@@ -11,8 +11,8 @@
 
 #include "config/suggest.hpp"
 #include "config/text.hpp"
+#include "core/base/error.hpp"
 #include "core/net/address.hpp"
-#include "core/net/error.hpp"
 #include "core/net/pool.hpp"
 #include "core/net/prefix.hpp"
 

@@ -11,26 +11,26 @@ namespace clat {
 
 namespace {
 
-using plan::Made;
-using plan::Verb;
+using model::Made;
+using model::Verb;
 
 Result<Made> answer(Result<> result) {
   if (!result) return std::unexpected(std::move(result).error());
   return Made{};
 }
 
-Result<Made> impossible(const plan::PartAction& action) {
-  return failure("there is no " + std::string(plan::name(action.verb)) + " of " +
-                     std::string(plan::name(plan::part_of(action.spec))),
+Result<Made> impossible(const model::PartAction& action) {
+  return failure("there is no " + std::string(model::name(action.verb)) + " of " +
+                     std::string(model::name(model::part_of(action.spec))),
                  ENOTSUP);
 }
 
-std::string prefix_text(const plan::ChildSpec& child) {
+std::string prefix_text(const model::ChildSpec& child) {
   return child.dialect == config::Dialect::native ? child.prefix.text() : child.prefix.address().text();
 }
 
 // The words behind those that all dialects share.
-std::vector<std::string> own_words(const plan::ChildSpec& child) {
+std::vector<std::string> own_words(const model::ChildSpec& child) {
   switch (child.dialect) {
     case config::Dialect::native: {
       std::vector<std::string> words{"--tun-format",
@@ -62,7 +62,7 @@ std::string hexadecimal(std::uint32_t number) {
   return "0x" + std::string(digits.data(), end);
 }
 
-std::vector<std::string> clatd_argv(const plan::ChildSpec& child) {
+std::vector<std::string> clatd_argv(const model::ChildSpec& child) {
   std::vector<std::string> argv{"clatd-" + child.uplink, "-i", child.uplink};
   if (child.dialect == config::Dialect::aosp_2019) {
     argv.insert(argv.end(), {"-n", std::to_string(child.net_id), "-m", hexadecimal(child.mark)});
@@ -76,13 +76,13 @@ std::vector<std::string> clatd_argv(const plan::ChildSpec& child) {
 }  // namespace
 
 KernelEdge::KernelEdge(system::StateDir& state, system::Network& network, system::NetlinkMonitor& monitor,
-                       std::string bpf_dir, std::function<void(plan::Event)> post)
+                       std::string bpf_dir, std::function<void(model::Event)> post)
     : state_(state), network_(network), monitor_(monitor), bpf_dir_(std::move(bpf_dir)), post_(std::move(post)) {}
 
-std::optional<plan::Event> KernelEdge::execute(const plan::Action& action) {
+std::optional<model::Event> KernelEdge::execute(const model::Action& action) {
   return std::visit(
-      [this](const auto& each) -> std::optional<plan::Event> {
-        if constexpr (std::is_same_v<std::decay_t<decltype(each)>, plan::Exit>)
+      [this](const auto& each) -> std::optional<model::Event> {
+        if constexpr (std::is_same_v<std::decay_t<decltype(each)>, model::Exit>)
           return std::nullopt;
         else
           return act(each);
@@ -90,12 +90,12 @@ std::optional<plan::Event> KernelEdge::execute(const plan::Action& action) {
       action);
 }
 
-std::optional<plan::Event> KernelEdge::act(const plan::PartAction& action) {
+std::optional<model::Event> KernelEdge::act(const model::PartAction& action) {
   auto result = std::visit([&](const auto& spec) { return do_part(action, spec); }, action.spec);
-  return plan::Done{action.uplink, action.verb, plan::part_of(action.spec), std::move(result)};
+  return model::Done{action.uplink, action.verb, model::part_of(action.spec), std::move(result)};
 }
 
-Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::RecordSpec& record) {
+Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::RecordSpec& record) {
   switch (action.verb) {
     case Verb::make:
     case Verb::change: return answer(state_.write(record));
@@ -110,7 +110,7 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Rec
   return impossible(action);
 }
 
-Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::TunSpec& tun) {
+Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::TunSpec& tun) {
   switch (action.verb) {
     case Verb::make: {
       auto ifindex = network_.make(action.uplink, tun);
@@ -126,7 +126,7 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Tun
 }
 
 template <class Spec>
-Result<Made> KernelEdge::do_part(const plan::PartAction& action, const Spec& spec) {
+Result<Made> KernelEdge::do_part(const model::PartAction& action, const Spec& spec) {
   switch (action.verb) {
     case Verb::make: return answer(network_.make(spec));
     case Verb::change: return answer(network_.change(std::get<Spec>(*action.before), spec));
@@ -137,7 +137,7 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const Spec& spe
   return impossible(action);
 }
 
-Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::FastPathSpec& wanted) {
+Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::FastPathSpec& wanted) {
   auto fast = fast_path();
   if (!fast) return std::unexpected(std::move(fast).error());
   switch (action.verb) {
@@ -170,7 +170,7 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Fas
   return impossible(action);
 }
 
-Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::ChildSpec& child) {
+Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::ChildSpec& child) {
   const auto signal = [&](int number) -> Result<Made> {
     auto sent = children_->signal(action.uplink, action.pid, number);
     // Gone already: its exit is on the way.
@@ -187,7 +187,7 @@ Result<Made> KernelEdge::do_part(const plan::PartAction& action, const plan::Chi
   return impossible(action);
 }
 
-Result<Made> KernelEdge::spawn(const plan::ChildSpec& child) {
+Result<Made> KernelEdge::spawn(const model::ChildSpec& child) {
   const bool native = child.dialect == config::Dialect::native;
   loop::Launch launch{.uplink = child.uplink,
                       .path = child.path,
@@ -223,25 +223,25 @@ Result<bpf::FastPath*> KernelEdge::fast_path() {
   return &*fast_path_;
 }
 
-std::optional<plan::Event> KernelEdge::act(const plan::Purge& action) {
+std::optional<model::Event> KernelEdge::act(const model::Purge& action) {
   // Where BPF is not to be had there is no fast path to take away.
   Result<> forgotten;
   if (auto fast = fast_path()) forgotten = (*fast)->forget(action.record.uplink_ifindex);
   auto purged = purge(action.record);
-  return plan::Purged{action.record.uplink, purged ? std::move(forgotten) : std::move(purged)};
+  return model::Purged{action.record.uplink, purged ? std::move(forgotten) : std::move(purged)};
 }
 
-Result<> KernelEdge::purge(const plan::RecordSpec& record) {
+Result<> KernelEdge::purge(const model::RecordSpec& record) {
   if (auto purged = network_.purge(record); !purged) return purged;
   return state_.erase_record(record.uplink);
 }
 
-std::optional<plan::Event> KernelEdge::act(const plan::LookUpRoute& action) {
-  return plan::LookedUp{action.uplink, network_.way_to(action.destination, action.ifindex)};
+std::optional<model::Event> KernelEdge::act(const model::LookUpRoute& action) {
+  return model::LookedUp{action.uplink, network_.way_to(action.destination, action.ifindex)};
 }
 
-Result<> KernelEdge::check(const plan::Audit::Check& check, const Found& found) {
-  if (const auto* fast = std::get_if<plan::FastPathSpec>(&check.spec)) {
+Result<> KernelEdge::check(const model::Audit::Check& check, const Found& found) {
+  if (const auto* fast = std::get_if<model::FastPathSpec>(&check.spec)) {
     auto loaded = fast_path();
     if (!loaded) return std::unexpected(std::move(loaded).error());
     return found.pins ? (*loaded)->verify(*fast) : found.pins;
@@ -251,7 +251,7 @@ Result<> KernelEdge::check(const plan::Audit::Check& check, const Found& found) 
   return std::visit(
       [&](const auto& spec) -> Result<> {
         using Spec = std::decay_t<decltype(spec)>;
-        if constexpr (std::is_same_v<Spec, plan::TunSpec>)
+        if constexpr (std::is_same_v<Spec, model::TunSpec>)
           return network_.verify(check.uplink, spec, *stock);
         else if constexpr (requires { network_.verify(spec, *stock); })
           return network_.verify(spec, *stock);
@@ -261,11 +261,11 @@ Result<> KernelEdge::check(const plan::Audit::Check& check, const Found& found) 
       check.spec);
 }
 
-std::optional<plan::Event> KernelEdge::act(const plan::Audit& audit) {
+std::optional<model::Event> KernelEdge::act(const model::Audit& audit) {
   children_->reconcile();
   // Who does not answer is found by the plan.
   for (const auto& [uplink, totals] : slow_path_) (void)children_->request_report(uplink);
-  plan::Audited audited;
+  model::Audited audited;
   if (auto kernel = monitor_.dump())
     audited.kernel = std::move(*kernel);
   else
@@ -276,7 +276,7 @@ std::optional<plan::Event> KernelEdge::act(const plan::Audit& audit) {
   for (const auto& each : audit.checks) {
     auto checked = check(each, found);
     if (checked) continue;
-    if (plan::says_nothing(checked.error()))
+    if (model::says_nothing(checked.error()))
       audited.unasked = std::move(checked.error());
     else
       audited.missing.push_back({each, std::move(checked.error())});
@@ -287,7 +287,7 @@ std::optional<plan::Event> KernelEdge::act(const plan::Audit& audit) {
   return audited;
 }
 
-std::optional<plan::Event> KernelEdge::act(const plan::CollectHealth& action) {
+std::optional<model::Event> KernelEdge::act(const model::CollectHealth& action) {
   if (!action.overdue) {
     for (const auto& [uplink, totals] : slow_path_) {
       if (children_->request_report(uplink)) unanswered_.insert(uplink);
@@ -305,8 +305,8 @@ void KernelEdge::answered(const std::string& uplink) {
   if (unanswered_.erase(uplink) > 0 && unanswered_.empty()) post_(health());
 }
 
-plan::HealthCollected KernelEdge::health() {
-  plan::HealthCollected collected;
+model::HealthCollected KernelEdge::health() {
+  model::HealthCollected collected;
   for (const auto& [uplink, attachment] : attached_) {
     if (!fast_path_) break;
     if (auto counters = fast_path_->counters(attachment)) collected.by_uplink[uplink] = std::move(*counters);

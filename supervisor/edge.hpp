@@ -21,27 +21,27 @@ class KernelEdge : public plan::Edge {
  public:
   // `post` takes events that come later than the action that caused them. All references outlive the edge.
   KernelEdge(system::StateDir& state, system::Network& network, system::NetlinkMonitor& monitor, std::string bpf_dir,
-             std::function<void(plan::Event)> post);
+             std::function<void(model::Event)> post);
 
   void use(loop::Children& children) { children_ = &children; }
-  std::optional<plan::Event> execute(const plan::Action& action) override;
+  std::optional<model::Event> execute(const model::Action& action) override;
   // A child's counters came, or will not come any more.
   void answered(const std::string& uplink);
 
  private:
-  std::optional<plan::Event> act(const plan::PartAction& action);
-  std::optional<plan::Event> act(const plan::Purge& action);
-  std::optional<plan::Event> act(const plan::LookUpRoute& action);
-  std::optional<plan::Event> act(const plan::CollectHealth& action);
-  std::optional<plan::Event> act(const plan::Audit& action);
+  std::optional<model::Event> act(const model::PartAction& action);
+  std::optional<model::Event> act(const model::Purge& action);
+  std::optional<model::Event> act(const model::LookUpRoute& action);
+  std::optional<model::Event> act(const model::CollectHealth& action);
+  std::optional<model::Event> act(const model::Audit& action);
 
-  Result<plan::Made> do_part(const plan::PartAction& action, const plan::RecordSpec& record);
-  Result<plan::Made> do_part(const plan::PartAction& action, const plan::TunSpec& tun);
-  Result<plan::Made> do_part(const plan::PartAction& action, const plan::FastPathSpec& fast_path);
-  Result<plan::Made> do_part(const plan::PartAction& action, const plan::ChildSpec& child);
+  Result<model::Made> do_part(const model::PartAction& action, const model::RecordSpec& record);
+  Result<model::Made> do_part(const model::PartAction& action, const model::TunSpec& tun);
+  Result<model::Made> do_part(const model::PartAction& action, const model::FastPathSpec& fast_path);
+  Result<model::Made> do_part(const model::PartAction& action, const model::ChildSpec& child);
   // Setup, guard, announce and route: each an object in the kernel that Network makes, changes and removes.
   template <class Spec>
-  Result<plan::Made> do_part(const plan::PartAction& action, const Spec& spec);
+  Result<model::Made> do_part(const model::PartAction& action, const Spec& spec);
 
   // What an audit asked once for all uplinks.
   struct Found {
@@ -49,17 +49,17 @@ class KernelEdge : public plan::Edge {
     Result<> pins;
   };
   // What is not as it should be.
-  Result<> check(const plan::Audit::Check& check, const Found& found);
-  Result<plan::Made> spawn(const plan::ChildSpec& child);
+  Result<> check(const model::Audit::Check& check, const Found& found);
+  Result<model::Made> spawn(const model::ChildSpec& child);
   Result<bpf::FastPath*> fast_path();
-  Result<> purge(const plan::RecordSpec& record);
-  plan::HealthCollected health();
+  Result<> purge(const model::RecordSpec& record);
+  model::HealthCollected health();
 
   system::StateDir& state_;
   system::Network& network_;
   system::NetlinkMonitor& monitor_;
   std::string bpf_dir_;
-  std::function<void(plan::Event)> post_;
+  std::function<void(model::Event)> post_;
   loop::Children* children_ = nullptr;
 
   std::optional<bpf::FastPath> fast_path_;  // loaded when first wanted

@@ -45,7 +45,7 @@ Result<> Supervisor::open() {
   if (!network) return std::unexpected(std::move(network).error());
   network_.emplace(std::move(*network));
 
-  const auto sink = [this](plan::Event event) { deliver({std::move(event)}); };
+  const auto sink = [this](model::Event event) { deliver({std::move(event)}); };
   auto event_loop = loop::Loop::create(sink);
   if (!event_loop) return std::unexpected(std::move(event_loop).error());
   loop_ = std::move(*event_loop);
@@ -61,7 +61,7 @@ Result<> Supervisor::open() {
   edge_->use(*children_);
   const auto seed = system::random_number();
   if (!seed) return std::unexpected(seed.error());
-  app_.emplace(*edge_, &std::chrono::steady_clock::now, [this](const plan::Note& note) { log_.write(note); }, *seed);
+  app_.emplace(*edge_, &std::chrono::steady_clock::now, [this](const model::Note& note) { log_.write(note); }, *seed);
 
   if (loop::StrangerReaper::needed()) {
     auto reaper = loop::StrangerReaper::create(*loop_, [this](int pid) { return children_->owns(pid); });
@@ -75,7 +75,7 @@ Result<> Supervisor::open() {
 }
 
 Result<> Supervisor::run() {
-  say(plan::Severity::info, events::kSupervisorStarted,
+  say(model::Severity::info, events::kSupervisorStarted,
       {{"version", CLATVISOR_VERSION}, {"pid", std::to_string(getpid())}, {"config", file_}});
   if (auto started = start(); !started) return started;
   if (!app_->done()) loop_->run();
@@ -84,44 +84,44 @@ Result<> Supervisor::run() {
   if (!app_->world().handover) {
     edge_.reset();
     if (auto purged = bpf::FastPath::purge(config_->bpf_dir); !purged) {
-      say(plan::Severity::error, events::kActionFailed, {{"action", "purge"}, {"reason", purged.error().text()}});
+      say(model::Severity::error, events::kActionFailed, {{"action", "purge"}, {"reason", purged.error().text()}});
     }
   }
-  say(plan::Severity::info, events::kSupervisorStopped, {});
+  say(model::Severity::info, events::kSupervisorStopped, {});
   log_.flush();
   return {};
 }
 
 Result<> Supervisor::start() {
-  std::vector<plan::Event> first;
+  std::vector<model::Event> first;
   auto found = state_.records();
   if (!found) return std::unexpected(std::move(found).error());
   for (const auto& ignored : found->ignored) {
-    say(plan::Severity::warn, events::kRecordIgnored, {{"reason", ignored.why.text()}});
+    say(model::Severity::warn, events::kRecordIgnored, {{"reason", ignored.why.text()}});
     (void)state_.discard(ignored);  // what cannot be removed is ignored at the next start again
   }
   if (auto swept = network_->sweep(found->records); !swept) {
-    say(plan::Severity::warn, events::kActionFailed, {{"action", "sweep"}, {"reason", swept.error().text()}});
+    say(model::Severity::warn, events::kActionFailed, {{"action", "sweep"}, {"reason", swept.error().text()}});
   }
   if (!network_->forgotten().empty()) {
-    say(plan::Severity::warn, events::kRecordIgnored, {{"reason", network_->forgotten()}});
+    say(model::Severity::warn, events::kRecordIgnored, {{"reason", network_->forgotten()}});
   }
   if (const auto ignores = network_->sysctl().ignores_routes_with_linkdown(); ignores && *ignores) {
-    say(plan::Severity::warn, events::kSysctlRisky,
+    say(model::Severity::warn, events::kSysctlRisky,
         {{"name", "net.ipv4.conf.all.ignore_routes_with_linkdown"},
          {"value", "1"},
          {"reason", "IPv4 is unreachable while clatvisor itself is down, fast path or not"}});
   }
-  first.emplace_back(plan::RecordsFound{std::move(found->records)});
-  first.emplace_back(plan::ConfigLoaded{config_, file_});
+  first.emplace_back(model::RecordsFound{std::move(found->records)});
+  first.emplace_back(model::ConfigLoaded{config_, file_});
   auto kernel = monitor_->dump();
   if (!kernel) return std::unexpected(std::move(kernel).error().in("read links and addresses"));
-  first.emplace_back(plan::KernelDumped{std::move(*kernel)});
+  first.emplace_back(model::KernelDumped{std::move(*kernel)});
   deliver(std::move(first));
   return {};
 }
 
-void Supervisor::deliver(std::vector<plan::Event> events) {
+void Supervisor::deliver(std::vector<model::Event> events) {
   app_->handle(std::move(events));
   const bool leaving = app_->world().stopping || app_->world().handover;
   notify(leaving ? loop::Phase::stopping : loop::Phase::ready);
@@ -139,29 +139,29 @@ void Supervisor::on_signal(int number) {
   switch (number) {
     case SIGHUP: return reload();
     case SIGTERM:
-    case SIGINT: return deliver({plan::StopRequested{number}});
-    case SIGUSR1: return deliver({plan::DumpRequested{}});
-    case SIGUSR2: return deliver({plan::HandoverRequested{}});
+    case SIGINT: return deliver({model::StopRequested{number}});
+    case SIGUSR1: return deliver({model::DumpRequested{}});
+    case SIGUSR2: return deliver({model::HandoverRequested{}});
     default: return;
   }
 }
 
 void Supervisor::on_netlink() {
-  std::vector<plan::Event> events;
-  const auto drained = monitor_->read([&events](plan::Event event) { events.push_back(std::move(event)); });
+  std::vector<model::Event> events;
+  const auto drained = monitor_->read([&events](model::Event event) { events.push_back(std::move(event)); });
   if (drained && *drained == system::NetlinkMonitor::Drained::all) return deliver(std::move(events));
 
   // Something was lost, so what was read is no longer the whole truth: read all of it anew.
-  say(plan::Severity::warn, events::kNetlinkOverrun,
+  say(model::Severity::warn, events::kNetlinkOverrun,
       {{"reason", drained ? "the receive buffer overflowed" : drained.error().text()}, {"next", "reading all anew"}});
   if (!drained) reopen_monitor();
   auto kernel = monitor_->dump();
   if (!kernel) {
-    say(plan::Severity::error, events::kActionFailed,
+    say(model::Severity::error, events::kActionFailed,
         {{"action", "dump"}, {"reason", kernel.error().text()}, {"next", "the next audit tries again"}});
     return deliver(std::move(events));
   }
-  deliver({plan::KernelDumped{std::move(*kernel), true}});
+  deliver({model::KernelDumped{std::move(*kernel), true}});
 }
 
 // The old socket would report its error for ever. Without a new one the audits alone keep up with the kernel.
@@ -169,7 +169,7 @@ void Supervisor::reopen_monitor() {
   netlink_.end();
   auto opened = watch_netlink();
   if (opened) return;
-  say(plan::Severity::error, events::kActionFailed,
+  say(model::Severity::error, events::kActionFailed,
       {{"action", "watch netlink"}, {"reason", opened.error().text()}, {"next", "each audit reads all anew"}});
 }
 
@@ -191,7 +191,7 @@ void Supervisor::reload() {
   if (app_->world().stopping) return;
   notify(loop::Phase::reloading);
   if (auto reopened = log_.reopen(); !reopened) {
-    say(plan::Severity::error, events::kActionFailed,
+    say(model::Severity::error, events::kActionFailed,
         {{"action", "reopen the log"}, {"reason", reopened.error().text()}, {"next", "the old file stays in use"}});
   }
   auto parsed = config::load(file_, surroundings_);
@@ -207,12 +207,12 @@ void Supervisor::reload() {
   }
   config_ = std::make_shared<const config::Config>(std::move(*parsed));
   complaint_.clear();
-  deliver({plan::ConfigLoaded{config_, file_}});
+  deliver({model::ConfigLoaded{config_, file_}});
 }
 
 void Supervisor::reject(unsigned line, unsigned column, std::string reason, std::size_t errors) {
   complaint_ = "; the config file was refused, line " + std::to_string(line);
-  deliver({plan::ConfigRejected{file_, line, column, std::move(reason), errors}});
+  deliver({model::ConfigRejected{file_, line, column, std::move(reason), errors}});
 }
 
 void Supervisor::notify(loop::Phase phase) {
@@ -228,11 +228,11 @@ void Supervisor::notify(loop::Phase phase) {
 }
 
 void Supervisor::say_unheard(const Error& error) {
-  say(plan::Severity::warn, events::kNotifyFailed,
+  say(model::Severity::warn, events::kNotifyFailed,
       {{"reason", error.text()}, {"next", "the service manager hears nothing of us until that works"}});
 }
 
-void Supervisor::say(plan::Severity severity, std::string_view event,
+void Supervisor::say(model::Severity severity, std::string_view event,
                      std::vector<std::pair<std::string, std::string>> fields) {
   log_.write({severity, event, "", std::move(fields)});
 }

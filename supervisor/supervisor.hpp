@@ -34,7 +34,7 @@ class Supervisor {
              log::Log log);
   Result<> open();
   Result<> start();
-  void deliver(std::vector<plan::Event> events);
+  void deliver(std::vector<model::Event> events);
   void on_signal(int number);
   void on_netlink();
   Result<> watch_netlink();
@@ -44,7 +44,7 @@ class Supervisor {
   // Tells the service manager what is news to it.
   void notify(loop::Phase phase);
   void say_unheard(const Error& error);
-  void say(plan::Severity severity, std::string_view event, std::vector<std::pair<std::string, std::string>> fields);
+  void say(model::Severity severity, std::string_view event, std::vector<std::pair<std::string, std::string>> fields);
 
   std::string file_;
   std::shared_ptr<const config::Config> config_;

@@ -1,9 +1,9 @@
 // What Android's clatd did itself before its supervisor did (2019 to 2021), and what both eras leave to clatd.
 #pragma once
 
+#include "core/base/error.hpp"
+#include "core/base/fd.hpp"
 #include "core/clatd/arguments.hpp"
-#include "core/fd/fd.hpp"
-#include "core/net/error.hpp"
 
 namespace clat::clatd {
 

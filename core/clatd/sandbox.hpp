@@ -3,8 +3,8 @@
 
 #include <sys/types.h>
 
+#include "core/base/error.hpp"
 #include "core/clatd/arguments.hpp"
-#include "core/net/error.hpp"
 
 namespace clat::clatd {
 

@@ -11,11 +11,11 @@
 #include <memory>
 #include <vector>
 
+#include "core/base/error.hpp"
 #include "core/clatd/pump.hpp"
 #include "core/clatd/responder.hpp"
 #include "core/clatd/shared.hpp"
 #include "core/clatd/stop.hpp"
-#include "core/net/error.hpp"
 
 namespace clat::clatd {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <span>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::clatd {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/error.hpp"
 #include "core/net/address.hpp"
-#include "core/net/error.hpp"
 #include "core/net/ipv4_prefix.hpp"
 
 namespace clat {

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/base/error.hpp"
 #include "core/net/address.hpp"
-#include "core/net/error.hpp"
 
 namespace clat {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 #include "core/net/ipv4_prefix.hpp"
 #include "core/net/prefix.hpp"
 

@@ -120,12 +120,12 @@ std::string timestamp(WallTime at) {
   return text.data();
 }
 
-std::string_view name(plan::Severity severity) {
+std::string_view name(model::Severity severity) {
   switch (severity) {
-    case plan::Severity::debug: return "debug";
-    case plan::Severity::info: return "info";
-    case plan::Severity::warn: return "warn";
-    case plan::Severity::error: return "error";
+    case model::Severity::debug: return "debug";
+    case model::Severity::info: return "info";
+    case model::Severity::warn: return "warn";
+    case model::Severity::error: return "error";
   }
   return "error";
 }
@@ -143,7 +143,7 @@ std::string clean_key(const std::string& key) {
 
 using Pair = std::pair<std::string, std::string>;
 
-std::vector<Pair> pairs(WallTime at, const plan::Note& note) {
+std::vector<Pair> pairs(WallTime at, const model::Note& note) {
   std::vector<Pair> all{
       {"ts", timestamp(at)}, {"level", std::string(name(note.severity))}, {"event", std::string(note.event)}};
   if (!note.iface.empty()) all.emplace_back("iface", note.iface);
@@ -159,7 +159,7 @@ std::vector<Pair> pairs(WallTime at, const plan::Note& note) {
 
 }  // namespace
 
-std::string format_line(config::LogFormat format, WallTime at, const plan::Note& note) {
+std::string format_line(config::LogFormat format, WallTime at, const model::Note& note) {
   std::string line;
   switch (format) {
     case config::LogFormat::logfmt:

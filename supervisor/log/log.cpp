@@ -20,12 +20,12 @@
 namespace clat::log {
 namespace {
 
-spdlog::level::level_enum level_of(plan::Severity severity) {
+spdlog::level::level_enum level_of(model::Severity severity) {
   switch (severity) {
-    case plan::Severity::debug: return spdlog::level::debug;
-    case plan::Severity::info: return spdlog::level::info;
-    case plan::Severity::warn: return spdlog::level::warn;
-    case plan::Severity::error: return spdlog::level::err;
+    case model::Severity::debug: return spdlog::level::debug;
+    case model::Severity::info: return spdlog::level::info;
+    case model::Severity::warn: return spdlog::level::warn;
+    case model::Severity::error: return spdlog::level::err;
   }
   return spdlog::level::err;
 }
@@ -40,10 +40,10 @@ spdlog::level::level_enum level_of(config::LogLevel level) {
   return spdlog::level::info;
 }
 
-plan::Severity severity_of(spdlog::level::level_enum level) {
-  if (level <= spdlog::level::debug) return plan::Severity::debug;
-  if (level == spdlog::level::info) return plan::Severity::info;
-  return level == spdlog::level::warn ? plan::Severity::warn : plan::Severity::error;
+model::Severity severity_of(spdlog::level::level_enum level) {
+  if (level <= spdlog::level::debug) return model::Severity::debug;
+  if (level == spdlog::level::info) return model::Severity::info;
+  return level == spdlog::level::warn ? model::Severity::warn : model::Severity::error;
 }
 
 // spdlog's own sinks wait for their reader.
@@ -81,7 +81,7 @@ class OutletSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
   static constexpr std::size_t kMostHeld = 256;
   struct Held {
     std::string line;
-    plan::Severity severity;
+    model::Severity severity;
   };
 
   std::unique_ptr<Outlet> outlet_;
@@ -109,7 +109,7 @@ struct Log::State {
     return file_outlet(target);
   }
 
-  void put(const plan::Note& note, spdlog::level::level_enum level) {
+  void put(const model::Note& note, spdlog::level::level_enum level) {
     const auto now = std::chrono::system_clock::now();
     const std::string line = format_line(config.format, now, note);
     logger.log(now, {}, level, spdlog::string_view_t(line.data(), line.size()));
@@ -140,8 +140,8 @@ struct Log::State {
 
   // Past the level filter: it is about lines that had passed it.
   bool say_dropped(std::uint64_t lines, const char* reason) {
-    const plan::Note note{
-        plan::Severity::warn, events::kLogDropped, "", {{"lines", std::to_string(lines)}, {"reason", reason}}};
+    const model::Note note{
+        model::Severity::warn, events::kLogDropped, "", {{"lines", std::to_string(lines)}, {"reason", reason}}};
     const std::string line = format_line(config.format, std::chrono::system_clock::now(), note);
     return sink->outlet().write(line, note.severity);
   }
@@ -180,9 +180,9 @@ Result<> Log::configure(const config::Log& wanted) {
 
 Result<> Log::reopen() { return state_->sink->outlet().reopen(); }
 
-bool Log::enabled(plan::Severity severity) const { return state_->logger.should_log(level_of(severity)); }
+bool Log::enabled(model::Severity severity) const { return state_->logger.should_log(level_of(severity)); }
 
-void Log::write(const plan::Note& note) {
+void Log::write(const model::Note& note) {
   if (!enabled(note.severity)) return;
   auto& kind = state_->kinds[note.event];
   if (state_->in_excess(kind)) return;

@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "config/config.hpp"
-#include "core/net/error.hpp"
-#include "supervisor/plan/note.hpp"
+#include "core/base/error.hpp"
+#include "supervisor/model/note.hpp"
 
 namespace clat::log {
 
@@ -30,8 +30,8 @@ class Log {
   // Opens a log file again after it was moved away. On an error the old one stays in use.
   Result<> reopen();
 
-  [[nodiscard]] bool enabled(plan::Severity severity) const;
-  void write(const plan::Note& note);
+  [[nodiscard]] bool enabled(model::Severity severity) const;
+  void write(const model::Note& note);
   // Tries to bring out what a stuck reader held back, the count included. For an idle moment and before the end.
   void flush();
 

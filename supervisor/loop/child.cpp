@@ -176,7 +176,7 @@ void Child::read_control() {
   std::string reason = "it closed its control socket";
   const bool open = control_.read({
       .ready =
-          [this](const control::Report& message) { owner_.sink(plan::ChildReady{uplink_, pid_, message.drained}); },
+          [this](const control::Report& message) { owner_.sink(model::ChildReady{uplink_, pid_, message.drained}); },
       .answer = [this](const control::Report* message) { owner_.answered(*this, message); },
       .violation =
           [&](const Error& error) {
@@ -187,13 +187,13 @@ void Child::read_control() {
   if (open) return;
   control_watch_.end();
   if (std::exchange(mute_, true)) return;
-  owner_.sink(plan::ChildMute{uplink_, pid_, std::move(reason)});
+  owner_.sink(model::ChildMute{uplink_, pid_, std::move(reason)});
 }
 
 void Child::say(std::string line) { show(throttle_.offer(std::move(line), std::chrono::steady_clock::now())); }
 
 void Child::show(std::optional<OutputThrottle::Shown> shown) {
-  if (shown) owner_.sink(plan::ChildOutput{uplink_, pid_, std::move(shown->line), shown->suppressed});
+  if (shown) owner_.sink(model::ChildOutput{uplink_, pid_, std::move(shown->line), shown->suppressed});
 }
 
 }  // namespace clat::loop

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 #include "supervisor/loop/children.hpp"
 #include "supervisor/loop/control_channel.hpp"
 #include "supervisor/loop/lines.hpp"

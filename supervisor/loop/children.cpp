@@ -42,7 +42,7 @@ struct Children::State {
   }
 
   void keep(Child& child, const control::Report* report) {
-    if (report != nullptr) owner.sink(plan::ChildAnswered{child.uplink(), child.pid()});
+    if (report != nullptr) owner.sink(model::ChildAnswered{child.uplink(), child.pid()});
     // A predecessor that is stopping has nothing new to say.
     if (&child != newest(child.uplink())) return;
     if (report != nullptr) reports[child.uplink()] = {child.pid(), false, *report};
@@ -51,7 +51,7 @@ struct Children::State {
 
   void bury(Child& child, int status, int signal) {
     child.drain();
-    const plan::ChildExited event{child.uplink(), child.pid(), status, signal};
+    const model::ChildExited event{child.uplink(), child.pid(), status, signal};
     // First: the sink may start a successor or signal this very pid.
     std::erase_if(children, [&](const auto& other) { return other.get() == &child; });
     owner.sink(event);

@@ -1,4 +1,4 @@
-// The clatd processes: from Launch to plan::ChildExited.
+// The clatd processes: from Launch to model::ChildExited.
 #pragma once
 
 #include <functional>
@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.hpp"
 #include "core/clatd/control.hpp"
-#include "core/net/error.hpp"
 #include "supervisor/loop/loop.hpp"
 
 namespace clat::loop {

@@ -8,9 +8,9 @@
 #include <span>
 #include <string>
 
+#include "core/base/error.hpp"
+#include "core/base/fd.hpp"
 #include "core/clatd/control.hpp"
-#include "core/fd/fd.hpp"
-#include "core/net/error.hpp"
 
 namespace clat::loop {
 

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "core/xlat/token_bucket.hpp"
-#include "supervisor/plan/facts.hpp"
+#include "supervisor/model/facts.hpp"
 
 namespace clat::loop {
 
@@ -68,7 +68,7 @@ class OutputThrottle {
     bool operator==(const Shown&) const = default;
   };
 
-  std::optional<Shown> offer(std::string line, plan::TimePoint now) {
+  std::optional<Shown> offer(std::string line, model::TimePoint now) {
     if (limit_.take(static_cast<std::uint64_t>(now.time_since_epoch().count()))) {
       held_.reset();
       return Shown{std::move(line), std::exchange(suppressed_, 0)};

@@ -59,12 +59,12 @@ struct Loop::State {
     // libuv counts from a clock rounded down to milliseconds.
     if (std::chrono::steady_clock::now() < *self->due) return self->start_timer();
     self->due.reset();
-    self->sink(plan::Tick{});
+    self->sink(model::Tick{});
   }
 
   uv_loop_t loop{};
   uv_timer_t timer{};
-  std::optional<plan::TimePoint> due;
+  std::optional<model::TimePoint> due;
   Sink sink;
 };
 
@@ -90,7 +90,7 @@ Loop::~Loop() {
 void Loop::run() { uv_run(&state_->loop, UV_RUN_DEFAULT); }
 void Loop::stop() { uv_stop(&state_->loop); }
 
-void Loop::arm(plan::TimePoint due) {
+void Loop::arm(model::TimePoint due) {
   state_->due = due;
   state_->start_timer();
 }

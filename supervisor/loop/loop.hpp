@@ -5,15 +5,15 @@
 #include <memory>
 #include <utility>
 
-#include "core/net/error.hpp"
-#include "supervisor/plan/event.hpp"
-#include "supervisor/plan/facts.hpp"
+#include "core/base/error.hpp"
+#include "supervisor/model/events.hpp"
+#include "supervisor/model/facts.hpp"
 
 struct uv_loop_s;
 
 namespace clat::loop {
 
-using Sink = std::function<void(plan::Event)>;
+using Sink = std::function<void(model::Event)>;
 
 // broken: the descriptor is in an error state, as a netlink socket after an overrun (ENOBUFS). Read until EAGAIN, which
 // clears it, or end the watch: it goes on watching, and an error that stays would keep the loop busy.
@@ -40,7 +40,7 @@ class Watch {
 
 class Loop {
  public:
-  // `sink` gets plan::Tick.
+  // `sink` gets model::Tick.
   static Result<std::unique_ptr<Loop>> create(Sink sink);
   Loop(const Loop&) = delete;  // the edges refer to it
   Loop& operator=(const Loop&) = delete;
@@ -52,7 +52,7 @@ class Loop {
 
   // One Tick at `due` or up to a few milliseconds later, never earlier; soon, when that is past. Replaces what was
   // armed.
-  void arm(plan::TimePoint due);
+  void arm(model::TimePoint due);
   void disarm();
 
   // Level-triggered: calls back for as long as something is left to read. Makes `fd` non-blocking.

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 
 namespace clat::loop {
 namespace {

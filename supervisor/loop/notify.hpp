@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 #include "supervisor/loop/loop.hpp"
 
 namespace clat::loop {

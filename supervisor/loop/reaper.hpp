@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 #include "supervisor/loop/loop.hpp"
 
 namespace clat::loop {

@@ -11,7 +11,7 @@
 #include <span>
 #include <utility>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 
 namespace clat::loop {
 namespace {

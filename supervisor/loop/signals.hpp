@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 #include "supervisor/loop/loop.hpp"
 
 namespace clat::loop {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/clatd/control.hpp"
-#include "supervisor/plan/event.hpp"
+#include "supervisor/model/events.hpp"
 
 namespace clat::loop {
 
@@ -29,7 +29,7 @@ class SlowPathTotals {
   }
 
   // Flows and answers always; reasons of drops where there were any.
-  void append_to(plan::Counters& counters) const {
+  void append_to(model::Counters& counters) const {
     counters.emplace_back("slow_to_ipv6_packets", total_.to_ipv6.packets);
     counters.emplace_back("slow_to_ipv6_bytes", total_.to_ipv6.bytes);
     counters.emplace_back("slow_to_ipv4_packets", total_.to_ipv4.packets);

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "supervisor/plan/event.hpp"
-#include "supervisor/plan/note.hpp"
+#include "supervisor/model/events.hpp"
+#include "supervisor/model/note.hpp"
 #include "supervisor/plan/world.hpp"
 
 namespace clat::plan {

@@ -9,18 +9,6 @@
 
 namespace clat::plan {
 
-bool says_nothing(const Error& error) {
-  switch (error.code) {
-    case ENOMEM:
-    case ENOBUFS:
-    case EMFILE:
-    case ENFILE:
-    case EAGAIN:
-    case EINTR: return true;
-    default: return false;
-  }
-}
-
 void Applier::operator()(const Done& event) {
   const auto found = world_.clats.find(event.uplink);
   if (found == world_.clats.end()) return;

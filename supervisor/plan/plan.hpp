@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "supervisor/plan/action.hpp"
-#include "supervisor/plan/event.hpp"
-#include "supervisor/plan/note.hpp"
+#include "supervisor/model/actions.hpp"
+#include "supervisor/model/events.hpp"
+#include "supervisor/model/note.hpp"
 #include "supervisor/plan/world.hpp"
 
 namespace clat::plan {

@@ -211,7 +211,7 @@ void tell_up_or_down(const World& world, const std::string& name, const Desired&
         {"v6", clat.addresses->v6.text()},
         {"prefix", std::get<RecordSpec>(*clat.piece(Part::record).have).prefix.text()},
         {"mtu", std::to_string(setup.mtu)},
-        {"path", announce.leg == Leg::fast ? clat.fast_path_kind : std::string(plan::name(announce.leg))}}});
+        {"path", announce.leg == Leg::fast ? clat.fast_path_kind : std::string(model::name(announce.leg))}}});
 }
 
 // A clatd of which nothing is heard is replaced.

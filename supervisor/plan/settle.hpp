@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "supervisor/plan/note.hpp"
+#include "supervisor/model/note.hpp"
 #include "supervisor/plan/world.hpp"
 
 namespace clat::plan {

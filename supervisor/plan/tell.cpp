@@ -33,40 +33,6 @@ std::string child_line(const World& world, const Clat& clat, TimePoint now) {
 
 }  // namespace
 
-std::string_view name(Part part) {
-  switch (part) {
-    case Part::record: return "record";
-    case Part::tun: return "tun";
-    case Part::setup: return "setup";
-    case Part::guard: return "guard";
-    case Part::fast_path: return "fast-path";
-    case Part::announce: return "announce";
-    case Part::child: return "child";
-    case Part::route: return "route";
-  }
-  return "?";
-}
-
-std::string_view name(Leg leg) {
-  switch (leg) {
-    case Leg::fast: return "fast";
-    case Leg::routed: return "routed";
-    case Leg::anycast: return "anycast";
-  }
-  return "?";
-}
-
-std::string_view name(Verb verb) {
-  switch (verb) {
-    case Verb::make: return "make";
-    case Verb::change: return "change";
-    case Verb::remove: return "remove";
-    case Verb::kill: return "kill";
-    case Verb::verify: return "verify";
-  }
-  return "?";
-}
-
 std::string_view name(State state) {
   switch (state) {
     case State::waiting: return "waiting";
@@ -194,7 +160,7 @@ std::vector<std::string> dump(const World& world, TimePoint now) {
       line += " failure=" + failure->error.text() + " retry_in=" + milliseconds_text(left);
     }
     for (std::size_t i = 0; i < kParts; ++i) {
-      if (clat.pieces[i].stands()) line += " +" + std::string(plan::name(static_cast<Part>(i)));
+      if (clat.pieces[i].stands()) line += " +" + std::string(model::name(static_cast<Part>(i)));
     }
     lines.push_back(std::move(line));
   }

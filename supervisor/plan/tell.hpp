@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "supervisor/plan/event.hpp"
-#include "supervisor/plan/note.hpp"
+#include "supervisor/model/events.hpp"
+#include "supervisor/model/note.hpp"
 #include "supervisor/plan/world.hpp"
 
 namespace clat::plan {

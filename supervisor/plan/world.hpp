@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "config/config.hpp"
-#include "core/net/error.hpp"
-#include "supervisor/plan/action.hpp"
+#include "core/base/error.hpp"
+#include "supervisor/model/actions.hpp"
+#include "supervisor/model/facts.hpp"
 #include "supervisor/plan/backoff.hpp"
-#include "supervisor/plan/facts.hpp"
 
 namespace clat::plan {
+
+using namespace model;  // the brain's own vocabulary
 
 // Why an action failed, and when the next may be tried. It holds back its own part, and so what stands on it.
 struct Failure {

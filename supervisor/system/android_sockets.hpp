@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-#include "core/fd/fd.hpp"
+#include "core/base/error.hpp"
+#include "core/base/fd.hpp"
 #include "core/net/address.hpp"
-#include "core/net/error.hpp"
 
 namespace clat::system {
 

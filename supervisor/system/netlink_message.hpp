@@ -10,7 +10,7 @@
 #include <string>
 #include <type_traits>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::system {
 

@@ -69,8 +69,8 @@ Result<NetlinkMonitor::Drained> NetlinkMonitor::read(const EventSink& sink) {
     if (datagram->truncated) drained = Drained::overrun;
     deliver(datagram->bytes, sink, hints);
   }
-  if (hints.ipv6_routes) sink(plan::Ipv6RoutesChanged{});
-  for (const int ifindex : hints.traffic_control) sink(plan::TrafficControlChanged{ifindex});
+  if (hints.ipv6_routes) sink(model::Ipv6RoutesChanged{});
+  for (const int ifindex : hints.traffic_control) sink(model::TrafficControlChanged{ifindex});
   return drained;
 }
 
@@ -78,9 +78,9 @@ void NetlinkMonitor::deliver(Bytes datagram, const EventSink& sink, Hints& hints
   while (const auto message = next_message(datagram)) {
     auto event = parse_event(*message);
     if (!event) continue;
-    if (const auto* changed = std::get_if<plan::TrafficControlChanged>(&*event)) {
+    if (const auto* changed = std::get_if<model::TrafficControlChanged>(&*event)) {
       hints.traffic_control.insert(changed->ifindex);
-    } else if (std::holds_alternative<plan::Ipv6RoutesChanged>(*event)) {
+    } else if (std::holds_alternative<model::Ipv6RoutesChanged>(*event)) {
       hints.ipv6_routes = true;
     } else {
       sink(settled(std::move(*event), *message));
@@ -90,8 +90,8 @@ void NetlinkMonitor::deliver(Bytes datagram, const EventSink& sink, Hints& hints
 
 // A rising link MTU is announced before IPv6 follows it, and not again afterwards: so where IPv6 has the smaller MTU,
 // ask how it is now. No answer (the link is gone already) leaves the event as it came.
-plan::Event NetlinkMonitor::settled(plan::Event event, const Message& message) {
-  if (!std::holds_alternative<plan::LinkSeen>(event)) return event;
+model::Event NetlinkMonitor::settled(model::Event event, const Message& message) {
+  if (!std::holds_alternative<model::LinkSeen>(event)) return event;
   const auto told = parse_link(message.payload);
   if (!told || !told->ipv6_mtu || *told->ipv6_mtu >= told->link.link_mtu) return event;
 
@@ -100,13 +100,13 @@ plan::Event NetlinkMonitor::settled(plan::Event event, const Message& message) {
   Request request(RTM_GETLINK, 0, header);
   request.put(IFLA_EXT_MASK, std::uint32_t{RTEXT_FILTER_SKIP_STATS});
   (void)requests_.exchange(request, [&](const Message& answer) {
-    if (auto now = parse_event(answer); now && std::holds_alternative<plan::LinkSeen>(*now)) event = std::move(*now);
+    if (auto now = parse_event(answer); now && std::holds_alternative<model::LinkSeen>(*now)) event = std::move(*now);
   });
   return event;
 }
 
-Result<plan::Kernel> NetlinkMonitor::dump() {
-  plan::Kernel kernel;
+Result<model::Kernel> NetlinkMonitor::dump() {
+  model::Kernel kernel;
   const auto add = [&](const Message& message) {
     if (const auto event = parse_event(message)) add_to(kernel, *event);
   };

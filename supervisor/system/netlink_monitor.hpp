@@ -6,10 +6,10 @@
 #include <set>
 #include <vector>
 
-#include "core/fd/fd.hpp"
-#include "core/net/error.hpp"
-#include "supervisor/plan/event.hpp"
-#include "supervisor/plan/facts.hpp"
+#include "core/base/error.hpp"
+#include "core/base/fd.hpp"
+#include "supervisor/model/events.hpp"
+#include "supervisor/model/facts.hpp"
 #include "supervisor/system/netlink_socket.hpp"
 
 namespace clat::system {
@@ -23,7 +23,7 @@ class NetlinkMonitor {
 
   [[nodiscard]] int fd() const { return fd_.get(); }
 
-  using EventSink = std::function<void(plan::Event)>;
+  using EventSink = std::function<void(model::Event)>;
   // overrun: notifications were lost, so dump().
   enum class Drained { all, overrun };
   // Reads until nothing is left. Ipv6RoutesChanged comes once, and TrafficControlChanged once per interface, last and
@@ -32,7 +32,7 @@ class NetlinkMonitor {
 
   // Links and addresses as they are now. Also the way to learn of an IPv6 MTU that a sysctl or a router advertisement
   // changed: the kernel notifies nobody of that.
-  Result<plan::Kernel> dump();
+  Result<model::Kernel> dump();
 
  private:
   NetlinkMonitor(Fd fd, NetlinkSocket requests);
@@ -42,7 +42,7 @@ class NetlinkMonitor {
     std::set<int> traffic_control;  // ifindexes
   };
   void deliver(Bytes datagram, const EventSink& sink, Hints& hints);
-  plan::Event settled(plan::Event event, const Message& message);
+  model::Event settled(model::Event event, const Message& message);
 
   Fd fd_;
   NetlinkSocket requests_;

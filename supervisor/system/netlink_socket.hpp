@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "core/fd/fd.hpp"
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
+#include "core/base/fd.hpp"
 #include "supervisor/system/netlink_message.hpp"
 
 namespace clat::system {

@@ -52,7 +52,7 @@ Result<Network> Network::open(StateDir& state, Sysctl sysctl) {
 
 // --- tun
 
-Result<int> Network::make(const std::string& uplink, const plan::TunSpec& spec) {
+Result<int> Network::make(const std::string& uplink, const model::TunSpec& spec) {
   const auto there = rtnetlink_.link(spec.name);
   if (!there) return std::unexpected(there.error());
   const auto held = tuns_.find(uplink);
@@ -76,7 +76,7 @@ Result<int> Network::make(const std::string& uplink, const plan::TunSpec& spec) 
 }
 
 // A queue of somebody else's, an old child's that still ends, would take its share of the packets.
-Result<> Network::hold_every_queue(const OpenTun& tun, const plan::TunSpec& spec) {
+Result<> Network::hold_every_queue(const OpenTun& tun, const model::TunSpec& spec) {
   if (spec.shape.queues == 1) return {};
   const auto link = rtnetlink_.link(tun.ifindex);
   if (!link) return std::unexpected(link.error());
@@ -84,7 +84,7 @@ Result<> Network::hold_every_queue(const OpenTun& tun, const plan::TunSpec& spec
   return failure(spec.name + " is still held by another process", EBUSY);
 }
 
-Result<> Network::remove(const std::string& uplink, const plan::TunSpec& spec) {
+Result<> Network::remove(const std::string& uplink, const model::TunSpec& spec) {
   Result<> result;
   if (const auto held = tuns_.find(uplink); held != tuns_.end()) {
     // By ifindex: whatever it is called or marked by now. A child that still holds it does not keep it.
@@ -110,15 +110,15 @@ std::vector<int> Network::tun_queues(const std::string& uplink) const {
   return queues;
 }
 
-Result<plan::TunQueue> Network::tun_queue(const std::string& uplink) {
+Result<model::TunQueue> Network::tun_queue(const std::string& uplink) {
   const auto held = tuns_.find(uplink);
   if (held == tuns_.end()) return failure("no tun for " + uplink, ENODEV);
   pollfd waiting{.fd = held->second.queues.front().get(), .events = POLLIN, .revents = 0};
   if (::poll(&waiting, 1, 0) < 0) return failure("poll the tun of " + uplink, errno);
-  if ((waiting.revents & POLLIN) == 0) return plan::TunQueue{};
+  if ((waiting.revents & POLLIN) == 0) return model::TunQueue{};
   const auto read = rtnetlink_.packets_sent(held->second.ifindex);
   if (!read) return std::unexpected(read.error());
-  return plan::TunQueue{.waiting = true, .packets_read = *read};
+  return model::TunQueue{.waiting = true, .packets_read = *read};
 }
 
 // --- setup
@@ -140,7 +140,7 @@ Result<> Network::drop_link_local_addresses(int tun) {
   return {};
 }
 
-Result<> Network::configure(const plan::SetupSpec& spec) {
+Result<> Network::configure(const model::SetupSpec& spec) {
   const auto link = rtnetlink_.link(spec.tun);
   if (!link) return std::unexpected(link.error());
   if (!*link) return failure("device is gone", ENODEV);
@@ -160,18 +160,18 @@ Result<> Network::configure(const plan::SetupSpec& spec) {
   return rtnetlink_.change_link(spec.tun, {.up = true});
 }
 
-Result<> Network::make(const plan::SetupSpec& spec) {
+Result<> Network::make(const model::SetupSpec& spec) {
   if (auto configured = configure(spec); !configured) return in_context(std::move(configured), spec.tun_name);
   return {};
 }
 
-Result<> Network::change(const plan::SetupSpec& before, const plan::SetupSpec& spec) {
+Result<> Network::change(const model::SetupSpec& before, const model::SetupSpec& spec) {
   if (auto made = make(spec); !made) return made;
   if (before.tun != spec.tun || before.v4 == spec.v4) return {};
   return rtnetlink_.delete_address(before.tun, before.v4);
 }
 
-Result<> Network::remove(const plan::SetupSpec& spec) {
+Result<> Network::remove(const model::SetupSpec& spec) {
   const auto link = rtnetlink_.link(spec.tun);
   if (!link) return std::unexpected(link.error());
   if (!*link) return {};
@@ -183,19 +183,19 @@ Result<> Network::remove(const plan::SetupSpec& spec) {
 
 // --- guard
 
-Result<> Network::make(const plan::GuardSpec& spec) { return rtnetlink_.add_route(guard_route(spec.v6)); }
+Result<> Network::make(const model::GuardSpec& spec) { return rtnetlink_.add_route(guard_route(spec.v6)); }
 
-Result<> Network::change(const plan::GuardSpec& before, const plan::GuardSpec& spec) {
+Result<> Network::change(const model::GuardSpec& before, const model::GuardSpec& spec) {
   auto made = make(spec);
   if (!made || before == spec) return made;
   return remove(before);
 }
 
-Result<> Network::remove(const plan::GuardSpec& spec) { return rtnetlink_.delete_route(guard_route(spec.v6)); }
+Result<> Network::remove(const model::GuardSpec& spec) { return rtnetlink_.delete_route(guard_route(spec.v6)); }
 
 // --- announce
 
-Result<> Network::route_into_tun(const plan::AnnounceSpec& spec) {
+Result<> Network::route_into_tun(const model::AnnounceSpec& spec) {
   const auto forwarding = sysctl_.ipv6_forwarding();
   if (!forwarding) return std::unexpected(forwarding.error());
   if (!*forwarding) return failure("the routed leg needs net.ipv6.conf.all.forwarding=1", EPERM);
@@ -215,11 +215,11 @@ Result<> Network::route_into_tun(const plan::AnnounceSpec& spec) {
 }
 
 // The way goes before the word: nobody is told of an address that leads nowhere.
-Result<> Network::announce(const plan::AnnounceSpec& spec) {
-  if (spec.leg == plan::Leg::routed) {
+Result<> Network::announce(const model::AnnounceSpec& spec) {
+  if (spec.leg == model::Leg::routed) {
     if (auto routed = route_into_tun(spec); !routed) return routed;
   }
-  if (spec.leg == plan::Leg::anycast) {
+  if (spec.leg == model::Leg::anycast) {
     auto joined = join_anycast(spec.uplink_ifindex, spec.v6);
     if (!joined) return std::unexpected(std::move(joined).error());
     anycast_.insert_or_assign(spec.uplink, std::move(*joined));
@@ -227,7 +227,7 @@ Result<> Network::announce(const plan::AnnounceSpec& spec) {
   return rtnetlink_.add_proxy(spec.uplink_ifindex, spec.v6);
 }
 
-Result<> Network::make(const plan::AnnounceSpec& spec) {
+Result<> Network::make(const model::AnnounceSpec& spec) {
   if (auto announced = announce(spec); !announced) {
     // All or nothing. What was in the way of the one is no reason to hide behind the error of the other.
     (void)remove(spec);
@@ -236,7 +236,7 @@ Result<> Network::make(const plan::AnnounceSpec& spec) {
   return {};
 }
 
-Result<> Network::change(const plan::AnnounceSpec& before, const plan::AnnounceSpec& spec) {
+Result<> Network::change(const model::AnnounceSpec& before, const model::AnnounceSpec& spec) {
   if (auto announced = announce(spec); !announced) {
     return in_context(std::move(announced), "announce " + spec.v6.text() + " on " + spec.uplink);
   }
@@ -244,18 +244,18 @@ Result<> Network::change(const plan::AnnounceSpec& before, const plan::AnnounceS
   if (before.uplink_ifindex != spec.uplink_ifindex || before.v6 != spec.v6) {
     note(result, rtnetlink_.delete_proxy(before.uplink_ifindex, before.v6));
   }
-  if (before.leg == plan::Leg::routed && (spec.leg != plan::Leg::routed || tun_route(before) != tun_route(spec))) {
+  if (before.leg == model::Leg::routed && (spec.leg != model::Leg::routed || tun_route(before) != tun_route(spec))) {
     note(result, rtnetlink_.delete_route(tun_route(before)));
   }
-  if (before.leg == plan::Leg::routed && spec.leg != plan::Leg::routed) note(result, saved_.release(before.uplink));
-  if (spec.leg != plan::Leg::anycast) anycast_.erase(spec.uplink);
+  if (before.leg == model::Leg::routed && spec.leg != model::Leg::routed) note(result, saved_.release(before.uplink));
+  if (spec.leg != model::Leg::anycast) anycast_.erase(spec.uplink);
   return result;
 }
 
-Result<> Network::remove(const plan::AnnounceSpec& spec) {
+Result<> Network::remove(const model::AnnounceSpec& spec) {
   auto result = rtnetlink_.delete_proxy(spec.uplink_ifindex, spec.v6);
   anycast_.erase(spec.uplink);
-  if (spec.leg == plan::Leg::routed) {
+  if (spec.leg == model::Leg::routed) {
     note(result, rtnetlink_.delete_route(tun_route(spec)));
     note(result, saved_.release(spec.uplink));
   }
@@ -264,19 +264,19 @@ Result<> Network::remove(const plan::AnnounceSpec& spec) {
 
 // --- default route
 
-Result<> Network::make(const plan::RouteSpec& spec) { return rtnetlink_.add_route(default_route(spec)); }
+Result<> Network::make(const model::RouteSpec& spec) { return rtnetlink_.add_route(default_route(spec)); }
 
-Result<> Network::change(const plan::RouteSpec& before, const plan::RouteSpec& spec) {
+Result<> Network::change(const model::RouteSpec& before, const model::RouteSpec& spec) {
   if (before.metric == spec.metric) return rtnetlink_.replace_route(default_route(spec));
   if (auto made = make(spec); !made) return made;
   return remove(before);
 }
 
-Result<> Network::remove(const plan::RouteSpec& spec) { return rtnetlink_.delete_route(default_route(spec)); }
+Result<> Network::remove(const model::RouteSpec& spec) { return rtnetlink_.delete_route(default_route(spec)); }
 
 // --- purge
 
-Result<> Network::purge_routes(const plan::RecordSpec& record) {
+Result<> Network::purge_routes(const model::RecordSpec& record) {
   Result<> result;
   const auto host_routes = rtnetlink_.host_routes();
   if (!host_routes) return std::unexpected(host_routes.error());
@@ -291,15 +291,15 @@ Result<> Network::purge_routes(const plan::RecordSpec& record) {
   return result;
 }
 
-Result<> Network::sweep(const std::vector<plan::RecordSpec>& records) {
+Result<> Network::sweep(const std::vector<model::RecordSpec>& records) {
   const auto has_v6 = [&](const Ipv6Address& v6) {
-    return std::ranges::find(records, v6, &plan::RecordSpec::v6) != records.end();
+    return std::ranges::find(records, v6, &model::RecordSpec::v6) != records.end();
   };
   Result<> result;
   const auto links = rtnetlink_.links();
   if (!links) return std::unexpected(links.error());
   for (const auto& each : *links) {
-    const bool named = std::ranges::find(records, each.link.name, &plan::RecordSpec::tun) != records.end();
+    const bool named = std::ranges::find(records, each.link.name, &model::RecordSpec::tun) != records.end();
     // A carrier has only what somebody holds: another clatvisor, then.
     if (!named && is_our_tun(each) && !each.carrier) note(result, rtnetlink_.delete_link(each.link.ifindex));
   }
@@ -319,7 +319,7 @@ Result<> Network::sweep(const std::vector<plan::RecordSpec>& records) {
   return result;
 }
 
-Result<> Network::purge(const plan::RecordSpec& record) {
+Result<> Network::purge(const model::RecordSpec& record) {
   Result<> result;
   if (const auto proxies = rtnetlink_.proxies(); !proxies) {
     note(result, std::unexpected(proxies.error()));
@@ -329,10 +329,10 @@ Result<> Network::purge(const plan::RecordSpec& record) {
     }
   }
   note(result, purge_routes(record));
-  note(result, remove(record.uplink, plan::TunSpec{.name = record.tun}));
+  note(result, remove(record.uplink, model::TunSpec{.name = record.tun}));
   note(result, saved_.release(record.uplink));
   // Last: until then it keeps the kernel from answering for the address.
-  note(result, remove(plan::GuardSpec{record.v6}));
+  note(result, remove(model::GuardSpec{record.v6}));
   if (!result) return in_context(std::move(result), "purge " + record.uplink);
   return {};
 }

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::system {
 

@@ -240,7 +240,7 @@ Result<> RtNetlink::delete_address(int ifindex, const Ipv4Address& address) {
               "delete address " + address.text() + on(ifindex));
 }
 
-Result<> RtNetlink::delete_address(int ifindex, const plan::Ipv6OnLink& address) {
+Result<> RtNetlink::delete_address(int ifindex, const model::Ipv6OnLink& address) {
   ifaddrmsg header{};
   header.ifa_family = AF_INET6;
   header.ifa_prefixlen = address.length;
@@ -253,7 +253,7 @@ Result<> RtNetlink::delete_address(int ifindex, const plan::Ipv6OnLink& address)
 Result<RtNetlink::Addresses> RtNetlink::addresses(int ifindex) {
   ifaddrmsg header{};
   header.ifa_index = static_cast<std::uint32_t>(ifindex);
-  plan::Kernel kernel;
+  model::Kernel kernel;
   auto dumped = socket_.dump(
       Request(RTM_GETADDR, 0, header), [&] { kernel = {}; },
       [&](const Message& message) {
@@ -304,14 +304,14 @@ Result<std::vector<DefaultRoute>> RtNetlink::default_routes() {
   return collect<DefaultRoute>(socket_, route_dump(AF_INET), parse_default_route, "dump IPv4 routes");
 }
 
-Result<plan::Route> RtNetlink::way_to(const Ipv6Address& destination, int ifindex) {
+Result<model::Route> RtNetlink::way_to(const Ipv6Address& destination, int ifindex) {
   rtmsg header{};
   header.rtm_family = AF_INET6;
   header.rtm_dst_len = 128;
   Request request(RTM_GETROUTE, 0, header);
   request.put(RTA_DST, destination.bytes);
   request.put(RTA_OIF, ifindex);
-  std::optional<plan::Route> way;
+  std::optional<model::Route> way;
   const auto asked = socket_.exchange(std::move(request), [&](const Message& message) { way = parse_way(message); });
   const auto context = "look up the way to " + destination.text() + on(ifindex);
   if (!asked) return std::unexpected(Error(asked.error()).in(context));

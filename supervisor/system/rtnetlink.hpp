@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "core/base/error.hpp"
 #include "core/net/address.hpp"
-#include "core/net/error.hpp"
-#include "supervisor/plan/facts.hpp"
+#include "supervisor/model/facts.hpp"
 #include "supervisor/system/netlink_socket.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
 
@@ -41,11 +41,11 @@ class RtNetlink {
   // A /32 of ours on a device of ours.
   Result<> add_address(int ifindex, const Ipv4Address& address);
   Result<> delete_address(int ifindex, const Ipv4Address& address);
-  Result<> delete_address(int ifindex, const plan::Ipv6OnLink& address);
+  Result<> delete_address(int ifindex, const model::Ipv6OnLink& address);
   // The addresses on one device.
   struct Addresses {
     std::vector<Ipv4Address> ipv4;
-    std::vector<plan::Ipv6OnLink> ipv6;
+    std::vector<model::Ipv6OnLink> ipv6;
   };
   Result<Addresses> addresses(int ifindex);
 
@@ -60,7 +60,7 @@ class RtNetlink {
   Result<std::vector<DefaultRoute>> default_routes();  // ours
 
   // The way to `destination` if it had to be by this device. ENETUNREACH: there is none.
-  Result<plan::Route> way_to(const Ipv6Address& destination, int ifindex);
+  Result<model::Route> way_to(const Ipv6Address& destination, int ifindex);
 
   // An entry of somebody else for the same address serves as well: add leaves it, delete too.
   Result<> add_proxy(int ifindex, const Ipv6Address& address);

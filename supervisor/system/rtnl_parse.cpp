@@ -63,7 +63,7 @@ std::optional<Address> own_address(Bytes attributes) {
   return local ? local : address_in<Address>(attributes, IFA_ADDRESS);
 }
 
-std::optional<plan::Event> parse_address(const Message& message) {
+std::optional<model::Event> parse_address(const Message& message) {
   const auto header = read_as<ifaddrmsg>(message.payload);
   if (!header || static_cast<int>(header->ifa_index) <= 0) return std::nullopt;
   const int ifindex = static_cast<int>(header->ifa_index);
@@ -73,43 +73,43 @@ std::optional<plan::Event> parse_address(const Message& message) {
   if (header->ifa_family == AF_INET) {
     const auto address = own_address<Ipv4Address>(attributes);
     if (!address || header->ifa_prefixlen > 32) return std::nullopt;
-    if (!seen) return plan::Ipv4Gone{ifindex, *address};
-    return plan::Ipv4Seen{ifindex, *address};
+    if (!seen) return model::Ipv4Gone{ifindex, *address};
+    return model::Ipv4Seen{ifindex, *address};
   }
   if (header->ifa_family != AF_INET6) return std::nullopt;
   const auto address = own_address<Ipv6Address>(attributes);
   if (!address || header->ifa_prefixlen > 128) return std::nullopt;
-  if (!seen) return plan::Ipv6Gone{ifindex, *address};
+  if (!seen) return model::Ipv6Gone{ifindex, *address};
 
   // IFA_FLAGS has 32 bits, the header's field only the lower eight.
   const std::uint32_t flags = find_as<std::uint32_t>(attributes, IFA_FLAGS).value_or(header->ifa_flags);
   const bool pending = (flags & IFA_F_TENTATIVE) != 0 && (flags & IFA_F_OPTIMISTIC) == 0;  // RFC 4429
   const bool usable = header->ifa_scope == RT_SCOPE_UNIVERSE && !pending && (flags & IFA_F_DADFAILED) == 0;
-  return plan::Ipv6Seen{ifindex, plan::Ipv6OnLink{.address = *address,
-                                                  .length = header->ifa_prefixlen,
-                                                  .usable = usable,
-                                                  .deprecated = (flags & IFA_F_DEPRECATED) != 0,
-                                                  .temporary = (flags & IFA_F_TEMPORARY) != 0}};
+  return model::Ipv6Seen{ifindex, model::Ipv6OnLink{.address = *address,
+                                                    .length = header->ifa_prefixlen,
+                                                    .usable = usable,
+                                                    .deprecated = (flags & IFA_F_DEPRECATED) != 0,
+                                                    .temporary = (flags & IFA_F_TEMPORARY) != 0}};
 }
 
-std::optional<plan::Event> parse_link_event(const Message& message) {
+std::optional<model::Event> parse_link_event(const Message& message) {
   const auto header = read_as<ifinfomsg>(message.payload);
   if (!header) return std::nullopt;
   if (message.type == RTM_DELLINK) {
     // AF_BRIDGE: it left a bridge. AF_INET6: it lost its IPv6. Only AF_UNSPEC means that it is gone.
     if (header->ifi_family != AF_UNSPEC || header->ifi_index <= 0) return std::nullopt;
-    return plan::LinkGone{header->ifi_index};
+    return model::LinkGone{header->ifi_index};
   }
   auto link = parse_link(message.payload);
   if (!link) return std::nullopt;
-  return plan::LinkSeen{std::move(link->link)};
+  return model::LinkSeen{std::move(link->link)};
 }
 
-std::optional<plan::Event> parse_traffic_control(Bytes payload) {
+std::optional<model::Event> parse_traffic_control(Bytes payload) {
   const auto header = read_as<tcmsg>(payload);
   // A negative index (TCM_IFINDEX_MAGIC_BLOCK) is a block shared by several devices.
   if (!header || header->tcm_ifindex <= 0) return std::nullopt;
-  return plan::TrafficControlChanged{header->tcm_ifindex};
+  return model::TrafficControlChanged{header->tcm_ifindex};
 }
 
 template <class Value, class Key>
@@ -129,20 +129,20 @@ std::optional<rtmsg> own_route(const Message& message) {
   return route;
 }
 
-std::optional<plan::Event> parse_route_change(Bytes payload) {
+std::optional<model::Event> parse_route_change(Bytes payload) {
   const auto header = read_as<rtmsg>(payload);
   if (!header || header->rtm_family != AF_INET6 || (header->rtm_flags & RTM_F_CLONED) != 0 ||
       header->rtm_protocol == kRouteProtocol || header->rtm_table == RT_TABLE_LOCAL) {
     return std::nullopt;
   }
-  return plan::Ipv6RoutesChanged{};
+  return model::Ipv6RoutesChanged{};
 }
 
 // Another rule may lead to other routes.
-std::optional<plan::Event> parse_rule_change(Bytes payload) {
+std::optional<model::Event> parse_rule_change(Bytes payload) {
   const auto header = read_as<fib_rule_hdr>(payload);
   if (!header || header->family != AF_INET6) return std::nullopt;
-  return plan::Ipv6RoutesChanged{};
+  return model::Ipv6RoutesChanged{};
 }
 
 }  // namespace
@@ -193,7 +193,7 @@ std::optional<LinkMessage> parse_link(Bytes payload) {
   return message;
 }
 
-std::optional<plan::Event> parse_event(const Message& message) {
+std::optional<model::Event> parse_event(const Message& message) {
   switch (message.type) {
     case RTM_NEWLINK:
     case RTM_DELLINK: return parse_link_event(message);
@@ -213,12 +213,12 @@ std::optional<plan::Event> parse_event(const Message& message) {
   }
 }
 
-void add_to(plan::Kernel& kernel, const plan::Event& event) {
-  if (const auto* link = std::get_if<plan::LinkSeen>(&event)) {
+void add_to(model::Kernel& kernel, const model::Event& event) {
+  if (const auto* link = std::get_if<model::LinkSeen>(&event)) {
     kernel.links.put(link->link);
-  } else if (const auto* v6 = std::get_if<plan::Ipv6Seen>(&event)) {
-    put(kernel.ipv6[v6->ifindex], v6->address, &plan::Ipv6OnLink::address);
-  } else if (const auto* v4 = std::get_if<plan::Ipv4Seen>(&event)) {
+  } else if (const auto* v6 = std::get_if<model::Ipv6Seen>(&event)) {
+    put(kernel.ipv6[v6->ifindex], v6->address, &model::Ipv6OnLink::address);
+  } else if (const auto* v4 = std::get_if<model::Ipv4Seen>(&event)) {
     put(kernel.ipv4[v4->ifindex], v4->address, std::identity{});
   }
 }
@@ -251,13 +251,13 @@ std::optional<DefaultRoute> parse_default_route(const Message& message) {
                       .metric = find_as<std::uint32_t>(attributes, RTA_PRIORITY).value_or(0)};
 }
 
-std::optional<plan::Route> parse_way(const Message& message) {
+std::optional<model::Route> parse_way(const Message& message) {
   const auto header = read_as<rtmsg>(message.payload);
   if (message.type != RTM_NEWROUTE || !header || header->rtm_family != AF_INET6 || header->rtm_type != RTN_UNICAST) {
     return std::nullopt;
   }
   const Bytes attributes = attributes_after<rtmsg>(message.payload);
-  plan::Route way{.next_hop = address_in<Ipv6Address>(attributes, RTA_GATEWAY), .mtu = {}};
+  model::Route way{.next_hop = address_in<Ipv6Address>(attributes, RTA_GATEWAY), .mtu = {}};
   if (const auto metrics = find_attribute(attributes, RTA_METRICS))
     way.mtu = find_as<std::uint32_t>(*metrics, RTAX_MTU);
   if (way.mtu == 0U) way.mtu.reset();

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "core/net/address.hpp"
-#include "supervisor/plan/event.hpp"
-#include "supervisor/plan/facts.hpp"
+#include "supervisor/model/events.hpp"
+#include "supervisor/model/facts.hpp"
 #include "supervisor/system/netlink_message.hpp"
 
 namespace clat::system {
@@ -18,7 +18,7 @@ constexpr std::uint8_t kRouteProtocol = 46;
 
 // An RTM_NEWLINK.
 struct LinkMessage {
-  plan::Link link;
+  model::Link link;
   // Nothing: the message does not say, or the device has no IPv6 (link MTU below 1280).
   std::optional<std::uint32_t> ipv6_mtu;
   bool carrier = false;  // also of a device that is down
@@ -32,10 +32,10 @@ std::optional<LinkMessage> parse_link(Bytes payload);
 // What a notification, or one message of a dump, says: LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
 // Ipv4Seen, Ipv4Gone or TrafficControlChanged. Nothing for our own routes and for those of table local, nothing
 // for AF_BRIDGE's view of a link, for blocks shared by qdiscs, and for all other types.
-std::optional<plan::Event> parse_event(const Message& message);
+std::optional<model::Event> parse_event(const Message& message);
 
 // Puts a LinkSeen, Ipv6Seen or Ipv4Seen into the picture; other events change nothing.
-void add_to(plan::Kernel& kernel, const plan::Event& event);
+void add_to(model::Kernel& kernel, const model::Event& event);
 
 // An IPv6 /128 of table main. `device` 0: a blackhole.
 struct HostRoute {
@@ -63,6 +63,6 @@ std::optional<DefaultRoute> parse_default_route(const Message& message);
 std::optional<ProxyNeighbour> parse_proxy_neighbour(const Message& message);
 
 // The answer to a look-up of the way to one address. Nothing when it says that there is none.
-std::optional<plan::Route> parse_way(const Message& message);
+std::optional<model::Route> parse_way(const Message& message);
 
 }  // namespace clat::system

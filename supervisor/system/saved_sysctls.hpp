@@ -5,7 +5,7 @@
 #include <set>
 #include <string>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 #include "supervisor/system/state_dir.hpp"
 #include "supervisor/system/sysctl.hpp"
 

@@ -24,8 +24,8 @@ constexpr std::size_t kLargestFile = 64 * 1024;  // bytes
 constexpr std::string_view kFormat = "1";
 constexpr std::string_view kSuffix = ".record";
 constexpr const char* kLock = "lock";
-constexpr std::array<std::string_view, 2> kTunFormats{"vnet", "packet-info"};  // by plan::TunFormat
-constexpr std::array<std::string_view, 3> kLegs{"fast", "routed", "anycast"};  // by plan::Leg
+constexpr std::array<std::string_view, 2> kTunFormats{"vnet", "packet-info"};  // by model::TunFormat
+constexpr std::array<std::string_view, 3> kLegs{"fast", "routed", "anycast"};  // by model::Leg
 
 Result<std::string> read_all(const Fd& file, std::size_t most) {
   std::string text(most + 1, '\0');
@@ -78,7 +78,7 @@ Result<StateDir::Lines> parse_lines(std::string_view text) {
   return lines;
 }
 
-StateDir::Lines lines_of(const plan::RecordSpec& record) {
+StateDir::Lines lines_of(const model::RecordSpec& record) {
   return {{"uplink", record.uplink},
           {"tun", record.tun},
           {"tun-format", std::string(kTunFormats[static_cast<std::size_t>(record.shape.format)])},
@@ -98,15 +98,15 @@ std::optional<Number> number_of(std::string_view text) {
   return code == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
 }
 
-std::optional<plan::TunShape> shape_of(std::string_view format, std::string_view queues) {
+std::optional<model::TunShape> shape_of(std::string_view format, std::string_view queues) {
   constexpr std::uint32_t kMostQueues = 256;  // MAX_TAP_QUEUES of Linux
   const auto known = std::ranges::find(kTunFormats, format);
   const auto number = number_of<std::uint32_t>(queues);
   if (known == kTunFormats.end() || !number || *number == 0 || *number > kMostQueues) return std::nullopt;
-  return plan::TunShape{static_cast<plan::TunFormat>(known - kTunFormats.begin()), *number};
+  return model::TunShape{static_cast<model::TunFormat>(known - kTunFormats.begin()), *number};
 }
 
-Result<plan::RecordSpec> record_of(const StateDir::Lines& lines) {
+Result<model::RecordSpec> record_of(const StateDir::Lines& lines) {
   constexpr std::array<std::string_view, 10> keys{"uplink", "tun",    "tun-format", "queues", "ifindex",
                                                   "leg",    "metric", "v4",         "v6",     "prefix"};
   if (lines.size() != keys.size()) return failure("not the lines of a record", EBADMSG);
@@ -128,15 +128,15 @@ Result<plan::RecordSpec> record_of(const StateDir::Lines& lines) {
       *ifindex <= 0 || leg == kLegs.end() || (has_metric && !metric) || !v4 || !v6 || !prefix) {
     return failure("a value makes no sense", EBADMSG);
   }
-  return plan::RecordSpec{.uplink = value("uplink"),
-                          .uplink_ifindex = *ifindex,
-                          .tun = value("tun"),
-                          .shape = *shape,
-                          .leg = static_cast<plan::Leg>(leg - kLegs.begin()),
-                          .metric = metric,
-                          .v4 = *v4,
-                          .v6 = *v6,
-                          .prefix = *prefix};
+  return model::RecordSpec{.uplink = value("uplink"),
+                           .uplink_ifindex = *ifindex,
+                           .tun = value("tun"),
+                           .shape = *shape,
+                           .leg = static_cast<model::Leg>(leg - kLegs.begin()),
+                           .metric = metric,
+                           .v4 = *v4,
+                           .v6 = *v6,
+                           .prefix = *prefix};
 }
 
 // flock(), so that the lock goes with the process; its number is in the file for whoever comes second.
@@ -240,7 +240,7 @@ Result<> StateDir::erase_note(const std::string& name) {
   return {};
 }
 
-Result<> StateDir::write(const plan::RecordSpec& record) {
+Result<> StateDir::write(const model::RecordSpec& record) {
   if (!valid_interface_name(record.uplink)) return failure("\"" + record.uplink + "\" is no interface name", EINVAL);
   return write_note(record.uplink + std::string(kSuffix), lines_of(record));
 }
@@ -250,7 +250,7 @@ Result<> StateDir::erase_record(const std::string& uplink) {
   return erase_note(uplink + std::string(kSuffix));
 }
 
-Result<plan::RecordSpec> StateDir::read_record(const std::string& file) const {
+Result<model::RecordSpec> StateDir::read_record(const std::string& file) const {
   const auto lines = read_note(file);
   if (!lines) return std::unexpected(lines.error());
   auto record = record_of(*lines);
@@ -286,7 +286,7 @@ Result<StateDir::Records> StateDir::records() const {
     else
       found.ignored.push_back({file, std::move(record.error())});
   }
-  std::ranges::sort(found.records, {}, &plan::RecordSpec::uplink);
+  std::ranges::sort(found.records, {}, &model::RecordSpec::uplink);
   return found;
 }
 

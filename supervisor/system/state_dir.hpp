@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "core/fd/fd.hpp"
-#include "core/net/error.hpp"
-#include "supervisor/plan/action.hpp"
+#include "core/base/error.hpp"
+#include "core/base/fd.hpp"
+#include "supervisor/model/actions.hpp"
 
 namespace clat::system {
 
@@ -28,7 +28,7 @@ class StateDir {
   static Result<StateDir> open(const std::string& path);
 
   // Whole or not at all.
-  Result<> write(const plan::RecordSpec& record);
+  Result<> write(const model::RecordSpec& record);
   // Fine when there is none.
   Result<> erase_record(const std::string& uplink);
   // EXDEV: of another network namespace; ESTALE: of another boot; else: not what we write, or one too many.
@@ -37,7 +37,7 @@ class StateDir {
     Error why;
   };
   struct Records {
-    std::vector<plan::RecordSpec> records;
+    std::vector<model::RecordSpec> records;
     std::vector<Ignored> ignored;
   };
   // At most kMostRecords.
@@ -57,7 +57,7 @@ class StateDir {
 
  private:
   StateDir(std::string path, Origin origin, Fd directory, Fd lock);
-  Result<plan::RecordSpec> read_record(const std::string& file) const;
+  Result<model::RecordSpec> read_record(const std::string& file) const;
 
   std::string path_;
   Origin origin_;

@@ -7,7 +7,7 @@
 #include <array>
 #include <cerrno>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 
 namespace clat::system {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat::system {
 

@@ -53,9 +53,9 @@ Result<> set_offloads(const Fd& tun) {
 
 }  // namespace
 
-Result<OpenTun> open_tun(const std::string& name, TunOpening opening, plan::TunShape shape) {
+Result<OpenTun> open_tun(const std::string& name, TunOpening opening, model::TunShape shape) {
   if (!valid_interface_name(name)) return failure("\"" + name + "\" is no interface name", EINVAL);
-  const bool vnet = shape.format == plan::TunFormat::vnet;
+  const bool vnet = shape.format == model::TunFormat::vnet;
   const int flags =
       IFF_TUN | (vnet ? IFF_NO_PI | IFF_VNET_HDR : 0) | (shape.queues > 1 ? static_cast<int>(IFF_MULTI_QUEUE) : 0);
   OpenTun tun;

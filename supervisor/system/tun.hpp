@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "core/fd/fd.hpp"
-#include "core/net/error.hpp"
-#include "supervisor/plan/action.hpp"
+#include "core/base/error.hpp"
+#include "core/base/fd.hpp"
+#include "supervisor/model/actions.hpp"
 
 namespace clat::system {
 
@@ -21,7 +21,7 @@ struct OpenTun {
 };
 
 // The device goes with its last descriptor until keep_tun(). An adopted one must have been made in this shape.
-Result<OpenTun> open_tun(const std::string& name, TunOpening opening, plan::TunShape shape);
+Result<OpenTun> open_tun(const std::string& name, TunOpening opening, model::TunShape shape);
 // Whether the device outlives its last descriptor.
 Result<> keep_tun(const Fd& tun, bool keep);
 

@@ -17,7 +17,7 @@ Result<> is_among(const std::vector<Value>& values, const Value& wanted, const s
 
 }  // namespace
 
-Result<Network::Stock> Network::take_stock(plan::Kernel kernel) {
+Result<Network::Stock> Network::take_stock(model::Kernel kernel) {
   Stock stock{.kernel = std::move(kernel), .host_routes = {}, .default_routes = {}, .proxies = {}};
   auto host_routes = rtnetlink_.host_routes();
   if (!host_routes) return std::unexpected(std::move(host_routes).error());
@@ -31,7 +31,7 @@ Result<Network::Stock> Network::take_stock(plan::Kernel kernel) {
   return stock;
 }
 
-Result<> Network::verify(const std::string& uplink, const plan::TunSpec& spec, const Stock& stock) const {
+Result<> Network::verify(const std::string& uplink, const model::TunSpec& spec, const Stock& stock) const {
   const auto held = tuns_.find(uplink);
   if (held == tuns_.end()) return failure(spec.name + " is not open");
   const auto* link = stock.kernel.links.find(held->second.ifindex);
@@ -40,7 +40,7 @@ Result<> Network::verify(const std::string& uplink, const plan::TunSpec& spec, c
   return {};
 }
 
-Result<> Network::verify(const plan::SetupSpec& spec, const Stock& stock) {
+Result<> Network::verify(const model::SetupSpec& spec, const Stock& stock) {
   const auto* link = stock.kernel.links.find(spec.tun);
   if (link == nullptr) return failure(spec.tun_name + " is gone", ENODEV);
   if (!link->up) return failure(spec.tun_name + " is down");
@@ -52,17 +52,17 @@ Result<> Network::verify(const plan::SetupSpec& spec, const Stock& stock) {
   return is_among(addresses->second, spec.v4, spec.tun_name + " has lost " + spec.v4.text());
 }
 
-Result<> Network::verify(const plan::GuardSpec& spec, const Stock& stock) {
+Result<> Network::verify(const model::GuardSpec& spec, const Stock& stock) {
   return is_among(stock.host_routes, guard_route(spec.v6), "no blackhole route for " + spec.v6.text());
 }
 
-Result<> Network::verify(const plan::AnnounceSpec& spec, const Stock& stock) const {
+Result<> Network::verify(const model::AnnounceSpec& spec, const Stock& stock) const {
   if (std::ranges::none_of(stock.proxies, [&](const ProxyNeighbour& proxy) {
         return proxy.device == spec.uplink_ifindex && proxy.address == spec.v6;
       })) {
     return failure("no proxy neighbour " + spec.v6.text() + " on " + spec.uplink);
   }
-  if (spec.leg != plan::Leg::routed) return {};
+  if (spec.leg != model::Leg::routed) return {};
   for (const auto& [name, value] :
        {std::pair<SysctlName, std::string>{{"net", "ipv6", "conf", "all", "forwarding"}, "1"},
         {{"net", "ipv6", "conf", "all", "proxy_ndp"}, "1"},
@@ -74,7 +74,7 @@ Result<> Network::verify(const plan::AnnounceSpec& spec, const Stock& stock) con
   return is_among(stock.host_routes, tun_route(spec), "no route to " + spec.v6.text() + " into the tun");
 }
 
-Result<> Network::verify(const plan::RouteSpec& spec, const Stock& stock) {
+Result<> Network::verify(const model::RouteSpec& spec, const Stock& stock) {
   return is_among(stock.default_routes, default_route(spec),
                   "no default route of metric " + std::to_string(spec.metric));
 }

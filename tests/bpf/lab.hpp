@@ -10,7 +10,7 @@
 #include "bpf/clat_abi.h"
 #include "bpf/fast_path.hpp"
 #include "bpf/pins.hpp"
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 
 namespace clat::test {
 

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 #include "core/xlat/vnet.hpp"
 #include "tests/support/packet.hpp"
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 #include "tests/bpf/lab.hpp"
 #include "tests/support/packet.hpp"
 

@@ -140,7 +140,8 @@ class Workshop:
     def tree(self, name: str) -> Path:
         tree = self.scratch / name
         (tree / "core").mkdir(parents=True)
-        (tree / "core/net").symlink_to(ROOT / "core/net")
+        for below in ("base", "net"):
+            (tree / "core" / below).symlink_to(ROOT / "core" / below)
         (tree / "tests").symlink_to(ROOT / "tests")
         shutil.copytree(ROOT / "core/xlat", tree / "core/xlat")
         return tree

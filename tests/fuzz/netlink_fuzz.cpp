@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace clat;
   // A block of its own: one byte too far is seen.
   const std::vector<std::uint8_t> datagram(data, data + size);
-  plan::Kernel kernel;
+  model::Kernel kernel;
   system::Bytes rest(datagram);
   while (const auto message = system::next_message(rest)) {
     if (const auto link = system::parse_link(message->payload)) require(link->link.name.size() < IFNAMSIZ);

@@ -12,7 +12,7 @@
 namespace clat::system {
 namespace {
 
-using plan::Event;
+using model::Event;
 using test::ok;
 using test::run;
 
@@ -61,9 +61,9 @@ class MonitorTest : public test::NamespaceTest {
     return found;
   }
   // The last word on a link of this name.
-  static std::optional<plan::Link> last_link(const std::vector<Event>& events, const std::string& name) {
-    std::optional<plan::Link> last;
-    for (const auto& seen : only<plan::LinkSeen>(events)) {
+  static std::optional<model::Link> last_link(const std::vector<Event>& events, const std::string& name) {
+    std::optional<model::Link> last;
+    for (const auto& seen : only<model::LinkSeen>(events)) {
       if (seen.link.name == name) last = seen.link;
     }
     return last;
@@ -89,24 +89,24 @@ TEST_F(MonitorTest, DumpShowsLinksAndAddresses) {
   EXPECT_EQ(kernel->ipv4.at(up0), std::vector{*Ipv4Address::parse("10.0.0.1")});
   EXPECT_EQ(
       kernel->ipv6.at(up0),
-      (std::vector{plan::Ipv6OnLink{.address = *Ipv6Address::parse(test::kGlobal), .length = 64, .usable = true}}));
+      (std::vector{model::Ipv6OnLink{.address = *Ipv6Address::parse(test::kGlobal), .length = 64, .usable = true}}));
 }
 
 TEST_F(MonitorTest, WhatHappensAfterOpenIsTold) {
   run("ip address add 10.0.0.1/24 dev up0");
-  const auto told = only<plan::Ipv4Seen>(events());
+  const auto told = only<model::Ipv4Seen>(events());
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].ifindex, ifindex("up0"));
   EXPECT_EQ(told[0].address, *Ipv4Address::parse("10.0.0.1"));
 
   run("ip address delete 10.0.0.1/24 dev up0");
-  EXPECT_EQ(only<plan::Ipv4Gone>(events()).size(), 1u);
+  EXPECT_EQ(only<model::Ipv4Gone>(events()).size(), 1u);
 
   const auto is_5 = [](const auto& one) { return one.address == *Ipv6Address::parse("2001:db8::5"); };
   run("ip address add 2001:db8::5/64 dev up0 nodad");
-  await<plan::Ipv6Seen>([&](const auto& seen) { return is_5(seen.address) && seen.address.usable; });
+  await<model::Ipv6Seen>([&](const auto& seen) { return is_5(seen.address) && seen.address.usable; });
   run("ip address delete 2001:db8::5/64 dev up0");
-  await<plan::Ipv6Gone>(is_5);
+  await<model::Ipv6Gone>(is_5);
 
   run("ip link set up0 down");
   const auto down = last_link(events(), "up0");
@@ -116,7 +116,7 @@ TEST_F(MonitorTest, WhatHappensAfterOpenIsTold) {
 
 TEST_F(MonitorTest, DadIsFollowedToItsEnd) {
   run("ip address add 2001:db8::6/64 dev up0");
-  const auto told = await<plan::Ipv6Seen>([](const auto& seen) { return seen.address.usable; });
+  const auto told = await<model::Ipv6Seen>([](const auto& seen) { return seen.address.usable; });
   EXPECT_FALSE(told.front().address.usable);
 }
 
@@ -124,7 +124,7 @@ TEST_F(MonitorTest, ARecreatedLinkIsAnother) {
   const int before = ifindex("up0");
   run("ip link delete up0 && ip link add up0 type veth peer name peer0 && ip link set up0 up");
   const auto told = events();
-  const auto gone = only<plan::LinkGone>(told);
+  const auto gone = only<model::LinkGone>(told);
   EXPECT_TRUE(std::ranges::any_of(gone, [&](const auto& link) { return link.ifindex == before; }));
   const auto now = last_link(told, "up0");
   ASSERT_TRUE(now);
@@ -134,9 +134,9 @@ TEST_F(MonitorTest, ARecreatedLinkIsAnother) {
 
 TEST_F(MonitorTest, LeavingABridgeIsNotGoing) {
   run("ip link add br0 type bridge && ip link set up0 master br0 && ip link set up0 nomaster");
-  EXPECT_TRUE(only<plan::LinkGone>(events()).empty());
+  EXPECT_TRUE(only<model::LinkGone>(events()).empty());
   run("ip link set up0 master br0 && ip link delete br0");
-  const auto gone = only<plan::LinkGone>(events());
+  const auto gone = only<model::LinkGone>(events());
   ASSERT_EQ(gone.size(), 1u);
   EXPECT_NE(gone[0].ifindex, ifindex("up0"));
 }
@@ -158,29 +158,29 @@ TEST_F(MonitorTest, TheIpv6MtuCounts) {
 
 TEST_F(MonitorTest, TrafficControlIsToldOncePerRead) {
   run("tc qdisc add dev up0 clsact && tc qdisc delete dev up0 clsact && tc qdisc add dev up0 clsact");
-  const auto told = only<plan::TrafficControlChanged>(events());
+  const auto told = only<model::TrafficControlChanged>(events());
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].ifindex, ifindex("up0"));
   run("tc qdisc delete dev up0 clsact");
-  EXPECT_EQ(only<plan::TrafficControlChanged>(events()).size(), 1u);
+  EXPECT_EQ(only<model::TrafficControlChanged>(events()).size(), 1u);
 }
 
 TEST_F(MonitorTest, RoutesOfOthersAreToldOncePerReadAndOursAreNot) {
   (void)events();
-  ASSERT_TRUE(ok(network().make(plan::GuardSpec{v6})));
-  EXPECT_TRUE(only<plan::Ipv6RoutesChanged>(events()).empty());
+  ASSERT_TRUE(ok(network().make(model::GuardSpec{v6})));
+  EXPECT_TRUE(only<model::Ipv6RoutesChanged>(events()).empty());
   run("ip -6 route add 2001:db8:1::/64 dev up0 && ip -6 route delete 2001:db8:1::/64 dev up0");
-  EXPECT_EQ(only<plan::Ipv6RoutesChanged>(events()).size(), 1u);
+  EXPECT_EQ(only<model::Ipv6RoutesChanged>(events()).size(), 1u);
 }
 
 TEST_F(MonitorTest, RulesCountAsRoutes) {
   (void)events();
   run("ip -6 rule add to 64:ff9b::/96 lookup 99 priority 99");
-  EXPECT_EQ(only<plan::Ipv6RoutesChanged>(events()).size(), 1u);
+  EXPECT_EQ(only<model::Ipv6RoutesChanged>(events()).size(), 1u);
   run("ip -6 rule delete priority 99");
-  EXPECT_EQ(only<plan::Ipv6RoutesChanged>(events()).size(), 1u);
+  EXPECT_EQ(only<model::Ipv6RoutesChanged>(events()).size(), 1u);
   run("ip -4 rule add lookup 99 priority 99 && ip -4 rule delete priority 99");
-  EXPECT_TRUE(only<plan::Ipv6RoutesChanged>(events()).empty());
+  EXPECT_TRUE(only<model::Ipv6RoutesChanged>(events()).empty());
 }
 
 TEST_F(MonitorTest, AnOverrunIsToldOnceAndTheNextDumpIsTheTruth) {
@@ -195,14 +195,14 @@ TEST_F(MonitorTest, AnOverrunIsToldOnceAndTheNextDumpIsTheTruth) {
   ASSERT_TRUE(ok(kernel));
   EXPECT_EQ(kernel->ipv4.at(ifindex("up0")).size(), 60u);
 
-  EXPECT_TRUE(only<plan::Ipv4Seen>(events()).empty());
+  EXPECT_TRUE(only<model::Ipv4Seen>(events()).empty());
   run("ip address delete 10.0.0.60/24 dev up0");
-  EXPECT_EQ(only<plan::Ipv4Gone>(events()).size(), 1u);
+  EXPECT_EQ(only<model::Ipv4Gone>(events()).size(), 1u);
 }
 
 TEST_F(MonitorTest, TheDefaultBufferHoldsAStorm) {
   run("for i in $(seq 1000); do echo address add 10.$((i / 250)).$((i % 250)).1/32 dev up0; done | ip -batch -");
-  EXPECT_EQ(only<plan::Ipv4Seen>(events()).size(), 1000u);
+  EXPECT_EQ(only<model::Ipv4Seen>(events()).size(), 1000u);
 }
 
 TEST_F(MonitorTest, ADumpOfManyLinksIsWhole) {

@@ -29,7 +29,7 @@ void await_link_state(NetlinkMonitor& monitor, const std::string& name, const st
   pollfd waiting{.fd = monitor.fd(), .events = POLLIN, .revents = 0};
   while (run("ip link show " + name).find("state " + state + " ") == std::string::npos) {
     ASSERT_EQ(::poll(&waiting, 1, 10'000), 1) << name << " does not become " << state;
-    ASSERT_TRUE(ok(monitor.read([](const plan::Event&) {})));
+    ASSERT_TRUE(ok(monitor.read([](const model::Event&) {})));
   }
 }
 

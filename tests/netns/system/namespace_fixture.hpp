@@ -42,7 +42,7 @@ class NamespaceTest : public ::testing::Test {
     if (!kernel) return std::unexpected(std::move(kernel).error());
     const auto stock = network().take_stock(std::move(*kernel));
     if (!stock) return std::unexpected(stock.error());
-    if constexpr (std::is_same_v<Spec, plan::TunSpec>)
+    if constexpr (std::is_same_v<Spec, model::TunSpec>)
       return network().verify("up0", spec, *stock);
     else
       return network().verify(spec, *stock);
@@ -54,25 +54,25 @@ class NamespaceTest : public ::testing::Test {
 
   const Ipv4Address v4 = *Ipv4Address::parse("192.0.0.4");
   const Ipv6Address v6 = *Ipv6Address::parse("2001:db8::c1a7");
-  const plan::TunSpec tun{.name = "v4-up0"};
-  const plan::TunSpec adopted{.name = "v4-up0", .adopt = true};
+  const model::TunSpec tun{.name = "v4-up0"};
+  const model::TunSpec adopted{.name = "v4-up0", .adopt = true};
   // Of the tun of up0; -1: there is none.
   int tun_fd(std::size_t queue = 0) {
     const auto queues = network().tun_queues("up0");
     return queue < queues.size() ? queues[queue] : -1;
   }
-  plan::SetupSpec setup(int tun_ifindex, std::uint32_t mtu = 1472) const {
+  model::SetupSpec setup(int tun_ifindex, std::uint32_t mtu = 1472) const {
     return {.tun = tun_ifindex, .tun_name = "v4-up0", .uplink = "up0", .v4 = v4, .mtu = mtu};
   }
-  plan::AnnounceSpec announce(int tun_ifindex, plan::Leg leg) const {
+  model::AnnounceSpec announce(int tun_ifindex, model::Leg leg) const {
     return {.uplink = "up0", .uplink_ifindex = ifindex("up0"), .tun = tun_ifindex, .v6 = v6, .leg = leg};
   }
-  plan::RecordSpec record() const {
+  model::RecordSpec record() const {
     return {.uplink = "up0",
             .uplink_ifindex = ifindex("up0"),
             .tun = "v4-up0",
             .shape = {},
-            .leg = plan::Leg::fast,
+            .leg = model::Leg::fast,
             .metric = {},
             .v4 = v4,
             .v6 = v6,

@@ -63,8 +63,8 @@ class AnnounceTest : public test::NamespaceTest {
     tun_ = *made;
     ASSERT_TRUE(ok(network().make(setup(tun_))));
   }
-  plan::AnnounceSpec fast() const { return announce(tun_, plan::Leg::fast); }
-  plan::AnnounceSpec routed() const { return announce(tun_, plan::Leg::routed); }
+  model::AnnounceSpec fast() const { return announce(tun_, model::Leg::fast); }
+  model::AnnounceSpec routed() const { return announce(tun_, model::Leg::routed); }
   static void forward() { run("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding"); }
 
   // The length of the next IPv6 packet for the CLAT address that comes out of the tun, 0 after five seconds.
@@ -178,7 +178,7 @@ TEST_F(AnnounceTest, ARouteOfOthersIsLeftAlone) {
 
 TEST_F(AnnounceTest, LegsChangeWithoutWithdrawing) {
   forward();
-  ASSERT_TRUE(ok(network().make(plan::GuardSpec{v6})));
+  ASSERT_TRUE(ok(network().make(model::GuardSpec{v6})));
   ASSERT_TRUE(ok(network().make(fast())));
   const std::string before = snapshot();
   ASSERT_TRUE(ok(network().change(fast(), routed())));
@@ -205,16 +205,16 @@ TEST_F(AnnounceTest, AnotherAddressReplacesTheFirst) {
 TEST_F(AnnounceTest, TwoUplinksShareWhatIsSystemWide) {
   forward();
   run("ip -6 neighbour flush all; ip link set peer0 name up1");
-  const auto second_tun = network().make("up1", plan::TunSpec{.name = "v4-up1"});
+  const auto second_tun = network().make("up1", model::TunSpec{.name = "v4-up1"});
   ASSERT_TRUE(ok(second_tun));
-  const plan::SetupSpec second_setup{
+  const model::SetupSpec second_setup{
       .tun = *second_tun, .tun_name = "v4-up1", .uplink = "up1", .v4 = *Ipv4Address::parse("192.0.0.5"), .mtu = 1472};
   ASSERT_TRUE(ok(network().make(second_setup)));
-  const plan::AnnounceSpec second{.uplink = "up1",
-                                  .uplink_ifindex = ifindex("up1"),
-                                  .tun = *second_tun,
-                                  .v6 = *Ipv6Address::parse("2001:db8:1::c1a7"),
-                                  .leg = plan::Leg::routed};
+  const model::AnnounceSpec second{.uplink = "up1",
+                                   .uplink_ifindex = ifindex("up1"),
+                                   .tun = *second_tun,
+                                   .v6 = *Ipv6Address::parse("2001:db8:1::c1a7"),
+                                   .leg = model::Leg::routed};
   ASSERT_TRUE(ok(network().make(routed())));
   ASSERT_TRUE(ok(network().make(second)));
   ASSERT_TRUE(ok(network().remove(routed())));
@@ -244,7 +244,7 @@ TEST_F(AnnounceTest, BehindTheGuardTheKernelIsSilent) {
   const auto uplink = RtNetlink::open()->link("up0");
   ASSERT_TRUE(ok(uplink));
   plat.run("ip -6 neighbour replace 2001:db8::c1a7 dev peer0 nud permanent lladdr " + (*uplink)->link.mac.text());
-  ASSERT_TRUE(ok(network().make(plan::GuardSpec{v6})));
+  ASSERT_TRUE(ok(network().make(model::GuardSpec{v6})));
   ASSERT_TRUE(ok(network().make(fast())));
   const std::string answer = plat.run("ping -6 -c 1 -W 1 2001:db8::c1a7 || true");
   EXPECT_TRUE(has(answer, "1 packets transmitted, 0 received")) << answer;

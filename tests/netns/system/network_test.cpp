@@ -60,7 +60,7 @@ TEST_F(NetworkTest, SetupBelowTheMinimumMtuHasNoIpv6AndGrowsWithoutAddresses) {
 
 TEST_F(NetworkTest, SetupChangesMtuInPlace) {
   ASSERT_TRUE(ok(network().make(setup(tun_))));
-  ASSERT_TRUE(ok(network().make(plan::RouteSpec{.tun = tun_, .v4 = v4, .metric = 2048})));
+  ASSERT_TRUE(ok(network().make(model::RouteSpec{.tun = tun_, .v4 = v4, .metric = 2048})));
   const std::string before = snapshot();
   ASSERT_TRUE(ok(network().change(setup(tun_), setup(tun_, 1400))));
   EXPECT_TRUE(has(run("ip link show v4-up0"), "mtu 1400"));
@@ -114,7 +114,7 @@ TEST_F(NetworkTest, AnErrorCarriesTheKernelsOwnWords) {
 
 TEST_F(NetworkTest, GuardIsABlackhole) {
   const std::string before = snapshot();
-  const plan::GuardSpec guard{v6};
+  const model::GuardSpec guard{v6};
   EXPECT_EQ(verify(guard).error().what, "no blackhole route for 2001:db8::c1a7");
   ASSERT_TRUE(ok(network().make(guard)));
   ASSERT_TRUE(ok(network().make(guard)));
@@ -127,20 +127,20 @@ TEST_F(NetworkTest, GuardIsABlackhole) {
 }
 
 TEST_F(NetworkTest, GuardMovesToAnotherAddress) {
-  const plan::GuardSpec other{*Ipv6Address::parse("2001:db8::c1a8")};
-  ASSERT_TRUE(ok(network().make(plan::GuardSpec{v6})));
-  ASSERT_TRUE(ok(network().change(plan::GuardSpec{v6}, other)));
-  EXPECT_FALSE(verify(plan::GuardSpec{v6}));
+  const model::GuardSpec other{*Ipv6Address::parse("2001:db8::c1a8")};
+  ASSERT_TRUE(ok(network().make(model::GuardSpec{v6})));
+  ASSERT_TRUE(ok(network().change(model::GuardSpec{v6}, other)));
+  EXPECT_FALSE(verify(model::GuardSpec{v6}));
   EXPECT_TRUE(ok(verify(other)));
 }
 
 TEST_F(NetworkTest, AGuardOfOthersIsLeftAlone) {
   run("ip -6 route add blackhole 2001:db8::c1a7 proto static");
   const std::string before = snapshot();
-  const auto made = network().make(plan::GuardSpec{v6});
+  const auto made = network().make(model::GuardSpec{v6});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().text(), "add blackhole route 2001:db8::c1a7/128: netlink: File exists");
-  EXPECT_TRUE(ok(network().remove(plan::GuardSpec{v6})));
+  EXPECT_TRUE(ok(network().remove(model::GuardSpec{v6})));
   EXPECT_EQ(snapshot(), before);
 }
 
@@ -149,7 +149,7 @@ TEST_F(NetworkTest, AGuardOfOthersIsLeftAlone) {
 TEST_F(NetworkTest, DefaultRouteComesAndGoes) {
   ASSERT_TRUE(ok(network().make(setup(tun_))));
   const std::string before = snapshot();
-  const plan::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
+  const model::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
   EXPECT_EQ(verify(route).error().what, "no default route of metric 2048");
   ASSERT_TRUE(ok(network().make(route)));
   ASSERT_TRUE(ok(network().make(route)));
@@ -164,7 +164,7 @@ TEST_F(NetworkTest, ADefaultRouteOfOthersIsLeftAlone) {
   ASSERT_TRUE(ok(network().make(setup(tun_))));
   run("ip address add 10.0.0.1/24 dev up0 && ip route add default via 10.0.0.2 metric 2048");
   const std::string before = snapshot();
-  const plan::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
+  const model::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
   const auto made = network().make(route);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, EEXIST);
@@ -182,7 +182,7 @@ TEST_F(NetworkTest, ADefaultRouteOfOthersThroughOurTunIsLeftAloneToo) {
   ASSERT_TRUE(ok(network().make(setup(tun_))));
   run("ip route add default dev v4-up0 src 192.0.0.4 metric 2048");
   const std::string before = snapshot();
-  const plan::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
+  const model::RouteSpec route{.tun = tun_, .v4 = v4, .metric = 2048};
   EXPECT_EQ(network().make(route).error().code, EEXIST);
   EXPECT_TRUE(ok(network().remove(route)));
   EXPECT_EQ(snapshot(), before);
@@ -191,8 +191,8 @@ TEST_F(NetworkTest, ADefaultRouteOfOthersThroughOurTunIsLeftAloneToo) {
 TEST_F(NetworkTest, DefaultRouteChangesItsSourceInPlace) {
   auto other = setup(tun_);
   other.v4 = *Ipv4Address::parse("192.0.0.5");
-  const plan::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
-  const plan::RouteSpec after{.tun = tun_, .v4 = other.v4, .metric = 2048};
+  const model::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
+  const model::RouteSpec after{.tun = tun_, .v4 = other.v4, .metric = 2048};
   ASSERT_TRUE(ok(network().make(setup(tun_))));
   ASSERT_TRUE(ok(network().make(before)));
   ASSERT_TRUE(ok(network().make(other)));
@@ -203,8 +203,8 @@ TEST_F(NetworkTest, DefaultRouteChangesItsSourceInPlace) {
 TEST_F(NetworkTest, DefaultRouteChangesEvenWhenTheKernelDroppedIt) {
   auto other = setup(tun_);
   other.v4 = *Ipv4Address::parse("192.0.0.5");
-  const plan::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
-  const plan::RouteSpec after{.tun = tun_, .v4 = other.v4, .metric = 2048};
+  const model::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
+  const model::RouteSpec after{.tun = tun_, .v4 = other.v4, .metric = 2048};
   ASSERT_TRUE(ok(network().make(setup(tun_))));
   ASSERT_TRUE(ok(network().make(before)));
   // Takes the routes with that preferred source away.
@@ -215,8 +215,8 @@ TEST_F(NetworkTest, DefaultRouteChangesEvenWhenTheKernelDroppedIt) {
 }
 
 TEST_F(NetworkTest, DefaultRouteChangesItsMetric) {
-  const plan::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
-  const plan::RouteSpec after{.tun = tun_, .v4 = v4, .metric = 100};
+  const model::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
+  const model::RouteSpec after{.tun = tun_, .v4 = v4, .metric = 100};
   ASSERT_TRUE(ok(network().make(setup(tun_))));
   ASSERT_TRUE(ok(network().make(before)));
   ASSERT_TRUE(ok(network().change(before, after)));
@@ -234,10 +234,10 @@ TEST_F(NetworkTest, TheWayFollowsTheRoutesOfItsDevice) {
   run("ip -6 route add 64:ff9b::/96 dev peer0 metric 1");
   const auto way = network().way_to(plat, up0);
   ASSERT_TRUE(ok(way));
-  EXPECT_EQ(*way, (plan::Route{.next_hop = *Ipv6Address::parse("2001:db8::fe"), .mtu = 1400}));
+  EXPECT_EQ(*way, (model::Route{.next_hop = *Ipv6Address::parse("2001:db8::fe"), .mtu = 1400}));
   const auto on_link = network().way_to(*Ipv6Address::parse("2001:db8::99"), up0);
   ASSERT_TRUE(ok(on_link));
-  EXPECT_EQ(*on_link, plan::Route{});
+  EXPECT_EQ(*on_link, model::Route{});
 }
 
 TEST(RtNetlinkTest, ANamespaceWhereNothingEverWasHasNothing) {

@@ -17,18 +17,18 @@ class PurgeTest : public test::NamespaceTest {
     NamespaceTest::SetUp();
     run("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
   }
-  void make_everything(plan::Leg leg) {
+  void make_everything(model::Leg leg) {
     const auto made = network().make("up0", tun);
     ASSERT_TRUE(ok(made));
     ASSERT_TRUE(ok(network().make(setup(*made))));
-    ASSERT_TRUE(ok(network().make(plan::GuardSpec{v6})));
+    ASSERT_TRUE(ok(network().make(model::GuardSpec{v6})));
     ASSERT_TRUE(ok(network().make(announce(*made, leg))));
-    ASSERT_TRUE(ok(network().make(plan::RouteSpec{.tun = *made, .v4 = v4, .metric = 2048})));
+    ASSERT_TRUE(ok(network().make(model::RouteSpec{.tun = *made, .v4 = v4, .metric = 2048})));
   }
 };
 
 TEST_F(PurgeTest, LeavesTheNamespaceAsItWas) {
-  for (const auto leg : {plan::Leg::fast, plan::Leg::routed}) {
+  for (const auto leg : {model::Leg::fast, model::Leg::routed}) {
     const std::string before = snapshot();
     make_everything(leg);
     ASSERT_NE(snapshot(), before);
@@ -42,14 +42,14 @@ TEST_F(PurgeTest, LeavesTheNamespaceAsItWas) {
 
 TEST_F(PurgeTest, AlsoWhatThisProcessMadeItself) {
   const std::string before = snapshot();
-  make_everything(plan::Leg::routed);
+  make_everything(model::Leg::routed);
   ASSERT_TRUE(ok(network().purge(record())));
   EXPECT_EQ(tun_fd(), -1);
   EXPECT_EQ(snapshot(), before);
 }
 
 TEST_F(PurgeTest, AlsoWhenTheUplinkIsGone) {
-  make_everything(plan::Leg::routed);
+  make_everything(model::Leg::routed);
   run("ip link delete up0");
   die();
   start();
@@ -61,7 +61,7 @@ TEST_F(PurgeTest, AlsoWhenTheUplinkIsGone) {
 
 TEST_F(PurgeTest, AlsoWhenSomeOfItIsGone) {
   const std::string before = snapshot();
-  make_everything(plan::Leg::routed);
+  make_everything(model::Leg::routed);
   die();
   run("ip link delete v4-up0; ip -6 neighbour delete proxy 2001:db8::c1a7 dev up0");
   start();
@@ -80,7 +80,7 @@ TEST_F(PurgeTest, WhatOthersMadeUnderTheSameNamesStays) {
 
 TEST_F(PurgeTest, WithoutARecordWhatBearsOurMarkIsSwept) {
   const std::string before = snapshot();
-  make_everything(plan::Leg::fast);
+  make_everything(model::Leg::fast);
   die();
   start();
   ASSERT_TRUE(ok(network().sweep({record()})));
@@ -108,13 +108,13 @@ TEST_F(PurgeTest, ASweepLeavesWhatOthersMade) {
 }
 
 TEST_F(PurgeTest, TakenDownInOrderNothingIsLeftEither) {
-  for (const auto leg : {plan::Leg::fast, plan::Leg::routed}) {
+  for (const auto leg : {model::Leg::fast, model::Leg::routed}) {
     const std::string before = snapshot();
     make_everything(leg);
     const int device = ifindex("v4-up0");
-    ASSERT_TRUE(ok(network().remove(plan::RouteSpec{.tun = device, .v4 = v4, .metric = 2048})));
+    ASSERT_TRUE(ok(network().remove(model::RouteSpec{.tun = device, .v4 = v4, .metric = 2048})));
     ASSERT_TRUE(ok(network().remove(announce(device, leg))));
-    ASSERT_TRUE(ok(network().remove(plan::GuardSpec{v6})));
+    ASSERT_TRUE(ok(network().remove(model::GuardSpec{v6})));
     ASSERT_TRUE(ok(network().remove(setup(device))));
     ASSERT_TRUE(ok(network().remove("up0", tun)));
     EXPECT_EQ(snapshot(), before);
@@ -122,11 +122,11 @@ TEST_F(PurgeTest, TakenDownInOrderNothingIsLeftEither) {
 }
 
 TEST_F(PurgeTest, RemovingAfterTheTunWentIsNoError) {
-  make_everything(plan::Leg::routed);
+  make_everything(model::Leg::routed);
   const int device = ifindex("v4-up0");
   run("ip link delete v4-up0");
-  EXPECT_TRUE(ok(network().remove(plan::RouteSpec{.tun = device, .v4 = v4, .metric = 2048})));
-  EXPECT_TRUE(ok(network().remove(announce(device, plan::Leg::routed))));
+  EXPECT_TRUE(ok(network().remove(model::RouteSpec{.tun = device, .v4 = v4, .metric = 2048})));
+  EXPECT_TRUE(ok(network().remove(announce(device, model::Leg::routed))));
   EXPECT_TRUE(ok(network().remove(setup(device))));
   EXPECT_TRUE(ok(network().remove("up0", tun)));
 }

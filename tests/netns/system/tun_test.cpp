@@ -98,7 +98,7 @@ TEST_F(TunTest, AdoptingWaitsForTheOldHolder) {
 }
 
 TEST_F(TunTest, WithSeveralQueuesEachIsADescriptorOfOneDevice) {
-  const plan::TunSpec three{.name = "v4-up0", .shape = {.queues = 3}};
+  const model::TunSpec three{.name = "v4-up0", .shape = {.queues = 3}};
   ASSERT_TRUE(ok(network().make("up0", three)));
   ASSERT_EQ(network().tun_queues("up0").size(), 3U);
   for (const int queue : network().tun_queues("up0")) {
@@ -115,8 +115,8 @@ TEST_F(TunTest, WithSeveralQueuesEachIsADescriptorOfOneDevice) {
 
 // The kernel would let two holders share the queues' packets.
 TEST_F(TunTest, AdoptingSeveralQueuesWaitsForTheOldHolderOfOne) {
-  const plan::TunSpec made{.name = "v4-up0", .shape = {.queues = 2}};
-  const plan::TunSpec found{.name = "v4-up0", .shape = {.queues = 2}, .adopt = true};
+  const model::TunSpec made{.name = "v4-up0", .shape = {.queues = 2}};
+  const model::TunSpec found{.name = "v4-up0", .shape = {.queues = 2}, .adopt = true};
   ASSERT_TRUE(ok(network().make("up0", made)));
   Fd child(::dup(tun_fd(1)));
   die();
@@ -130,7 +130,7 @@ TEST_F(TunTest, AdoptingSeveralQueuesWaitsForTheOldHolderOfOne) {
 }
 
 TEST_F(TunTest, ForAndroidsClatdHasATunPiAndNoOffloads) {
-  ASSERT_TRUE(ok(network().make("up0", {.name = "v4-up0", .shape = {.format = plan::TunFormat::packet_info}})));
+  ASSERT_TRUE(ok(network().make("up0", {.name = "v4-up0", .shape = {.format = model::TunFormat::packet_info}})));
   ifreq request{};
   ASSERT_EQ(::ioctl(tun_fd(), TUNGETIFF, &request), 0);
   // TUNGETIFF says IFF_NO_PI whether or not; netlink tells the truth.

@@ -8,8 +8,8 @@
 #include <ctime>
 #include <string>
 
+#include "core/base/fd.hpp"
 #include "core/clatd/drop_log.hpp"
-#include "core/fd/fd.hpp"
 #include "tests/support/vector_parts.hpp"
 
 namespace {

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/fd.hpp"
 #include "core/clatd/control.hpp"
-#include "core/fd/fd.hpp"
 #include "tests/support/vectors.hpp"
 
 namespace clat::clatd {

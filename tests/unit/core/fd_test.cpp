@@ -1,4 +1,4 @@
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -13,9 +13,9 @@
 #include <numeric>
 #include <thread>
 
+#include "core/base/fd.hpp"
 #include "core/clatd/native_edge.hpp"
 #include "core/clatd/service.hpp"
-#include "core/fd/fd.hpp"
 #include "core/xlat/segment.hpp"
 #include "tests/support/vector_parts.hpp"
 

@@ -10,8 +10,8 @@ namespace clat::log {
 namespace {
 
 using config::LogFormat;
-using plan::Note;
-using plan::Severity;
+using model::Note;
+using model::Severity;
 using std::chrono::milliseconds;
 
 constexpr WallTime kNewYear{std::chrono::seconds(1767225600)};  // 2026-01-01T00:00:00Z

@@ -23,8 +23,8 @@
 namespace clat::log {
 namespace {
 
-using plan::Note;
-using plan::Severity;
+using model::Note;
+using model::Severity;
 
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> lines;

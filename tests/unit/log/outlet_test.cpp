@@ -14,7 +14,7 @@
 namespace clat::log {
 namespace {
 
-using plan::Severity;
+using model::Severity;
 
 class Syslogd {
  public:

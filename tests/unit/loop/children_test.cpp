@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 #include "fixture.hpp"
 #include "supervisor/loop/signals.hpp"
 
@@ -26,11 +26,11 @@ namespace clat::loop {
 namespace {
 
 namespace fs = std::filesystem;
-using plan::ChildAnswered;
-using plan::ChildExited;
-using plan::ChildMute;
-using plan::ChildOutput;
-using plan::ChildReady;
+using model::ChildAnswered;
+using model::ChildExited;
+using model::ChildMute;
+using model::ChildOutput;
+using model::ChildReady;
 using Strings = std::vector<std::string>;
 
 std::size_t open_fds() {
@@ -461,7 +461,7 @@ TEST_F(ChildrenTest, ThatRunAreLeftAloneByReconcile) {
   const int pid = spawn({"wait"});
   children_->reconcile();
   loop_->arm(std::chrono::steady_clock::now());
-  run_until([this] { return !all<plan::Tick>().empty(); });
+  run_until([this] { return !all<model::Tick>().empty(); });
   EXPECT_TRUE(children_->owns(pid));
   EXPECT_TRUE(all<ChildExited>().empty());
 }

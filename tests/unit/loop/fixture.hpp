@@ -23,7 +23,7 @@ class LoopTest : public ::testing::Test {
   ~LoopTest() override { ::alarm(0); }
 
   Sink sink() {
-    return [this](plan::Event event) {
+    return [this](model::Event event) {
       events_.push_back(std::move(event));
       check();
     };
@@ -50,7 +50,7 @@ class LoopTest : public ::testing::Test {
   }
 
   std::unique_ptr<Loop> loop_;
-  std::vector<plan::Event> events_;
+  std::vector<model::Event> events_;
 
  private:
   std::function<bool()> condition_;

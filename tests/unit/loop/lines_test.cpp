@@ -44,7 +44,7 @@ TEST(LineSplitter, CutsLongLines) {
 }
 
 TEST(OutputThrottle, CountsWhatItSuppresses) {
-  plan::TimePoint now{};
+  model::TimePoint now{};
   OutputThrottle throttle;
   for (int i = 0; i < 20; ++i) EXPECT_EQ(throttle.offer("a", now), (Shown{"a", 0}));
   for (int i = 0; i < 7; ++i) EXPECT_EQ(throttle.offer("b", now), std::nullopt);
@@ -54,7 +54,7 @@ TEST(OutputThrottle, CountsWhatItSuppresses) {
 }
 
 TEST(OutputThrottle, ShowsTheLastLineAtTheEnd) {
-  const plan::TimePoint now{};
+  const model::TimePoint now{};
   OutputThrottle throttle;
   for (int i = 0; i < 20; ++i) throttle.offer("a", now);
   for (int i = 0; i < 7; ++i) throttle.offer("b", now);

@@ -9,7 +9,7 @@
 #include <chrono>
 #include <vector>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 #include "fixture.hpp"
 
 namespace clat::loop {
@@ -38,14 +38,14 @@ TEST_F(Timer, IsNeverEarly) {
 TEST_F(Timer, OfThePastTicksOnce) {
   loop_->arm(steady_clock::now() - std::chrono::hours(1));
   loop_->run();  // ends when nothing is left to wait for
-  EXPECT_EQ(all<plan::Tick>().size(), 1U);
+  EXPECT_EQ(all<model::Tick>().size(), 1U);
 }
 
 TEST_F(Timer, ArmedAgainReplacesTheFirst) {
   loop_->arm(steady_clock::now() + std::chrono::hours(1));
   loop_->arm(steady_clock::now());
   loop_->run();
-  EXPECT_EQ(all<plan::Tick>().size(), 1U);
+  EXPECT_EQ(all<model::Tick>().size(), 1U);
 }
 
 TEST_F(Timer, DisarmedDoesNotTick) {
@@ -56,7 +56,7 @@ TEST_F(Timer, DisarmedDoesNotTick) {
 }
 
 TEST_F(Timer, TakesTheEndOfTime) {
-  loop_->arm(plan::TimePoint::max());
+  loop_->arm(model::TimePoint::max());
   loop_->disarm();
   loop_->run();
   EXPECT_TRUE(events_.empty());
@@ -66,7 +66,7 @@ TEST(TimerInItsOwnTick, LeavesATurnToWhatIsToBeRead) {
   constexpr int kMany = 100;
   Loop* self = nullptr;
   int ticks = 0;
-  auto loop = Loop::create([&](const plan::Event&) {
+  auto loop = Loop::create([&](const model::Event&) {
     if (++ticks < kMany)
       self->arm(steady_clock::now());
     else
@@ -85,7 +85,7 @@ TEST(TimerInItsOwnTick, LeavesATurnToWhatIsToBeRead) {
 TEST(TimerInItsOwnTick, CanBeArmed) {
   Loop* self = nullptr;
   int ticks = 0;
-  auto loop = Loop::create([&](const plan::Event&) {
+  auto loop = Loop::create([&](const model::Event&) {
     if (++ticks < 3) self->arm(steady_clock::now());
   });
   ASSERT_TRUE(loop);

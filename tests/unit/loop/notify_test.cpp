@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 #include "fixture.hpp"
 
 namespace clat::loop {
@@ -194,7 +194,7 @@ TEST_F(NotifierTest, IsNotTheWatchdogOfAnotherProcess) {
   const auto notifier = created(path(), "20000", "1");
   ASSERT_TRUE(notifier);
   loop_->arm(std::chrono::steady_clock::now() + std::chrono::milliseconds(30));
-  run_until([this] { return !all<plan::Tick>().empty(); });
+  run_until([this] { return !all<model::Tick>().empty(); });
   EXPECT_TRUE(manager.heard().empty());
 }
 

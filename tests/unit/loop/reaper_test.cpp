@@ -11,7 +11,7 @@
 #include <set>
 #include <string>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 #include "fixture.hpp"
 #include "supervisor/loop/children.hpp"
 
@@ -57,8 +57,8 @@ TEST_F(Subreaper, ReapsOrphansAndLeavesOurChildrenToLibuv) {
     ASSERT_TRUE(pid) << pid.error().text();
     ours.insert(*pid);
   }
-  run_until([&] { return all<plan::ChildExited>().size() == kFamilies && strangers_.size() == kFamilies; });
-  for (const auto& exit : all<plan::ChildExited>()) {
+  run_until([&] { return all<model::ChildExited>().size() == kFamilies && strangers_.size() == kFamilies; });
+  for (const auto& exit : all<model::ChildExited>()) {
     EXPECT_EQ(ours.erase(exit.pid), 1U);
     EXPECT_EQ(exit.status, 6);
   }
@@ -89,7 +89,7 @@ TEST_F(Subreaper, ReapsAStrangerBehindOneOfOurs) {
     ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT), 0);
   }
   watch_strangers(children);
-  run_until([&] { return all<plan::ChildExited>().size() == 1 && !strangers_.empty(); });
+  run_until([&] { return all<model::ChildExited>().size() == 1 && !strangers_.empty(); });
   EXPECT_EQ(strangers_, (std::set<int>{stranger}));
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
 }

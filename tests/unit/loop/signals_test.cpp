@@ -11,7 +11,7 @@
 #include <optional>
 #include <vector>
 
-#include "core/fd/fd.hpp"
+#include "core/base/fd.hpp"
 #include "fixture.hpp"
 #include "supervisor/loop/children.hpp"
 
@@ -99,9 +99,9 @@ TEST_F(SignalsTest, AnEndlessStormOfSigchldStopsNothing) {
     ::_exit(0);
   }
   loop_->arm(std::chrono::steady_clock::now() + std::chrono::milliseconds(100));
-  run_until([&] { return !all<plan::Tick>().empty(); });
+  run_until([&] { return !all<model::Tick>().empty(); });
   ::kill(*child, SIGKILL);
-  run_until([&] { return !all<plan::ChildExited>().empty(); });
+  run_until([&] { return !all<model::ChildExited>().empty(); });
   ::raise(SIGTERM);
   run_until([&] { return saw(SIGTERM); });
   ::kill(storm, SIGKILL);
@@ -135,11 +135,11 @@ TEST_F(SignalsTest, AStormHidesNeitherSigtermNorTheExitOfAChild) {
     }
     ::_exit(0);
   }
-  run_until([&] { return saw(SIGTERM) && !all<plan::ChildExited>().empty(); });
+  run_until([&] { return saw(SIGTERM) && !all<model::ChildExited>().empty(); });
   EXPECT_EQ(::waitpid(storm, nullptr, 0), storm);
   EXPECT_TRUE(saw(SIGHUP));
   EXPECT_EQ(std::count(seen_.begin(), seen_.end(), SIGTERM), 1);
-  EXPECT_EQ(all<plan::ChildExited>().front().signal, SIGKILL);
+  EXPECT_EQ(all<model::ChildExited>().front().signal, SIGKILL);
 }
 
 }  // namespace

@@ -20,14 +20,14 @@ control::Report report_of(std::uint64_t unit) {
   return report;
 }
 
-plan::Counters counters_of(std::uint64_t unit) {
+model::Counters counters_of(std::uint64_t unit) {
   return {{"slow_to_ipv6_packets", 2 * unit}, {"slow_to_ipv6_bytes", 3 * unit}, {"slow_to_ipv4_packets", 4 * unit},
           {"slow_to_ipv4_bytes", 5 * unit},   {"slow_drained", 1 * unit},       {"slow_answers", 6 * unit},
           {"slow_answers_limited", 7 * unit}, {"slow_write_errors", 8 * unit},  {"slow_drop_too_big", 10 * unit}};
 }
 
-plan::Counters told_by(const SlowPathTotals& totals) {
-  plan::Counters counters;
+model::Counters told_by(const SlowPathTotals& totals) {
+  model::Counters counters;
   totals.append_to(counters);
   return counters;
 }

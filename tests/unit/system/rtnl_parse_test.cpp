@@ -20,7 +20,7 @@
 namespace clat::system {
 namespace {
 
-using plan::Event;
+using model::Event;
 using test::attribute;
 using test::Buffer;
 using test::bytes_of;
@@ -72,15 +72,15 @@ Buffer whole_link() {
 }
 
 TEST(LinkFacts, OfAnEthernetLink) {
-  const auto seen = only<plan::LinkSeen>(whole_link());
-  const plan::Link expected{.ifindex = 7,
-                            .name = "wan0",
-                            .up = true,
-                            .carrier = true,
-                            .mtu = 1480,
-                            .layer = LinkLayer::ethernet,
-                            .mac = {{2, 0, 0, 0, 0, 1}},
-                            .link_mtu = 1500};
+  const auto seen = only<model::LinkSeen>(whole_link());
+  const model::Link expected{.ifindex = 7,
+                             .name = "wan0",
+                             .up = true,
+                             .carrier = true,
+                             .mtu = 1480,
+                             .layer = LinkLayer::ethernet,
+                             .mac = {{2, 0, 0, 0, 0, 1}},
+                             .link_mtu = 1500};
   EXPECT_EQ(seen.link, expected);
 }
 
@@ -96,7 +96,7 @@ TEST(LinkFacts, AliasKindAndBothMtus) {
 
 TEST(LinkFacts, UpAndCarrierAreApart) {
   const auto with_flags = [](unsigned flags) {
-    return only<plan::LinkSeen>(
+    return only<model::LinkSeen>(
                message(RTM_NEWLINK, bytes_of(link_header(AF_UNSPEC, ARPHRD_ETHER, flags)) + name_and_mtu("wan0", 1500)))
         .link;
   };
@@ -108,7 +108,7 @@ TEST(LinkFacts, UpAndCarrierAreApart) {
 
 TEST(LinkFacts, MtuIsTheSmallerOfLinkAndIpv6) {
   const auto with = [](std::uint32_t mtu, const Buffer& rest) {
-    return only<plan::LinkSeen>(message(RTM_NEWLINK, bytes_of(link_header()) + name_and_mtu("wan0", mtu) + rest))
+    return only<model::LinkSeen>(message(RTM_NEWLINK, bytes_of(link_header()) + name_and_mtu("wan0", mtu) + rest))
         .link.mtu;
   };
   EXPECT_EQ(with(1500, {}), 1500u);
@@ -120,7 +120,7 @@ TEST(LinkFacts, MtuIsTheSmallerOfLinkAndIpv6) {
 
 TEST(LinkFacts, LayerFollowsTheHardwareType) {
   const auto layer = [](std::uint16_t type) {
-    return only<plan::LinkSeen>(message(RTM_NEWLINK, bytes_of(link_header(AF_UNSPEC, type)) + name_and_mtu("x", 1500)))
+    return only<model::LinkSeen>(message(RTM_NEWLINK, bytes_of(link_header(AF_UNSPEC, type)) + name_and_mtu("x", 1500)))
         .link.layer;
   };
   EXPECT_EQ(layer(ARPHRD_ETHER), LinkLayer::ethernet);
@@ -133,8 +133,8 @@ TEST(LinkFacts, LayerFollowsTheHardwareType) {
 
 TEST(LinkFacts, OnlyAWholeMacAddressOfEthernetCounts) {
   const auto mac = [](std::uint16_t type, const Buffer& address) {
-    return only<plan::LinkSeen>(message(RTM_NEWLINK, bytes_of(link_header(AF_UNSPEC, type)) + name_and_mtu("x", 1500) +
-                                                         attribute(IFLA_ADDRESS, address)))
+    return only<model::LinkSeen>(message(RTM_NEWLINK, bytes_of(link_header(AF_UNSPEC, type)) + name_and_mtu("x", 1500) +
+                                                          attribute(IFLA_ADDRESS, address)))
         .link.mac;
   };
   EXPECT_EQ(mac(ARPHRD_ETHER, {1, 2, 3, 4, 5}), MacAddress{});
@@ -148,7 +148,7 @@ TEST(LinkFacts, TheBridgesViewOfALinkIsNone) {
 }
 
 TEST(LinkFacts, OnlyTheLinkItselfCanGo) {
-  EXPECT_EQ(only<plan::LinkGone>(message(RTM_DELLINK, bytes_of(link_header()))).ifindex, 7);
+  EXPECT_EQ(only<model::LinkGone>(message(RTM_DELLINK, bytes_of(link_header()))).ifindex, 7);
   EXPECT_FALSE(event_in(message(RTM_DELLINK, bytes_of(link_header(AF_INET6)))));
 }
 
@@ -203,7 +203,7 @@ TEST(AddressFacts, UsableUnlessPendingFailedOrNotGlobal) {
         Case{IFA_F_DADFAILED | IFA_F_TENTATIVE, RT_SCOPE_UNIVERSE, false},
         Case{IFA_F_DADFAILED, RT_SCOPE_UNIVERSE, false}, Case{0, RT_SCOPE_LINK, false}, Case{0, RT_SCOPE_SITE, false},
         Case{0, RT_SCOPE_HOST, false}}) {
-    const auto seen = only<plan::Ipv6Seen>(ipv6_address(RTM_NEWADDR, flags, scope));
+    const auto seen = only<model::Ipv6Seen>(ipv6_address(RTM_NEWADDR, flags, scope));
     EXPECT_EQ(seen.address.usable, usable) << "flags " << flags << " scope " << int{scope};
     EXPECT_EQ(seen.ifindex, 7);
     EXPECT_EQ(seen.address.address, kV6);
@@ -212,10 +212,10 @@ TEST(AddressFacts, UsableUnlessPendingFailedOrNotGlobal) {
 }
 
 TEST(AddressFacts, DeprecatedAndTemporary) {
-  const auto deprecated = only<plan::Ipv6Seen>(ipv6_address(RTM_NEWADDR, IFA_F_DEPRECATED)).address;
+  const auto deprecated = only<model::Ipv6Seen>(ipv6_address(RTM_NEWADDR, IFA_F_DEPRECATED)).address;
   EXPECT_TRUE(deprecated.deprecated);
   EXPECT_FALSE(deprecated.temporary);
-  EXPECT_TRUE(only<plan::Ipv6Seen>(ipv6_address(RTM_NEWADDR, IFA_F_TEMPORARY)).address.temporary);
+  EXPECT_TRUE(only<model::Ipv6Seen>(ipv6_address(RTM_NEWADDR, IFA_F_TEMPORARY)).address.temporary);
 }
 
 TEST(AddressFacts, TheWideFlagsGoBeforeTheHeaders) {
@@ -224,13 +224,13 @@ TEST(AddressFacts, TheWideFlagsGoBeforeTheHeaders) {
   header.ifa_flags = IFA_F_TENTATIVE;
   header.ifa_index = 7;
   const Buffer narrow = bytes_of(header) + attribute(IFA_ADDRESS, as_buffer(kV6));
-  EXPECT_FALSE(only<plan::Ipv6Seen>(message(RTM_NEWADDR, narrow)).address.usable);
+  EXPECT_FALSE(only<model::Ipv6Seen>(message(RTM_NEWADDR, narrow)).address.usable);
   const Buffer wide = narrow + attribute(IFA_FLAGS, bytes_of(std::uint32_t{0}));
-  EXPECT_TRUE(only<plan::Ipv6Seen>(message(RTM_NEWADDR, wide)).address.usable);
+  EXPECT_TRUE(only<model::Ipv6Seen>(message(RTM_NEWADDR, wide)).address.usable);
 }
 
 TEST(AddressFacts, GoneNamesTheAddress) {
-  const auto gone = only<plan::Ipv6Gone>(ipv6_address(RTM_DELADDR, 0));
+  const auto gone = only<model::Ipv6Gone>(ipv6_address(RTM_DELADDR, 0));
   EXPECT_EQ(gone.ifindex, 7);
   EXPECT_EQ(gone.address, kV6);
 }
@@ -242,8 +242,8 @@ TEST(AddressFacts, OnAPointToPointLinkTheLocalOneIsOurs) {
   header.ifa_index = 7;
   const Buffer payload =
       bytes_of(header) + attribute(IFA_ADDRESS, {10, 0, 0, 1}) + attribute(IFA_LOCAL, as_buffer(kV4));
-  EXPECT_EQ(only<plan::Ipv4Seen>(message(RTM_NEWADDR, payload)).address, kV4);
-  EXPECT_EQ(only<plan::Ipv4Gone>(message(RTM_DELADDR, payload)).address, kV4);
+  EXPECT_EQ(only<model::Ipv4Seen>(message(RTM_NEWADDR, payload)).address, kV4);
+  EXPECT_EQ(only<model::Ipv4Gone>(message(RTM_DELADDR, payload)).address, kV4);
 }
 
 TEST(AddressFacts, WhatCannotBeAnAddressIsNone) {
@@ -270,7 +270,7 @@ TEST(TrafficControlFacts, NameTheInterface) {
   header.tcm_ifindex = 7;
   for (const std::uint16_t type :
        {RTM_NEWQDISC, RTM_DELQDISC, RTM_NEWTFILTER, RTM_DELTFILTER, RTM_NEWCHAIN, RTM_DELCHAIN}) {
-    EXPECT_EQ(only<plan::TrafficControlChanged>(message(type, bytes_of(header))).ifindex, 7);
+    EXPECT_EQ(only<model::TrafficControlChanged>(message(type, bytes_of(header))).ifindex, 7);
   }
   EXPECT_FALSE(event_in(message(RTM_NEWTCLASS, bytes_of(header))));
   header.tcm_ifindex = static_cast<int>(TCM_IFINDEX_MAGIC_BLOCK);
@@ -281,12 +281,12 @@ TEST(TrafficControlFacts, NameTheInterface) {
 // --- folding
 
 TEST(Kernel, AddressesSeenTwiceCountOnce) {
-  plan::Kernel kernel;
-  add_to(kernel, plan::Ipv4Seen{7, kV4});
-  add_to(kernel, plan::Ipv4Seen{7, kV4});
-  add_to(kernel, plan::Ipv6Seen{7, {.address = kV6, .length = 64, .usable = false}});
-  add_to(kernel, plan::Ipv6Seen{7, {.address = kV6, .length = 64, .usable = true}});
-  add_to(kernel, plan::LinkGone{7});
+  model::Kernel kernel;
+  add_to(kernel, model::Ipv4Seen{7, kV4});
+  add_to(kernel, model::Ipv4Seen{7, kV4});
+  add_to(kernel, model::Ipv6Seen{7, {.address = kV6, .length = 64, .usable = false}});
+  add_to(kernel, model::Ipv6Seen{7, {.address = kV6, .length = 64, .usable = true}});
+  add_to(kernel, model::LinkGone{7});
   EXPECT_EQ(kernel.ipv4[7], std::vector{kV4});
   ASSERT_EQ(kernel.ipv6[7].size(), 1u);
   EXPECT_TRUE(kernel.ipv6[7][0].usable);
@@ -349,7 +349,7 @@ TEST(Routes, OfOthersThatChangeAreAHint) {
     const auto of_new = event_in(message(RTM_NEWROUTE, bytes_of(header)));
     const auto of_gone = event_in(message(RTM_DELROUTE, bytes_of(header)));
     EXPECT_EQ(of_new.has_value(), of_gone.has_value());
-    return of_new && std::holds_alternative<plan::Ipv6RoutesChanged>(*of_new);
+    return of_new && std::holds_alternative<model::Ipv6RoutesChanged>(*of_new);
   };
   EXPECT_TRUE(hint([](rtmsg&) {}));
   EXPECT_TRUE(hint([](rtmsg& route) { route.rtm_table = 100; }));
@@ -369,7 +369,7 @@ fib_rule_hdr rule_of(std::uint8_t family) {
 TEST(Rules, OfIpv6AreAHintToo) {
   for (const std::uint16_t type : {RTM_NEWRULE, RTM_DELRULE}) {
     const auto event = event_in(message(type, bytes_of(rule_of(AF_INET6))));
-    EXPECT_TRUE(event && std::holds_alternative<plan::Ipv6RoutesChanged>(*event));
+    EXPECT_TRUE(event && std::holds_alternative<model::Ipv6RoutesChanged>(*event));
     EXPECT_FALSE(event_in(message(type, bytes_of(rule_of(AF_INET)))));
     EXPECT_FALSE(event_in(message(type, {AF_INET6})));
   }
@@ -381,10 +381,10 @@ TEST(Ways, TellNextHopAndMtu) {
     return parse_way(as_message(datagram));
   };
   const auto mtu = [](std::uint32_t bytes) { return attribute(RTA_METRICS, attribute(RTAX_MTU, bytes_of(bytes))); };
-  EXPECT_EQ(way(RTN_UNICAST, {}), (plan::Route{}));
+  EXPECT_EQ(way(RTN_UNICAST, {}), (model::Route{}));
   EXPECT_EQ(way(RTN_UNICAST, attribute(RTA_GATEWAY, as_buffer(kV6)) + mtu(1400)),
-            (plan::Route{.next_hop = kV6, .mtu = 1400}));
-  EXPECT_EQ(way(RTN_UNICAST, mtu(0)), (plan::Route{}));
+            (model::Route{.next_hop = kV6, .mtu = 1400}));
+  EXPECT_EQ(way(RTN_UNICAST, mtu(0)), (model::Route{}));
   EXPECT_FALSE(way(RTN_BLACKHOLE, mtu(1400)));
   EXPECT_FALSE(parse_way(as_message(message(RTM_NEWROUTE, {AF_INET6}))));
 }
@@ -418,11 +418,11 @@ void parse_all(const Buffer& datagram) {
     (void)parse_proxy_neighbour(*next);
     const auto event = parse_event(*next);
     if (!event) continue;
-    if (const auto* link = std::get_if<plan::LinkSeen>(&*event)) {
+    if (const auto* link = std::get_if<model::LinkSeen>(&*event)) {
       EXPECT_GT(link->link.ifindex, 0);
       EXPECT_FALSE(link->link.name.empty());
       EXPECT_LT(link->link.name.size(), 16u);
-    } else if (const auto* address = std::get_if<plan::Ipv6Seen>(&*event)) {
+    } else if (const auto* address = std::get_if<model::Ipv6Seen>(&*event)) {
       EXPECT_GT(address->ifindex, 0);
       EXPECT_LE(address->address.length, 128);
     }
@@ -476,7 +476,7 @@ TEST(HostileBytes, ANestThatClaimsMoreThanItsParent) {
   Buffer inner = attribute(AF_INET6, inet6_conf(1300));
   const std::uint16_t lie = 0x4000;
   std::memcpy(inner.data(), &lie, sizeof lie);
-  const auto seen = only<plan::LinkSeen>(
+  const auto seen = only<model::LinkSeen>(
       message(RTM_NEWLINK, bytes_of(link_header()) + name_and_mtu("wan0", 1500) + attribute(IFLA_AF_SPEC, inner)));
   EXPECT_EQ(seen.link.mtu, 1500u);
 }

@@ -21,12 +21,12 @@ using test::TemporaryDirectory;
 
 const Origin kHere{.boot = "boot-1", .namespace_ = "4:4026531840:1"};
 
-plan::RecordSpec record(const std::string& uplink = "wan0") {
+model::RecordSpec record(const std::string& uplink = "wan0") {
   return {.uplink = uplink,
           .uplink_ifindex = 2,
           .tun = "v4-" + uplink,
           .shape = {},
-          .leg = plan::Leg::fast,
+          .leg = model::Leg::fast,
           .metric = 2048,
           .v4 = *Ipv4Address::parse("192.0.0.4"),
           .v6 = *Ipv6Address::parse("2001:db8::7"),
@@ -108,7 +108,7 @@ TEST_F(StateDirTest, ARecordIsTextAndComesBackWhole) {
 TEST_F(StateDirTest, TheShapeOfTheTunComesBack) {
   auto state = open();
   auto many = record();
-  many.shape = {plan::TunFormat::packet_info, 8};
+  many.shape = {model::TunFormat::packet_info, 8};
   ASSERT_TRUE(state.write(many));
   EXPECT_EQ(state.records()->records, std::vector{many});
 }

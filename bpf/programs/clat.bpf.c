@@ -1,8 +1,8 @@
 // The fast path: one CLAT per uplink, found by the ifindex of the interface that the packet is on. docs/fast-path.md
 // tells how a packet travels. Helpers of Linux 5.10 and no BTF of the running kernel.
-#include "bpf/neighbour.bpf.h"
-#include "bpf/packet.bpf.h"
-#include "bpf/translate.bpf.h"
+#include "bpf/programs/neighbour.bpf.h"
+#include "bpf/programs/packet.bpf.h"
+#include "bpf/programs/translate.bpf.h"
 
 inline_always int from_uplink(struct __sk_buff* skb, const __u32 l2) {
   if (skb->protocol != bpf_htons(ETH_P_IPV6) || skb->pkt_type == PACKET_OTHERHOST) return PASS;

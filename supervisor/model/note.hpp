@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace clat::plan {
+namespace clat::model {
 
 enum class Severity { debug, info, warn, error };
 
@@ -19,4 +19,4 @@ struct Note {
   bool operator==(const Note&) const = default;
 };
 
-}  // namespace clat::plan
+}  // namespace clat::model

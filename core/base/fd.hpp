@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "core/net/error.hpp"
+#include "core/base/error.hpp"
 
 namespace clat {
 

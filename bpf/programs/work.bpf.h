@@ -2,7 +2,7 @@
 // which the verifier remembers nothing, so that all ways to a place look alike to it.
 #pragma once
 
-#include "bpf/rewrite.bpf.h"
+#include "bpf/programs/rewrite.bpf.h"
 
 #define MOST_OPTIONS 40  // bytes
 #define OPTION_SLOTS 64  // a power of two, as an index must have

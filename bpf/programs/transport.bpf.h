@@ -4,7 +4,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
-#include "bpf/packet.bpf.h"
+#include "bpf/programs/packet.bpf.h"
 
 #define NOT_PUNTED CLAT_PUNTS
 #define IPV4_HEADER 20

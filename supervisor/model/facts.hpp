@@ -12,7 +12,7 @@
 #include "core/net/address.hpp"
 #include "core/net/link_layer.hpp"
 
-namespace clat::plan {
+namespace clat::model {
 
 // Steady: steps of the wall clock change nothing.
 using TimePoint = std::chrono::steady_clock::time_point;
@@ -84,4 +84,4 @@ struct Kernel {
   bool operator==(const Kernel&) const = default;
 };
 
-}  // namespace clat::plan
+}  // namespace clat::model

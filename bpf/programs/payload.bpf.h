@@ -1,7 +1,7 @@
 // What an IP header is followed by: options and extension headers to skip, fragments, and any transport.
 #pragma once
 
-#include "bpf/work.bpf.h"
+#include "bpf/programs/work.bpf.h"
 
 #define MOST_EXTENSION_HEADERS 16
 #define MOST_SUMMED 16384            // bytes, above every MTU in the map

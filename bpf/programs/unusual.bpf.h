@@ -3,7 +3,7 @@
 // number that the verifier does not know takes CAP_PERFMON.
 #pragma once
 
-#include "bpf/icmp_error.bpf.h"
+#include "bpf/programs/icmp_error.bpf.h"
 
 // Moves checksums with their packet's new addresses; the transport is at `at` now.
 inline_always long mend_payload(struct __sk_buff* skb, __u32 at, const enum clat_direction direction,

@@ -1,7 +1,7 @@
 // IP headers of one family in place of those of the other.
 #pragma once
 
-#include "bpf/transport.bpf.h"
+#include "bpf/programs/transport.bpf.h"
 
 #define DONT_FRAGMENT 0x4000
 #define MORE_FRAGMENTS 0x2000

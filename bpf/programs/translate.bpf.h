@@ -2,7 +2,7 @@
 // takes the long way of unusual.bpf.h. A packet is looked at to the end before the first byte of it is changed.
 #pragma once
 
-#include "bpf/unusual.bpf.h"
+#include "bpf/programs/unusual.bpf.h"
 
 #define UNUSUAL (CLAT_PUNTS + 1)  // no reason to punt, but none of the short way
 

@@ -1,7 +1,7 @@
 // Neighbour Solicitations for the CLAT address (RFC 4861 §7.2), answered without the kernel or any process.
 #pragma once
 
-#include "bpf/work.bpf.h"
+#include "bpf/programs/work.bpf.h"
 
 #define ND_FIRST 133  // Router Solicitation
 #define ND_LAST 137   // Redirect

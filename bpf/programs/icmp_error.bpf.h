@@ -1,7 +1,7 @@
 // ICMP errors with the packet that they quote, in both families (RFC 7915 §4.3, §5.3).
 #pragma once
 
-#include "bpf/icmp.bpf.h"
+#include "bpf/programs/icmp.bpf.h"
 
 #define SMALLEST_EXTENDED 128  // bytes quoted in front of an extension (RFC 4884 §4)
 

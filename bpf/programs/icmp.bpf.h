@@ -2,7 +2,7 @@
 // Checksums change by what changes, so a wrong one stays wrong.
 #pragma once
 
-#include "bpf/payload.bpf.h"
+#include "bpf/programs/payload.bpf.h"
 
 #define MINIMUM_MTU 1280  // RFC 8200 §5; no ICMPv6 error is larger (RFC 4443 §2.4 (c))
 

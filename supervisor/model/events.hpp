@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "config/config.hpp"
-#include "core/net/error.hpp"
-#include "supervisor/plan/action.hpp"
-#include "supervisor/plan/facts.hpp"
+#include "core/base/error.hpp"
+#include "supervisor/model/actions.hpp"
+#include "supervisor/model/facts.hpp"
 
-namespace clat::plan {
+namespace clat::model {
 
 struct ConfigLoaded {
   std::shared_ptr<const config::Config> config;
@@ -158,4 +158,4 @@ using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopReque
                            TrafficControlChanged, Done, Purged, LookedUp, Audited, ChildReady, ChildAnswered, ChildMute,
                            ChildExited, ChildOutput, HealthCollected, Tick>;
 
-}  // namespace clat::plan
+}  // namespace clat::model

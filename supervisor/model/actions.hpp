@@ -1,0 +1,66 @@
+// What plan() asks of the edge.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/net/address.hpp"
+#include "supervisor/model/specs.hpp"
+
+namespace clat::model {
+
+// make: bring it about, also when half or all of it is there already. change: from `before` to `spec` in place.
+// remove: gone afterwards, also when it was gone before. For a child, change tells it new MTUs, remove sends SIGTERM
+// and kill SIGKILL. verify: ask the kernel whether it is still there.
+enum class Verb : std::uint8_t { make, change, remove, kill, verify };
+std::string_view name(Verb verb);
+
+struct PartAction {
+  std::string uplink;
+  Verb verb = Verb::make;
+  Spec spec;
+  std::optional<Spec> before;  // with change
+  int pid = 0;                 // of the child that is changed, removed or killed
+  std::string reason;
+  bool operator==(const PartAction&) const = default;
+};
+// Take away everything that the record of an earlier supervisor names; the answer is Purged.
+struct Purge {
+  RecordSpec record;
+  std::string reason;
+  bool operator==(const Purge&) const = default;
+};
+// Ask the kernel for the way to the NAT64; the answer is LookedUp.
+struct LookUpRoute {
+  std::string uplink;
+  int ifindex = 0;
+  Ipv6Address destination;
+  bool operator==(const LookUpRoute&) const = default;
+};
+// Ask children and maps for their counters; the answer is one HealthCollected, when all have answered, or at once
+// with what is known when `overdue`.
+struct CollectHealth {
+  bool overdue = false;
+  bool operator==(const CollectHealth&) const = default;
+};
+// Look at what nobody notifies about, read each table of the kernel once, and ask the children whether they live; the
+// answer is one Audited.
+struct Audit {
+  struct Check {
+    std::string uplink;
+    Spec spec;  // what should be there
+    bool operator==(const Check&) const = default;
+  };
+  std::vector<Check> checks;
+  bool operator==(const Audit&) const = default;
+};
+struct Exit {
+  bool operator==(const Exit&) const = default;
+};
+using Action = std::variant<PartAction, Purge, LookUpRoute, CollectHealth, Audit, Exit>;
+
+}  // namespace clat::model
