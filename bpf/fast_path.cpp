@@ -21,25 +21,21 @@
 #include "bpf/libbpf_log.hpp"
 #include "bpf/link.hpp"
 #include "bpf/map_pin.hpp"
+#include "bpf/object.hpp"
 #include "bpf/pins.hpp"
 #include "bpf/purge.hpp"
-#include "clat_programs.skel.h"
 
 namespace clat::bpf {
 
 namespace {
-
-struct DestroyPrograms {
-  void operator()(clat_programs* programs) const { clat_programs__destroy(programs); }
-};
 
 struct Program {
   int fd = -1;
   std::uint32_t id = 0;
 };
 
-Result<Program> facts_of(const bpf_program* program) {
-  const int fd = bpf_program__fd(program);
+Result<Program> loaded_program(const bpf_object* object, const char* name) {
+  const int fd = bpf_program__fd(bpf_object__find_program_by_name(object, name));
   bpf_prog_info info{};
   std::uint32_t size = sizeof(info);
   if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return failure("ask about a program", errno);
@@ -88,9 +84,9 @@ struct FastPath::Impl {
   std::string space;   // network namespace
   std::string folder;  // of our ABI version
   Fd lock;             // on that folder
-  std::unique_ptr<clat_programs, DestroyPrograms> programs;
+  Object object;
   Program uplink_ethernet, uplink_raw_ip, tun_egress, tun_ingress;
-  int interfaces = -1;  // map fds, owned by `programs`
+  int interfaces = -1;  // map fds, owned by `object`
   int counters = -1;
   bool tcx = false;
   bool outdated = false;  // some program may still be at work on an entry that was replaced or removed
@@ -137,12 +133,14 @@ struct FastPath::Impl {
 
 Result<> FastPath::Impl::load() {
   // Where memory for maps and programs counts against RLIMIT_MEMLOCK (before 5.11), libbpf 1.x raises it by itself.
-  programs.reset(clat_programs__open());
-  if (!programs) return libbpf_failure("open the BPF object", errno);
+  auto opened = open_object();
+  if (!opened) return std::unexpected(std::move(opened).error());
+  object = std::move(*opened);
   bool fit = true;
-  for (const auto& [map, pin] : {std::pair{programs->maps.clat_interfaces, kInterfacesPin},
-                                 std::pair{programs->maps.clat_counters, kCountersPin}}) {
+  for (const auto& [name, pin] :
+       {std::pair{"clat_interfaces", kInterfacesPin}, std::pair{"clat_counters", kCountersPin}}) {
     const auto path = folder + "/" + pin;
+    bpf_map* map = bpf_object__find_map_by_name(object.get(), name);
     if (const int error = bpf_map__set_pin_path(map, path.c_str()); error != 0) {
       return libbpf_failure("name a pin", -error);
     }
@@ -153,23 +151,23 @@ Result<> FastPath::Impl::load() {
     if (auto emptied = empty_folder(folder); !emptied) return emptied;
   }
   // Takes the pins of the maps that it made back when it fails.
-  if (const int error = clat_programs__load(programs.get()); error != 0) {
+  if (const int error = bpf_object__load(object.get()); error != 0) {
     return libbpf_failure("load the BPF programs", -error);
   }
   const struct {
     Program& slot;
-    const bpf_program* program;
-  } slots[] = {{uplink_ethernet, programs->progs.clat_uplink_in},
-               {uplink_raw_ip, programs->progs.clat_uplink_raw},
-               {tun_egress, programs->progs.clat_tun_out},
-               {tun_ingress, programs->progs.clat_tun_in}};
-  for (const auto& [slot, program] : slots) {
-    auto facts = facts_of(program);
-    if (!facts) return std::unexpected(std::move(facts).error());
-    slot = *facts;
+    const char* name;
+  } slots[] = {{uplink_ethernet, "clat_uplink_in"},
+               {uplink_raw_ip, "clat_uplink_raw"},
+               {tun_egress, "clat_tun_out"},
+               {tun_ingress, "clat_tun_in"}};
+  for (const auto& [slot, name] : slots) {
+    auto program = loaded_program(object.get(), name);
+    if (!program) return std::unexpected(std::move(program).error());
+    slot = *program;
   }
-  interfaces = bpf_map__fd(programs->maps.clat_interfaces);
-  counters = bpf_map__fd(programs->maps.clat_counters);
+  interfaces = bpf_object__find_map_fd_by_name(object.get(), "clat_interfaces");
+  counters = bpf_object__find_map_fd_by_name(object.get(), "clat_counters");
   return {};
 }
 

@@ -4,11 +4,10 @@
 
 #include <array>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <thread>
 
-#include "clat_programs.skel.h"
+#include "bpf/object.hpp"
 #include "tests/bpf/lab.hpp"
 
 namespace clat::test {
@@ -18,27 +17,23 @@ namespace {
 constexpr unsigned kMost = 300'000;
 constexpr unsigned kLogStatistics = 4;  // BPF_LOG_STATS
 
-struct Destroy {
-  void operator()(clat_programs* programs) const { clat_programs__destroy(programs); }
-};
-
 // Loads every program, and prints how much of it the verifier went through.
 void verify(const std::string& capabilities) {
-  const std::unique_ptr<clat_programs, Destroy> programs(clat_programs__open());
-  ASSERT_TRUE(programs);
+  const auto object = bpf::open_object();
+  ASSERT_TRUE(object) << object.error().text();
   std::array<std::array<char, 4096>, 4> logs{};
   std::size_t count = 0;
   bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, programs->obj) {
+  bpf_object__for_each_program(program, object->get()) {
     ASSERT_LT(count, logs.size());
     bpf_program__set_log_level(program, kLogStatistics);
     bpf_program__set_log_buf(program, logs[count].data(), logs[count].size());
     ++count;
   }
   ASSERT_EQ(count, logs.size());
-  ASSERT_EQ(clat_programs__load(programs.get()), 0) << std::strerror(errno);
+  ASSERT_EQ(bpf_object__load(object->get()), 0) << std::strerror(errno);
   std::size_t index = 0;
-  bpf_object__for_each_program(program, programs->obj) {
+  bpf_object__for_each_program(program, object->get()) {
     const char* said = std::strstr(logs[index++].data(), "processed ");
     unsigned processed = 0;
     ASSERT_TRUE(said != nullptr && std::sscanf(said, "processed %u", &processed) == 1);
