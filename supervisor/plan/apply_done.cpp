@@ -112,6 +112,11 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
                         {{"tun", std::get<TunSpec>(target).name},
                          {"v4", clat.addresses->v4.text()},
                          {"v6", clat.addresses->v6.text()}}});
+      // Its default route is there, too, and is taken away if no clatd gets ready in time.
+      const auto& record = std::get<RecordSpec>(*clat.piece(Part::record).have);
+      auto& route = clat.piece(Part::route);
+      if (record.metric) route.have = RouteSpec{clat.tun, record.v4, *record.metric};
+      route.damage();
     }
   }
   if (part == Part::child && first) child_started(uplink, clat, result.pid);

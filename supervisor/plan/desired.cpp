@@ -59,6 +59,11 @@ Leg leg_of(const World& world, const config::Interface& wanted, const Clat& clat
   return clat.piece(Part::fast_path).stands() || !clat.fast_path_error ? Leg::fast : slow;
 }
 
+bool clatd_is_data_path(const World& world, const config::Interface& wanted, const Clat& clat) {
+  const auto& announced = clat.piece(Part::announce).have;
+  return leg_of(world, wanted, clat) != Leg::fast || (announced && std::get<AnnounceSpec>(*announced).leg != Leg::fast);
+}
+
 namespace {
 
 struct Mtus {
@@ -141,7 +146,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat) {
   want(child_spec(*world.config, *uplink, clat, mtus));
   if (!link.carrier || !clat.reachable) return all;
   want(AnnounceSpec{name, link.ifindex, clat.tun, v6, leg});
-  if (wanted.route_metric) want(RouteSpec{clat.tun, v4, *wanted.route_metric});
+  if (wanted.route_metric && !clat.misses_clatd) want(RouteSpec{clat.tun, v4, *wanted.route_metric});
   return all;
 }
 

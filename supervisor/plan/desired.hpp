@@ -30,4 +30,7 @@ TunShape tun_shape(const World& world, const config::Interface& wanted);
 // The fast one where it is wanted and to be had.
 Leg leg_of(const World& world, const config::Interface& wanted, const Clat& clat);
 
+// Whether every packet needs a clatd, on the leg that is wanted or on the one that stands until then.
+bool clatd_is_data_path(const World& world, const config::Interface& wanted, const Clat& clat);
+
 }  // namespace clat::plan

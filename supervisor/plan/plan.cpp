@@ -85,6 +85,7 @@ class ClatPlanner {
     for (const auto& piece : clat_.pieces) {
       if (piece.in_flight) return std::nullopt;
     }
+    wait_for_clatd();
     if (auto action = child_overstays()) return action;
     if (auto action = look_up_route()) return action;
     if (auto action = release_guard()) return action;
@@ -132,7 +133,8 @@ class ClatPlanner {
     if (!uplink) return uplink.error().why;
     if (!want(part)) {
       if (!uplink->link->carrier) return "no carrier";
-      return clat_.reachable ? "not wanted any more" : no_route(*uplink->wanted);
+      if (!clat_.reachable) return no_route(*uplink->wanted);
+      return part == Part::route && clat_.misses_clatd ? clat_.why_no_clatd() : "not wanted any more";
     }
     return "its settings changed";
   }
@@ -141,6 +143,15 @@ class ClatPlanner {
     const auto uplink = usable_uplink(world_, uplink_);
     if (!clat_.ask_route || clat_.asking_route || !uplink || !has_come(clat_.route_retry_at)) return std::nullopt;
     return LookUpRoute{uplink_, uplink->link->ifindex, uplink->wanted->nat64_prefix.address()};
+  }
+
+  // When it begins to be missed, and when it is not any more, is for settle() to say.
+  void wait_for_clatd() {
+    const auto* wanted = world_.wanted(uplink_);
+    if (wanted == nullptr || !clatd_is_data_path(world_, *wanted, clat_) || !clat_.no_clatd_since) return;
+    const auto counts_from = clat_.child.process.counts_from(clat_.misses_clatd);
+    const auto at = clat_.misses_clatd ? counts_from : *clat_.no_clatd_since + kClatdGrace;
+    if (at && *at > now_) wake(*at);
   }
 
   // Asked to leave and still there. One that has to be given up is condemned by then.

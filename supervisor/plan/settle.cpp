@@ -103,6 +103,7 @@ void move_to(const std::string& name, Clat& clat, const Addresses& addresses, Ti
   });
   clat.addresses = addresses;
   clat.was_ready = false;
+  clat.no_clatd_since = now;
 }
 
 // Whether all that the record names is what would be made now: then it can be taken over as it stands.
@@ -176,7 +177,7 @@ bool carries_ipv4(const Desired& wanted, const Clat& clat) {
   const auto& announce = clat.piece(Part::announce).have;
   const bool fast = announce && std::get<AnnounceSpec>(*announce).leg == Leg::fast;
   const bool broken = fast && !stands(Part::fast_path) && clat.piece(Part::fast_path).failure;
-  return stands(Part::setup) && stands(Part::announce) && clat.was_ready && route && !broken;
+  return stands(Part::setup) && stands(Part::announce) && clat.was_ready && !clat.misses_clatd && route && !broken;
 }
 
 std::string why_down(const World& world, const std::string& name, const Clat& clat) {
@@ -186,6 +187,7 @@ std::string why_down(const World& world, const std::string& name, const Clat& cl
   const auto* link = world.link(name);
   if (link != nullptr && !link->carrier) return "no carrier";
   if (!clat.reachable) return no_route(*world.wanted(name));
+  if (clat.misses_clatd) return clat.why_no_clatd();
   if (const auto* failure = clat.failure(); failure != nullptr) return failure->error.text();
   return "its settings changed";
 }
@@ -237,6 +239,18 @@ void give_up_child(const std::string& name, Process& process, TimePoint now, std
                     {"next", "it is stopped, and started again"}}});
 }
 
+// Without a fast path nothing gets through while no clatd reads packets. A restart in time is not worth a word.
+void miss_clatd(const World& world, const std::string& name, Clat& clat, TimePoint now) {
+  const auto counts_from = clat.child.process.counts_from(clat.misses_clatd);
+  if (counts_from && *counts_from <= now)
+    clat.no_clatd_since.reset();
+  else if (!clat.no_clatd_since)
+    clat.no_clatd_since = now;
+  const auto* wanted = world.wanted(name);
+  clat.misses_clatd = wanted != nullptr && clatd_is_data_path(world, *wanted, clat) && clat.no_clatd_since &&
+                      *clat.no_clatd_since + kClatdGrace <= now;
+}
+
 // A failure ends with its cause, be it that the part is not wanted any more.
 void forget_failures(const Desired& wanted, Clat& clat) {
   for (std::size_t i = 0; i < kParts; ++i) {
@@ -269,6 +283,7 @@ bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now
     }
   }
   give_up_child(name, clat.child.process, now, notes);
+  miss_clatd(world, name, clat, now);
   const auto wanted = desired(world, name, clat);
   forget_failures(wanted, clat);
   time_guard(wanted, clat, now);

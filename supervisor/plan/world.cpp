@@ -27,6 +27,11 @@ std::optional<TimePoint> Process::given_up_at() const {
   return at == TimePoint::max() ? std::nullopt : std::optional(at);
 }
 
+std::optional<TimePoint> Process::counts_from(bool missed) const {
+  if (pid == 0 || !ready || !condemned.empty()) return std::nullopt;
+  return missed && !has_control ? started + kSteadyRun : started;
+}
+
 bool Child::is_flapping(TimePoint now) const {
   return ends.size() == kFlappingEnds && now - ends.front() < kFlappingTime;
 }
@@ -35,6 +40,13 @@ void Clat::lose_tun() {
   tun = 0;
   piece(Part::tun).forget();
   adopt = false;
+}
+
+std::string Clat::why_no_clatd() const {
+  std::string why = "no clatd is ready";
+  if (!child.process.condemned.empty()) return why + ": " + child.process.condemned;
+  if (child.refused) return why + ": it refused its arguments";
+  return child.last_end.empty() ? why : why + ": the last one ended with " + child.last_end;
 }
 
 const Failure* Clat::failure() const {

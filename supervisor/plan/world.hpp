@@ -54,6 +54,10 @@ constexpr std::chrono::seconds kAnswerTimeout{5};
 // After that: clatvisor itself may have been held up, and the answer, or the exit of a child whose control socket
 // ended, waits to be read.
 constexpr std::chrono::seconds kLastLook{1};
+// Where clatd is the whole data path, IPv4 goes by another uplink after so long without one that reads packets.
+constexpr std::chrono::seconds kClatdGrace{2};
+// Android's clatd has no word for being ready. One that was missed counts again when it has run for so long.
+constexpr std::chrono::seconds kSteadyRun{1};
 // So many ends within that time are flapping.
 constexpr std::size_t kFlappingEnds = 5;
 constexpr std::chrono::minutes kFlappingTime{10};
@@ -78,6 +82,8 @@ struct Process {
   void heard();
   // When it is given up unless it gets ready, or answers.
   [[nodiscard]] std::optional<TimePoint> given_up_at() const;
+  // From when on it counts as one that reads packets, if it does not end before. `missed`: the one before was.
+  [[nodiscard]] std::optional<TimePoint> counts_from(bool missed) const;
 };
 
 // An uplink's clatds, one after the other.
@@ -126,7 +132,9 @@ struct Clat {
   Backoff route_failures;
   int tun = 0;  // ifindex of our tun, 0: none
   Child child;
-  bool was_ready = false;  // some child has been ready since the addresses were chosen
+  bool was_ready = false;                   // some child has been ready since the addresses were chosen
+  std::optional<TimePoint> no_clatd_since;  // no child reads packets
+  bool misses_clatd = false;                // for longer than kClatdGrace, and it is the data path
   bool up = false;
   std::optional<TimePoint> up_since;
   std::optional<Obstacle> obstacle;
@@ -146,6 +154,7 @@ struct Clat {
   [[nodiscard]] const Failure* failure() const;  // of the first part that has one
   // The tun is not there any more. What stood on it is found unwanted by the plan.
   void lose_tun();
+  [[nodiscard]] std::string why_no_clatd() const;  // for the log, while it is missed
 };
 
 // What an earlier supervisor left of one uplink, until it is taken over or purged.
