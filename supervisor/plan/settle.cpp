@@ -57,13 +57,19 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
   });
 }
 
+// The host answers for its own addresses: a CLAT that had one would take the host's IPv6 away.
+bool ipv6_is_free(const World& world, const Ipv6Address& v6) {
+  return std::ranges::none_of(world.kernel.ipv6, [&](const auto& each) {
+    return std::ranges::find(each.second, v6, &Ipv6OnLink::address) != each.second.end();
+  });
+}
+
 // Whether addresses that were chosen before still fit config, uplink and host.
 bool still_fit(const World& world, const std::string& name, const Uplink& uplink, const Addresses& addresses) {
   const auto& wanted = *uplink.wanted;
-  const bool v4_fits = wanted.ipv4_address
-                           ? *wanted.ipv4_address == addresses.v4
-                           : world.config->ipv4_pool.contains(addresses.v4) && ipv4_is_free(world, name, addresses.v4);
-  if (!v4_fits) return false;
+  const bool v4_fits =
+      wanted.ipv4_address ? *wanted.ipv4_address == addresses.v4 : world.config->ipv4_pool.contains(addresses.v4);
+  if (!v4_fits || !ipv4_is_free(world, name, addresses.v4) || !ipv6_is_free(world, addresses.v6)) return false;
   if (wanted.ipv6_address) return *wanted.ipv6_address == addresses.v6;
   return checksum_delta(addresses.v6, addresses.v4, wanted.nat64_prefix) == 0 &&
          std::ranges::any_of(uplink.subnets,
@@ -75,11 +81,19 @@ std::expected<Addresses, Obstacle> choose(World& world, const std::string& name,
   const auto free = [&](const Ipv4Address& v4) { return ipv4_is_free(world, name, v4); };
   const auto v4 = wanted.ipv4_address ? wanted.ipv4_address : world.config->ipv4_pool.first_free(free);
   if (!v4) return std::unexpected(Obstacle{true, "no free IPv4 address in " + world.config->ipv4_pool.text(), 0});
-  if (wanted.ipv4_address && !free(*v4)) {
-    return std::unexpected(Obstacle{true, v4->text() + " is in use on this host", EADDRINUSE});
+  const auto in_use = [](const auto& address) {
+    return std::unexpected(Obstacle{true, address.text() + " is in use on this host", EADDRINUSE});
+  };
+  if (wanted.ipv4_address && !free(*v4)) return in_use(*v4);
+  if (wanted.ipv6_address) {
+    if (!ipv6_is_free(world, *wanted.ipv6_address)) return in_use(*wanted.ipv6_address);
+    return Addresses{*v4, *wanted.ipv6_address};
   }
-  if (wanted.ipv6_address) return Addresses{*v4, *wanted.ipv6_address};
-  return Addresses{*v4, make_clat_ipv6(uplink.subnets.front(), *v4, wanted.nat64_prefix, world.random.next())};
+  Ipv6Address v6;
+  do {
+    v6 = make_clat_ipv6(uplink.subnets.front(), *v4, wanted.nat64_prefix, world.random.next());
+  } while (!ipv6_is_free(world, v6));
+  return Addresses{*v4, v6};
 }
 
 // The tun's name is taken by a device that is not ours.
@@ -165,6 +179,7 @@ void tell_obstacle(const std::string& name, const Obstacle& obstacle, std::vecto
             obstacle.failed ? events::kClatFailed : events::kClatWaiting,
             name,
             {{"reason", Error{obstacle.why, obstacle.code}.text()}}};
+  if (obstacle.code == EADDRINUSE) note.fields.emplace_back("reason_code", "address-in-use");
   if (obstacle.code == EBUSY) note.fields.emplace_back("errno", "EBUSY");
   note.fields.emplace_back("next", obstacle.failed ? "until it goes away" : "starts by itself when that changes");
   notes.push_back(std::move(note));

@@ -174,3 +174,51 @@ class Churn(LabTest):
         client = self.lab.client(WAN0)
         wait_until(lambda: self.lab.router.link_index("v4-wan0") and client.udp_works(self.lab.direct_v4), 20, "IPv4 is back")
         program.stop()
+
+
+class OwnAddress(LabTest):
+    """What the host has is the host's: a CLAT that is told to take it fails, and the host goes on."""
+
+    uplinks = (WAN0,)
+    lan = True
+
+    def fixed(self, address: str):
+        return lambda config: config["interfaces"]["wan0"].update({"ipv6-address": address})
+
+    def expect_failed(self, address: str, since: int = 0) -> None:
+        failed = self.program.wait_event("clat.failed", "wan0", since=since)
+        self.assertEqual(failed["reason_code"], "address-in-use", failed.line)
+        self.assertIn(address, failed["reason"])
+        self.lab.plat.run("ping", "-6", "-n", "-c", "2", "-i", "0.2", "-W", "2", address)
+
+    def test_of_the_uplink_itself(self) -> None:
+        self.start(up=False, change=self.fixed(WAN0.router))
+        self.expect_failed(WAN0.router)
+        self.assertEqual(self.program.find("clat.up"), [])
+        self.program.stop()
+
+    def test_of_another_port(self) -> None:
+        self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        address = "2001:db8:77::1"
+        self.lab.router.ip(f"address add {address}/64 dev lan0 nodad")
+        self.lab.plat.ip(f"route add {address} via {WAN0.router}")
+        self.start(up=False, change=self.fixed(address))
+        self.expect_failed(address)
+        self.lab.router.ip(f"address del {address}/64 dev lan0")
+        self.program.wait_event("clat.up", "wan0")
+        self.program.stop()
+
+    def test_that_the_host_gets_later(self) -> None:
+        address = f"{WAN0.net}99"
+        program = self.start(change=self.fixed(address))
+        self.lab.client(WAN0).udp_echo(self.lab.server_v4)
+        for _ in range(2):
+            since = program.mark()
+            self.lab.router.ip(f"address add {address}/64 dev wan0 nodad")
+            program.wait_event("clat.down", "wan0", since=since)
+            self.expect_failed(address, since)
+            since = program.mark()
+            self.lab.router.ip(f"address del {address}/64 dev wan0")
+            program.wait_event("clat.up", "wan0", since=since)
+            self.lab.client(WAN0).udp_echo(self.lab.server_v4)
+        program.stop()
