@@ -1,10 +1,10 @@
 #include "supervisor/edge.hpp"
 
-#include <array>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
+#include <utility>
 
+#include "supervisor/launch.hpp"
 #include "supervisor/system/android_sockets.hpp"
 
 namespace clat {
@@ -25,59 +25,18 @@ Result<Made> impossible(const model::PartAction& action) {
                  ENOTSUP);
 }
 
-std::string prefix_text(const model::ChildSpec& child) {
-  return child.dialect == config::Dialect::native ? child.prefix.text() : child.prefix.address().text();
-}
-
-// The words behind those that all dialects share.
-std::vector<std::string> own_words(const model::ChildSpec& child) {
-  switch (child.dialect) {
-    case config::Dialect::native: {
-      std::vector<std::string> words{"--tun-format",
-                                     "vnet",
-                                     "--control-fd",
-                                     "4",
-                                     "--user",
-                                     std::to_string(child.uid) + ":" + std::to_string(child.gid),
-                                     "--mtu",
-                                     std::to_string(child.mtu),
-                                     "--lowest-ipv6-mtu",
-                                     std::to_string(child.lowest_ipv6_mtu),
-                                     "--icmp-rate",
-                                     std::to_string(child.icmp_rate),
-                                     "--queues",
-                                     std::to_string(child.queues)};
-      if (child.allow_private_ipv4) words.emplace_back("--allow-private-ipv4");
-      return words;
-    }
-    case config::Dialect::aosp: return {"-r", "4", "-w", "5"};
-    case config::Dialect::aosp_2019: return {};
-  }
-  return {};
-}
-
-std::string hexadecimal(std::uint32_t number) {
-  std::array<char, 8> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16).ptr;
-  return "0x" + std::string(digits.data(), end);
-}
-
-std::vector<std::string> clatd_argv(const model::ChildSpec& child) {
-  std::vector<std::string> argv{"clatd-" + child.uplink, "-i", child.uplink};
-  if (child.dialect == config::Dialect::aosp_2019) {
-    argv.insert(argv.end(), {"-n", std::to_string(child.net_id), "-m", hexadecimal(child.mark)});
-  }
-  argv.insert(argv.end(), {"-p", prefix_text(child), "-4", child.v4.text(), "-6", child.v6.text(), "-t", "3"});
-  const auto more = own_words(child);
-  argv.insert(argv.end(), more.begin(), more.end());
-  return argv;
-}
-
 }  // namespace
 
-KernelEdge::KernelEdge(system::StateDir& state, system::Network& network, system::NetlinkMonitor& monitor,
-                       std::string bpf_dir, std::function<void(model::Event)> post)
-    : state_(state), network_(network), monitor_(monitor), bpf_dir_(std::move(bpf_dir)), post_(std::move(post)) {}
+KernelEdge::KernelEdge(system::StateDir& state, system::Network& network, sources::NetlinkSource& netlink,
+                       std::string bpf_dir, loop::Loop& loop, loop::Sink sink)
+    : state_(state),
+      network_(network),
+      netlink_(netlink),
+      bpf_dir_(std::move(bpf_dir)),
+      sink_(std::move(sink)),
+      children_(loop, sink_, [this](const std::string& uplink, int pid, const control::Report* report) {
+        take_report(uplink, pid, report);
+      }) {}
 
 std::optional<model::Event> KernelEdge::execute(const model::Action& action) {
   return std::visit(
@@ -172,14 +131,14 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::F
 
 Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::ChildSpec& child) {
   const auto signal = [&](int number) -> Result<Made> {
-    auto sent = children_->signal(action.uplink, action.pid, number);
+    auto sent = children_.signal(action.uplink, action.pid, number);
     // Gone already: its exit is on the way.
     if (!sent && sent.error().code != ESRCH) return std::unexpected(std::move(sent).error());
     return Made{};
   };
   switch (action.verb) {
     case Verb::make: return spawn(child);
-    case Verb::change: return answer(children_->tell_mtus(child.uplink, action.pid, child.mtu, child.lowest_ipv6_mtu));
+    case Verb::change: return answer(children_.tell_mtus(child.uplink, action.pid, child.mtu, child.lowest_ipv6_mtu));
     case Verb::remove: return signal(SIGTERM);
     case Verb::kill: return signal(SIGKILL);
     case Verb::verify: break;
@@ -205,7 +164,7 @@ Result<Made> KernelEdge::spawn(const model::ChildSpec& child) {
     sockets.push_back(std::move(*packet));
     sockets.push_back(std::move(*raw));
   }
-  auto pid = children_->spawn(launch);
+  auto pid = children_.spawn(launch);
   if (!pid) return std::unexpected(std::move(pid).error());
   if (native)
     slow_path_.try_emplace(child.uplink);
@@ -262,11 +221,11 @@ Result<> KernelEdge::check(const model::Audit::Check& check, const Found& found)
 }
 
 std::optional<model::Event> KernelEdge::act(const model::Audit& audit) {
-  children_->reconcile();
+  children_.reconcile();
   // Who does not answer is found by the plan.
-  for (const auto& [uplink, totals] : slow_path_) (void)children_->request_report(uplink);
+  for (const auto& [uplink, totals] : slow_path_) (void)children_.request_report(uplink);
   model::Audited audited;
-  if (auto kernel = monitor_.dump())
+  if (auto kernel = netlink_.dump())
     audited.kernel = std::move(*kernel);
   else
     audited.unasked = std::move(kernel.error());
@@ -290,7 +249,7 @@ std::optional<model::Event> KernelEdge::act(const model::Audit& audit) {
 std::optional<model::Event> KernelEdge::act(const model::CollectHealth& action) {
   if (!action.overdue) {
     for (const auto& [uplink, totals] : slow_path_) {
-      if (children_->request_report(uplink)) unanswered_.insert(uplink);
+      if (children_.request_report(uplink)) unanswered_.insert(uplink);
     }
     if (!unanswered_.empty()) return std::nullopt;
   }
@@ -298,11 +257,10 @@ std::optional<model::Event> KernelEdge::act(const model::CollectHealth& action) 
   return health();
 }
 
-void KernelEdge::answered(const std::string& uplink) {
-  const auto latest = children_->report(uplink);
+void KernelEdge::take_report(const std::string& uplink, int pid, const control::Report* report) {
   const auto totals = slow_path_.find(uplink);
-  if (latest.report && totals != slow_path_.end()) totals->second.take(latest.pid, *latest.report);
-  if (unanswered_.erase(uplink) > 0 && unanswered_.empty()) post_(health());
+  if (report != nullptr && totals != slow_path_.end()) totals->second.take(pid, *report);
+  if (unanswered_.erase(uplink) > 0 && unanswered_.empty()) sink_(health());
 }
 
 model::HealthCollected KernelEdge::health() {

@@ -1,7 +1,6 @@
 // The one place where Actions become deeds: devices, routes, programs, processes.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -11,7 +10,7 @@
 #include "supervisor/loop/children.hpp"
 #include "supervisor/loop/slow_path_totals.hpp"
 #include "supervisor/plan/app.hpp"
-#include "supervisor/system/netlink_monitor.hpp"
+#include "supervisor/sources/netlink_source.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/state_dir.hpp"
 
@@ -19,14 +18,15 @@ namespace clat {
 
 class KernelEdge : public plan::Edge {
  public:
-  // `post` takes events that come later than the action that caused them. All references outlive the edge.
-  KernelEdge(system::StateDir& state, system::Network& network, system::NetlinkMonitor& monitor, std::string bpf_dir,
-             std::function<void(model::Event)> post);
+  // `sink` takes events that come later than the action that caused them. All references outlive the edge.
+  KernelEdge(system::StateDir& state, system::Network& network, sources::NetlinkSource& netlink, std::string bpf_dir,
+             loop::Loop& loop, loop::Sink sink);
+  KernelEdge(const KernelEdge&) = delete;  // its children refer to it
+  KernelEdge& operator=(const KernelEdge&) = delete;
 
-  void use(loop::Children& children) { children_ = &children; }
   std::optional<model::Event> execute(const model::Action& action) override;
-  // A child's counters came, or will not come any more.
-  void answered(const std::string& uplink);
+  // Whether it is a child of ours.
+  [[nodiscard]] bool owns(int pid) const { return children_.owns(pid); }
 
  private:
   std::optional<model::Event> act(const model::PartAction& action);
@@ -53,20 +53,22 @@ class KernelEdge : public plan::Edge {
   Result<model::Made> spawn(const model::ChildSpec& child);
   Result<bpf::FastPath*> fast_path();
   Result<> purge(const model::RecordSpec& record);
+  // A child's counters came, or (null) will not come any more.
+  void take_report(const std::string& uplink, int pid, const control::Report* report);
   model::HealthCollected health();
 
   system::StateDir& state_;
   system::Network& network_;
-  system::NetlinkMonitor& monitor_;
+  sources::NetlinkSource& netlink_;
   std::string bpf_dir_;
-  std::function<void(model::Event)> post_;
-  loop::Children* children_ = nullptr;
+  loop::Sink sink_;
 
   std::optional<bpf::FastPath> fast_path_;  // loaded when first wanted
   std::map<std::string, bpf::Attachment> attached_;
   std::map<std::string, loop::SlowPathTotals> slow_path_;
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for
+  loop::Children children_;           // last: its reports go to those above
 };
 
 }  // namespace clat

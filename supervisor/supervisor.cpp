@@ -46,6 +46,7 @@ Result<> Supervisor::open() {
   network_.emplace(std::move(*network));
 
   const auto sink = [this](model::Event event) { deliver({std::move(event)}); };
+  const auto log = [this](const model::Note& note) { log_.write(note); };
   auto event_loop = loop::Loop::create(sink);
   if (!event_loop) return std::unexpected(std::move(event_loop).error());
   loop_ = std::move(*event_loop);
@@ -54,17 +55,18 @@ Result<> Supervisor::open() {
   } else {
     say_unheard(notifier.error());
   }
-  if (auto watching = watch_netlink(); !watching) return watching;
+  auto netlink = sources::NetlinkSource::open(
+      *loop_, [this](std::vector<model::Event> events) { deliver(std::move(events)); }, log);
+  if (!netlink) return std::unexpected(std::move(netlink).error());
+  netlink_ = std::move(*netlink);
 
-  edge_.emplace(state_, *network_, *monitor_, config_->bpf_dir, sink);
-  children_.emplace(*loop_, sink, [this](const std::string& uplink) { edge_->answered(uplink); });
-  edge_->use(*children_);
+  edge_.emplace(state_, *network_, *netlink_, config_->bpf_dir, *loop_, sink);
   const auto seed = system::random_number();
   if (!seed) return std::unexpected(seed.error());
-  app_.emplace(*edge_, &std::chrono::steady_clock::now, [this](const model::Note& note) { log_.write(note); }, *seed);
+  app_.emplace(*edge_, &std::chrono::steady_clock::now, log, *seed);
 
   if (loop::StrangerReaper::needed()) {
-    auto reaper = loop::StrangerReaper::create(*loop_, [this](int pid) { return children_->owns(pid); });
+    auto reaper = loop::StrangerReaper::create(*loop_, [this](int pid) { return edge_->owns(pid); });
     if (!reaper) return std::unexpected(std::move(reaper).error());
     reaper_.emplace(std::move(*reaper));
   }
@@ -114,7 +116,7 @@ Result<> Supervisor::start() {
   }
   first.emplace_back(model::RecordsFound{std::move(found->records)});
   first.emplace_back(model::ConfigLoaded{config_, file_});
-  auto kernel = monitor_->dump();
+  auto kernel = netlink_->dump();
   if (!kernel) return std::unexpected(std::move(kernel).error().in("read links and addresses"));
   first.emplace_back(model::KernelDumped{std::move(*kernel)});
   deliver(std::move(first));
@@ -144,46 +146,6 @@ void Supervisor::on_signal(int number) {
     case SIGUSR2: return deliver({model::HandoverRequested{}});
     default: return;
   }
-}
-
-void Supervisor::on_netlink() {
-  std::vector<model::Event> events;
-  const auto drained = monitor_->read([&events](model::Event event) { events.push_back(std::move(event)); });
-  if (drained && *drained == system::NetlinkMonitor::Drained::all) return deliver(std::move(events));
-
-  // Something was lost, so what was read is no longer the whole truth: read all of it anew.
-  say(model::Severity::warn, events::kNetlinkOverrun,
-      {{"reason", drained ? "the receive buffer overflowed" : drained.error().text()}, {"next", "reading all anew"}});
-  if (!drained) reopen_monitor();
-  auto kernel = monitor_->dump();
-  if (!kernel) {
-    say(model::Severity::error, events::kActionFailed,
-        {{"action", "dump"}, {"reason", kernel.error().text()}, {"next", "the next audit tries again"}});
-    return deliver(std::move(events));
-  }
-  deliver({model::KernelDumped{std::move(*kernel), true}});
-}
-
-// The old socket would report its error for ever. Without a new one the audits alone keep up with the kernel.
-void Supervisor::reopen_monitor() {
-  netlink_.end();
-  auto opened = watch_netlink();
-  if (opened) return;
-  say(model::Severity::error, events::kActionFailed,
-      {{"action", "watch netlink"}, {"reason", opened.error().text()}, {"next", "each audit reads all anew"}});
-}
-
-Result<> Supervisor::watch_netlink() {
-  auto monitor = system::NetlinkMonitor::open();
-  if (!monitor) return std::unexpected(std::move(monitor).error());
-  if (monitor_)
-    *monitor_ = std::move(*monitor);
-  else
-    monitor_.emplace(std::move(*monitor));
-  auto watch = loop_->watch(monitor_->fd(), [this](loop::Wake) { on_netlink(); });
-  if (!watch) return std::unexpected(std::move(watch).error());
-  netlink_ = std::move(*watch);
-  return {};
 }
 
 void Supervisor::reload() {

@@ -8,7 +8,6 @@
 #include "config/parse.hpp"
 #include "supervisor/edge.hpp"
 #include "supervisor/log/log.hpp"
-#include "supervisor/loop/children.hpp"
 #include "supervisor/loop/loop.hpp"
 #include "supervisor/loop/notify.hpp"
 #include "supervisor/loop/reaper.hpp"
@@ -36,9 +35,6 @@ class Supervisor {
   Result<> start();
   void deliver(std::vector<model::Event> events);
   void on_signal(int number);
-  void on_netlink();
-  Result<> watch_netlink();
-  void reopen_monitor();
   void reload();
   void reject(unsigned line, unsigned column, std::string reason, std::size_t errors);
   // Tells the service manager what is news to it.
@@ -54,15 +50,13 @@ class Supervisor {
   system::StateDir state_;
   log::Log log_;
   std::optional<system::Network> network_;
-  std::optional<system::NetlinkMonitor> monitor_;
   std::unique_ptr<loop::Loop> loop_;
   loop::Notifier notifier_;
+  std::unique_ptr<sources::NetlinkSource> netlink_;
   std::optional<KernelEdge> edge_;
   std::optional<plan::App> app_;
-  std::optional<loop::Children> children_;
   std::optional<loop::StrangerReaper> reaper_;
   std::optional<loop::Signals> signals_;
-  loop::Watch netlink_;
 
   std::string complaint_;  // about the latest config file, for the service manager's status line
   bool unheard_ = false;   // the service manager could not be told

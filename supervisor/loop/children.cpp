@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <map>
 #include <utility>
 
 #include "supervisor/loop/child.hpp"
@@ -14,10 +13,10 @@
 namespace clat::loop {
 
 struct Children::State {
-  State(Loop& loop_, Sink sink, std::function<void(const std::string&)> answered_)
-      : loop(loop_), answered(std::move(answered_)), audit(new uv_timer_t) {
+  State(Loop& loop_, Sink sink, ReportSink reports_)
+      : loop(loop_), reports(std::move(reports_)), audit(new uv_timer_t) {
     owner.sink = std::move(sink);
-    owner.answered = [this](Child& child, const control::Report* report) { keep(child, report); };
+    owner.answered = [this](Child& child, const control::Report* report) { pass_on(child, report); };
     owner.exited = [this](Child& child, int status, int signal) { bury(child, status, signal); };
     uv_timer_init(loop.raw(), audit);
     audit->data = this;
@@ -41,12 +40,10 @@ struct Children::State {
     return at == children.end() ? nullptr : at->get();
   }
 
-  void keep(Child& child, const control::Report* report) {
+  void pass_on(Child& child, const control::Report* report) {
     if (report != nullptr) owner.sink(model::ChildAnswered{child.uplink(), child.pid()});
     // A predecessor that is stopping has nothing new to say.
-    if (&child != newest(child.uplink())) return;
-    if (report != nullptr) reports[child.uplink()] = {child.pid(), false, *report};
-    answered(child.uplink());
+    if (&child == newest(child.uplink())) reports(child.uplink(), child.pid(), report);
   }
 
   void bury(Child& child, int status, int signal) {
@@ -74,15 +71,14 @@ struct Children::State {
   }
 
   Loop& loop;
-  std::function<void(const std::string&)> answered;
+  ReportSink reports;
   Child::Owner owner;
   uv_timer_t* audit;                             // libuv frees it
-  std::map<std::string, LatestReport> reports;   // by uplink
   std::vector<std::unique_ptr<Child>> children;  // in order of their start
 };
 
-Children::Children(Loop& loop, Sink sink, std::function<void(const std::string& uplink)> answered)
-    : state_(std::make_unique<State>(loop, std::move(sink), std::move(answered))) {}
+Children::Children(Loop& loop, Sink sink, ReportSink reports)
+    : state_(std::make_unique<State>(loop, std::move(sink), std::move(reports))) {}
 Children::Children(Children&&) noexcept = default;
 Children& Children::operator=(Children&&) noexcept = default;
 Children::~Children() = default;
@@ -113,14 +109,6 @@ Result<> Children::tell_mtus(const std::string& uplink, int pid, std::uint32_t m
   Child* child = state_->find(uplink, pid);
   if (child == nullptr) return failure("no clatd " + std::to_string(pid), ESRCH);
   return child->control().tell_mtus(mtu, lowest_ipv6_mtu);
-}
-
-LatestReport Children::report(const std::string& uplink) const {
-  LatestReport latest;
-  if (const auto at = state_->reports.find(uplink); at != state_->reports.end()) latest = at->second;
-  Child* child = state_->newest(uplink);
-  latest.waiting = child != nullptr && child->control().waiting();
-  return latest;
 }
 
 void Children::reconcile() {

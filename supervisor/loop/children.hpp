@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,20 +21,15 @@ struct Launch {
   bool control = true;
 };
 
-// The counters of an uplink's clatd as far as they are known.
-struct LatestReport {
-  int pid = 0;           // of the child that sent it; its counters began with that child
-  bool waiting = false;  // a request was not answered yet
-  std::optional<control::Report> report;
-};
-
 // Events: ChildReady, ChildAnswered, ChildMute, ChildOutput and, as the last of a child, ChildExited. An uplink may
-// have several children for a while, an old one that is stopping and its successor. Sink and callback may call back
-// into this object.
+// have several children for a while, an old one that is stopping and its successor. The sinks may call back into
+// this object.
 class Children {
  public:
-  // `answered`: this uplink's report is not waited for any more; it came, or its child cannot send it.
-  Children(Loop& loop, Sink sink, std::function<void(const std::string& uplink)> answered);
+  // What the uplink's newest child was asked for, and its pid; the counters began with that child. Null: the child
+  // cannot send it any more.
+  using ReportSink = std::function<void(const std::string& uplink, int pid, const control::Report* report)>;
+  Children(Loop& loop, Sink sink, ReportSink reports);
   Children(Children&&) noexcept;
   Children& operator=(Children&&) noexcept;
   // Kills what still runs (SIGKILL), without a word: a child that outlives us would hold the tun.
@@ -50,7 +44,6 @@ class Children {
 
   // Asks the uplink's newest child. ESRCH without one.
   Result<> request_report(const std::string& uplink);
-  [[nodiscard]] LatestReport report(const std::string& uplink) const;
   // Tells that child the MTUs of its uplink, bytes; it answers. ESRCH when there is no such child.
   Result<> tell_mtus(const std::string& uplink, int pid, std::uint32_t mtu, std::uint32_t lowest_ipv6_mtu);
 

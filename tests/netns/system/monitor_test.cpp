@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "namespace_fixture.hpp"
-#include "supervisor/system/netlink_monitor.hpp"
+#include "supervisor/sources/netlink_monitor.hpp"
 
 namespace clat::system {
 namespace {
@@ -20,22 +20,22 @@ class MonitorTest : public test::NamespaceTest {
  protected:
   void SetUp() override {
     NamespaceTest::SetUp();
-    open(NetlinkMonitor::kReceiveBuffer);
+    open(sources::NetlinkMonitor::kReceiveBuffer);
   }
   void open(std::size_t receive_buffer) {
     monitor_.reset();
-    auto opened = NetlinkMonitor::open(receive_buffer);
+    auto opened = sources::NetlinkMonitor::open(receive_buffer);
     ASSERT_TRUE(ok(opened));
     monitor_.emplace(std::move(*opened));
   }
-  NetlinkMonitor& monitor() { return *monitor_; }
+  sources::NetlinkMonitor& monitor() { return *monitor_; }
 
   // All that the kernel has said so far. What a command does, it says before the command returns.
   std::vector<Event> events() {
     std::vector<Event> seen;
     const auto drained = monitor().read([&](Event event) { seen.push_back(std::move(event)); });
     EXPECT_TRUE(ok(drained));
-    EXPECT_EQ(*drained, NetlinkMonitor::Drained::all);
+    EXPECT_EQ(*drained, sources::NetlinkMonitor::Drained::all);
     return seen;
   }
   // What the kernel says in its own time: waits until one of the kind satisfies `enough`.
@@ -70,7 +70,7 @@ class MonitorTest : public test::NamespaceTest {
   }
 
  private:
-  std::optional<NetlinkMonitor> monitor_;
+  std::optional<sources::NetlinkMonitor> monitor_;
 };
 
 TEST_F(MonitorTest, DumpShowsLinksAndAddresses) {
@@ -189,7 +189,7 @@ TEST_F(MonitorTest, AnOverrunIsToldOnceAndTheNextDumpIsTheTruth) {
   const auto ignore = [](const Event&) {};
   auto drained = monitor().read(ignore);
   ASSERT_TRUE(ok(drained));
-  EXPECT_EQ(*drained, NetlinkMonitor::Drained::overrun);
+  EXPECT_EQ(*drained, sources::NetlinkMonitor::Drained::overrun);
 
   const auto kernel = monitor().dump();
   ASSERT_TRUE(ok(kernel));

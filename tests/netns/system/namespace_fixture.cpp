@@ -25,7 +25,7 @@ std::string run(const std::string& command) {
   return output;
 }
 
-void await_link_state(NetlinkMonitor& monitor, const std::string& name, const std::string& state) {
+void await_link_state(sources::NetlinkMonitor& monitor, const std::string& name, const std::string& state) {
   pollfd waiting{.fd = monitor.fd(), .events = POLLIN, .revents = 0};
   while (run("ip link show " + name).find("state " + state + " ") == std::string::npos) {
     ASSERT_EQ(::poll(&waiting, 1, 10'000), 1) << name << " does not become " << state;
@@ -35,7 +35,7 @@ void await_link_state(NetlinkMonitor& monitor, const std::string& name, const st
 
 void NamespaceTest::SetUp() {
   ASSERT_EQ(::unshare(CLONE_NEWNET), 0) << "these tests need root";
-  auto monitor = NetlinkMonitor::open();
+  auto monitor = sources::NetlinkMonitor::open();
   ASSERT_TRUE(ok(monitor));
   // Static addresses only, so that a snapshot does not depend on the moment.
   run("ip link set lo up && ip link add up0 type veth peer name peer0 && ip link set up0 addrgenmode none &&"

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "supervisor/system/netlink_monitor.hpp"
+#include "supervisor/sources/netlink_monitor.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/state_dir.hpp"
 
@@ -17,7 +17,7 @@ std::string run(const std::string& command);
 
 // The kernel settles the state of a link ("UP", "LOWERLAYERDOWN") a little after its carrier changes, and tells.
 // `monitor` was opened before the change.
-void await_link_state(NetlinkMonitor& monitor, const std::string& name, const std::string& state);
+void await_link_state(sources::NetlinkMonitor& monitor, const std::string& name, const std::string& state);
 
 inline constexpr std::string_view kGlobal = "2001:db8::1";  // of up0, /64
 
@@ -36,7 +36,7 @@ class NamespaceTest : public ::testing::Test {
   // As an audit does.
   template <class Spec>
   Result<> verify(const Spec& spec) {
-    auto monitor = NetlinkMonitor::open();
+    auto monitor = sources::NetlinkMonitor::open();
     if (!monitor) return std::unexpected(std::move(monitor).error());
     auto kernel = monitor->dump();
     if (!kernel) return std::unexpected(std::move(kernel).error());

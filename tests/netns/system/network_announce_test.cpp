@@ -100,7 +100,7 @@ TEST_F(AnnounceTest, FastLegIsAProxyEntryThatJoinsTheGroup) {
 
 TEST_F(AnnounceTest, TheEntrySurvivesALossOfCarrier) {
   ASSERT_TRUE(ok(network().make(fast())));
-  auto monitor = NetlinkMonitor::open();
+  auto monitor = sources::NetlinkMonitor::open();
   ASSERT_TRUE(ok(monitor));
   run("ip link set peer0 down");
   test::await_link_state(*monitor, "up0", "LOWERLAYERDOWN");

@@ -49,7 +49,7 @@ TEST(StrangerReaper, IsNeededByPid1AndSubreapersOnly) {
 
 TEST_F(Subreaper, ReapsOrphansAndLeavesOurChildrenToLibuv) {
   constexpr std::size_t kFamilies = 20;
-  Children children(*loop_, sink(), [](const std::string&) {});
+  Children children(*loop_, sink(), [](const std::string&, int, const control::Report*) {});
   watch_strangers(children);
   std::set<int> ours;
   for (std::size_t i = 0; i < kFamilies; ++i) {
@@ -71,7 +71,7 @@ TEST_F(Subreaper, ReapsWhoDiedBeforeItWasThere) {
   if (stranger == 0) ::_exit(0);
   siginfo_t info{};
   ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(stranger), &info, WEXITED | WNOWAIT), 0);
-  Children children(*loop_, sink(), [](const std::string&) {});
+  Children children(*loop_, sink(), [](const std::string&, int, const control::Report*) {});
   watch_strangers(children);
   EXPECT_EQ(strangers_, (std::set<int>{stranger}));
   EXPECT_EQ(::waitpid(stranger, nullptr, WNOHANG), -1);
@@ -79,7 +79,7 @@ TEST_F(Subreaper, ReapsWhoDiedBeforeItWasThere) {
 
 // The zombie that waitid shows first is one of ours, which libuv has not collected.
 TEST_F(Subreaper, ReapsAStrangerBehindOneOfOurs) {
-  Children children(*loop_, sink(), [](const std::string&) {});
+  Children children(*loop_, sink(), [](const std::string&, int, const control::Report*) {});
   const auto child = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "exit", "0"}, {tun_.get()}});
   ASSERT_TRUE(child) << child.error().text();
   const pid_t stranger = ::fork();

@@ -88,7 +88,7 @@ TEST_F(SignalsTest, AnEndlessStormHidesNoStop) {
 }
 
 TEST_F(SignalsTest, AnEndlessStormOfSigchldStopsNothing) {
-  Children children(*loop_, sink(), [](const std::string&) {});
+  Children children(*loop_, sink(), [](const std::string&, int, const control::Report*) {});
   const Fd tun(::eventfd(0, EFD_CLOEXEC));
   const auto child = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "wait"}, {tun.get()}});
   ASSERT_TRUE(child) << child.error().text();
@@ -110,7 +110,7 @@ TEST_F(SignalsTest, AnEndlessStormOfSigchldStopsNothing) {
 
 // libuv's own signal pipe loses both in such a storm.
 TEST_F(SignalsTest, AStormHidesNeitherSigtermNorTheExitOfAChild) {
-  Children children(*loop_, sink(), [](const std::string&) {});
+  Children children(*loop_, sink(), [](const std::string&, int, const control::Report*) {});
   const Fd tun(::eventfd(0, EFD_CLOEXEC));
   const auto child = children.spawn({"up0", CLAT_LOOP_CHILD, {"clatd-up0", "wait"}, {tun.get()}});
   ASSERT_TRUE(child) << child.error().text();

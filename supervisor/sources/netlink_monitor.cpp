@@ -1,4 +1,4 @@
-#include "supervisor/system/netlink_monitor.hpp"
+#include "supervisor/sources/netlink_monitor.hpp"
 
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -11,7 +11,12 @@
 
 #include "supervisor/system/rtnl_parse.hpp"
 
-namespace clat::system {
+namespace clat::sources {
+
+using system::Message;
+using system::NetlinkSocket;
+using system::parse_event;
+using system::Request;
 
 namespace {
 
@@ -58,7 +63,7 @@ Result<NetlinkMonitor::Drained> NetlinkMonitor::read(const EventSink& sink) {
   Drained drained = Drained::all;
   Hints hints;
   for (;;) {
-    const auto datagram = receive_datagram(fd_, buffer_);
+    const auto datagram = system::receive_datagram(fd_, buffer_);
     if (!datagram) {
       if (datagram.error() == EAGAIN) break;
       if (datagram.error() != ENOBUFS) return failure("read netlink notifications", datagram.error());
@@ -74,8 +79,8 @@ Result<NetlinkMonitor::Drained> NetlinkMonitor::read(const EventSink& sink) {
   return drained;
 }
 
-void NetlinkMonitor::deliver(Bytes datagram, const EventSink& sink, Hints& hints) {
-  while (const auto message = next_message(datagram)) {
+void NetlinkMonitor::deliver(system::Bytes datagram, const EventSink& sink, Hints& hints) {
+  while (const auto message = system::next_message(datagram)) {
     auto event = parse_event(*message);
     if (!event) continue;
     if (const auto* changed = std::get_if<model::TrafficControlChanged>(&*event)) {
@@ -92,7 +97,7 @@ void NetlinkMonitor::deliver(Bytes datagram, const EventSink& sink, Hints& hints
 // ask how it is now. No answer (the link is gone already) leaves the event as it came.
 model::Event NetlinkMonitor::settled(model::Event event, const Message& message) {
   if (!std::holds_alternative<model::LinkSeen>(event)) return event;
-  const auto told = parse_link(message.payload);
+  const auto told = system::parse_link(message.payload);
   if (!told || !told->ipv6_mtu || *told->ipv6_mtu >= told->link.link_mtu) return event;
 
   ifinfomsg header{};
@@ -108,7 +113,7 @@ model::Event NetlinkMonitor::settled(model::Event event, const Message& message)
 Result<model::Kernel> NetlinkMonitor::dump() {
   model::Kernel kernel;
   const auto add = [&](const Message& message) {
-    if (const auto event = parse_event(message)) add_to(kernel, *event);
+    if (const auto event = parse_event(message)) system::add_to(kernel, *event);
   };
   const auto forget_links = [&] { kernel.links = {}; };
   if (auto links = requests_.dump(link_dump(), forget_links, add); !links) {
@@ -124,4 +129,4 @@ Result<model::Kernel> NetlinkMonitor::dump() {
   return kernel;
 }
 
-}  // namespace clat::system
+}  // namespace clat::sources

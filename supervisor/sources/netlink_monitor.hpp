@@ -12,7 +12,7 @@
 #include "supervisor/model/facts.hpp"
 #include "supervisor/system/netlink_socket.hpp"
 
-namespace clat::system {
+namespace clat::sources {
 
 // Subscribed from open() on, so a dump taken after it misses nothing.
 class NetlinkMonitor {
@@ -35,18 +35,18 @@ class NetlinkMonitor {
   Result<model::Kernel> dump();
 
  private:
-  NetlinkMonitor(Fd fd, NetlinkSocket requests);
+  NetlinkMonitor(Fd fd, system::NetlinkSocket requests);
   // Notifications that say no more than "look again".
   struct Hints {
     bool ipv6_routes = false;
     std::set<int> traffic_control;  // ifindexes
   };
-  void deliver(Bytes datagram, const EventSink& sink, Hints& hints);
-  model::Event settled(model::Event event, const Message& message);
+  void deliver(system::Bytes datagram, const EventSink& sink, Hints& hints);
+  model::Event settled(model::Event event, const system::Message& message);
 
   Fd fd_;
-  NetlinkSocket requests_;
+  system::NetlinkSocket requests_;
   std::vector<std::uint8_t> buffer_;
 };
 
-}  // namespace clat::system
+}  // namespace clat::sources

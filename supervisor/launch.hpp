@@ -1,0 +1,15 @@
+// The command line of a clatd.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "supervisor/model/specs.hpp"
+
+namespace clat {
+
+// argv[0] included. Descriptors: 3 is the tun; of ours 4 is the control socket and 5 and up further queues of the tun;
+// of Android's 4 is the packet socket and 5 the raw one.
+std::vector<std::string> clatd_argv(const model::ChildSpec& child);
+
+}  // namespace clat

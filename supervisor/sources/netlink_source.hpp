@@ -1,0 +1,44 @@
+// The kernel's own word on links, addresses and traffic control, as events that come by themselves.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/base/error.hpp"
+#include "supervisor/loop/loop.hpp"
+#include "supervisor/model/events.hpp"
+#include "supervisor/model/note.hpp"
+#include "supervisor/sources/netlink_monitor.hpp"
+
+namespace clat::sources {
+
+// Reads notifications as they come. Where some were lost it reads everything anew and delivers KernelDumped instead.
+class NetlinkSource {
+ public:
+  using Sink = std::function<void(std::vector<model::Event>)>;
+  using NoteSink = std::function<void(const model::Note&)>;
+  // `loop` outlives the source.
+  static Result<std::unique_ptr<NetlinkSource>> open(loop::Loop& loop, Sink sink, NoteSink log);
+  NetlinkSource(const NetlinkSource&) = delete;  // the watch refers to it
+  NetlinkSource& operator=(const NetlinkSource&) = delete;
+
+  // Links and addresses as they are now.
+  Result<model::Kernel> dump() { return monitor_.dump(); }
+
+ private:
+  NetlinkSource(loop::Loop& loop, NetlinkMonitor monitor, Sink sink, NoteSink log)
+      : loop_(loop), sink_(std::move(sink)), log_(std::move(log)), monitor_(std::move(monitor)) {}
+  Result<> watch();
+  void read();
+  void resync(std::vector<model::Event> read_before);
+  void reopen();
+
+  loop::Loop& loop_;
+  Sink sink_;
+  NoteSink log_;
+  NetlinkMonitor monitor_;
+  loop::Watch watch_;  // after the descriptor it watches
+};
+
+}  // namespace clat::sources
