@@ -152,10 +152,6 @@ void Supervisor::reload() {
   // In a storm of them the stop shall not wait for the file to be read again and again.
   if (app_->world().stopping) return;
   notify(loop::Phase::reloading);
-  if (auto reopened = log_.reopen(); !reopened) {
-    say(model::Severity::error, events::kActionFailed,
-        {{"action", "reopen the log"}, {"reason", reopened.error().text()}, {"next", "the old file stays in use"}});
-  }
   auto parsed = config::load(file_, surroundings_);
   if (!parsed) {
     const auto& first = parsed.error().front();
@@ -172,7 +168,12 @@ void Supervisor::reload() {
   deliver({model::ConfigLoaded{config_, file_}});
 }
 
+// The running configuration stays in use, and so does its log file, unless that was moved away.
 void Supervisor::reject(unsigned line, unsigned column, std::string reason, std::size_t errors) {
+  if (auto reopened = log_.reopen(); !reopened) {
+    say(model::Severity::error, events::kActionFailed,
+        {{"action", "reopen the log"}, {"reason", reopened.error().text()}, {"next", "the old file stays in use"}});
+  }
   complaint_ = "; the config file was refused, line " + std::to_string(line);
   deliver({model::ConfigRejected{file_, line, column, std::move(reason), errors}});
 }

@@ -103,6 +103,21 @@ class Reload(LabTest):
         self.assertEqual(self.program.find("action.done", since=since), [])
         self.program.stop()
 
+    def test_a_log_file_that_was_moved_away_is_opened_again_once(self) -> None:
+        """For logrotate, also when the new configuration is refused."""
+        self.start_two()
+        log, trace = self.lab.scratch / "own.log", self.lab.scratch / "strace.out"
+        config = self.with_only("wan0", "wwan0", log={"target": log})
+        for new, event in ((config, "config.loaded"), (config, "config.loaded"), ("nonsense", "config.rejected")):
+            if log.exists():
+                log.rename(log.with_suffix(".old"))
+            self.program.write_config(new)
+            with traced(self.program.pid, trace, "openat"):
+                self.program.send_signal(signal.SIGHUP)
+                wait_until(lambda event=event: log.exists() and f"event={event} " in log.read_text(), 5 * SLOW, event)
+            self.assertEqual(trace.read_text().count(f'"{log}"'), 1, event)
+        self.program.stop()
+
     def test_unchanged_plans_nothing(self) -> None:
         """As the kernel saw it: strace of the whole reload."""
         # Nothing else may stir meanwhile.
