@@ -6,7 +6,7 @@
 #include <csignal>
 
 #include "bpf/fast_path.hpp"
-#include "supervisor/log/catalogue.hpp"
+#include "supervisor/log/words.hpp"
 #include "supervisor/system/random.hpp"
 
 namespace clat {
@@ -46,24 +46,24 @@ Result<> Supervisor::open() {
   network_.emplace(std::move(*network));
 
   const auto sink = [this](model::Event event) { deliver({std::move(event)}); };
-  const auto log = [this](const model::Note& note) { log_.write(note); };
+  const auto tell_all = [this](const model::Notice& notice) { tell(notice); };
   auto event_loop = loop::Loop::create(sink);
   if (!event_loop) return std::unexpected(std::move(event_loop).error());
   loop_ = std::move(*event_loop);
   if (auto notifier = loop::Notifier::from_environment(*loop_)) {
     notifier_ = std::move(*notifier);
   } else {
-    say_unheard(notifier.error());
+    tell(model::notice::NotifyFailed{notifier.error()});
   }
   auto netlink = sources::NetlinkSource::open(
-      *loop_, [this](std::vector<model::Event> events) { deliver(std::move(events)); }, log);
+      *loop_, [this](std::vector<model::Event> events) { deliver(std::move(events)); }, tell_all);
   if (!netlink) return std::unexpected(std::move(netlink).error());
   netlink_ = std::move(*netlink);
 
   edge_.emplace(state_, *network_, *netlink_, config_->bpf_dir, *loop_, sink);
   const auto seed = system::random_number();
   if (!seed) return std::unexpected(seed.error());
-  app_.emplace(*edge_, &std::chrono::steady_clock::now, log, *seed);
+  app_.emplace(*edge_, &std::chrono::steady_clock::now, tell_all, *seed);
 
   if (loop::StrangerReaper::needed()) {
     auto reaper = loop::StrangerReaper::create(*loop_, [this](int pid) { return edge_->owns(pid); });
@@ -77,8 +77,7 @@ Result<> Supervisor::open() {
 }
 
 Result<> Supervisor::run() {
-  say(model::Severity::info, events::kSupervisorStarted,
-      {{"version", CLATVISOR_VERSION}, {"pid", std::to_string(getpid())}, {"config", file_}});
+  tell(model::notice::SupervisorStarted{CLATVISOR_VERSION, getpid(), file_});
   if (auto started = start(); !started) return started;
   if (!app_->done()) loop_->run();
 
@@ -86,10 +85,10 @@ Result<> Supervisor::run() {
   if (!app_->world().handover) {
     edge_.reset();
     if (auto purged = bpf::FastPath::purge(config_->bpf_dir); !purged) {
-      say(model::Severity::error, events::kActionFailed, {{"action", "purge"}, {"reason", purged.error().text()}});
+      tell_failed(model::notice::Deed::purge_at_end, purged.error());
     }
   }
-  say(model::Severity::info, events::kSupervisorStopped, {});
+  tell(model::notice::SupervisorStopped{});
   log_.flush();
   return {};
 }
@@ -99,20 +98,18 @@ Result<> Supervisor::start() {
   auto found = state_.records();
   if (!found) return std::unexpected(std::move(found).error());
   for (const auto& ignored : found->ignored) {
-    say(model::Severity::warn, events::kRecordIgnored, {{"reason", ignored.why.text()}});
+    tell(model::notice::RecordIgnored{ignored.why.text()});
     (void)state_.discard(ignored);  // what cannot be removed is ignored at the next start again
   }
   if (auto swept = network_->sweep(found->records); !swept) {
-    say(model::Severity::warn, events::kActionFailed, {{"action", "sweep"}, {"reason", swept.error().text()}});
+    tell_failed(model::notice::Deed::sweep, swept.error());
   }
   if (!network_->forgotten().empty()) {
-    say(model::Severity::warn, events::kRecordIgnored, {{"reason", network_->forgotten()}});
+    tell(model::notice::RecordIgnored{network_->forgotten()});
   }
   if (const auto ignores = network_->sysctl().ignores_routes_with_linkdown(); ignores && *ignores) {
-    say(model::Severity::warn, events::kSysctlRisky,
-        {{"name", "net.ipv4.conf.all.ignore_routes_with_linkdown"},
-         {"value", "1"},
-         {"reason", "IPv4 is unreachable while clatvisor itself is down, fast path or not"}});
+    tell(model::notice::SysctlRisky{"net.ipv4.conf.all.ignore_routes_with_linkdown", "1",
+                                    "IPv4 is unreachable while clatvisor itself is down, fast path or not"});
   }
   first.emplace_back(model::RecordsFound{std::move(found->records)});
   first.emplace_back(model::ConfigLoaded{config_, file_});
@@ -171,8 +168,7 @@ void Supervisor::reload() {
 // The running configuration stays in use, and so does its log file, unless that was moved away.
 void Supervisor::reject(unsigned line, unsigned column, std::string reason, std::size_t errors) {
   if (auto reopened = log_.reopen(); !reopened) {
-    say(model::Severity::error, events::kActionFailed,
-        {{"action", "reopen the log"}, {"reason", reopened.error().text()}, {"next", "the old file stays in use"}});
+    tell_failed(model::notice::Deed::reopen_log, reopened.error());
   }
   complaint_ = "; the config file was refused, line " + std::to_string(line);
   deliver({model::ConfigRejected{file_, line, column, std::move(reason), errors}});
@@ -186,18 +182,12 @@ void Supervisor::notify(loop::Phase phase) {
   const auto status =
       std::to_string(std::min(up, wanted)) + " of " + std::to_string(wanted) + " uplinks up" + complaint_;
   const auto told = notifier_.tell(phase, status);
-  if (!told && !unheard_) say_unheard(told.error());
+  if (!told && !unheard_) tell(model::notice::NotifyFailed{told.error()});
   unheard_ = !told;
 }
 
-void Supervisor::say_unheard(const Error& error) {
-  say(model::Severity::warn, events::kNotifyFailed,
-      {{"reason", error.text()}, {"next", "the service manager hears nothing of us until that works"}});
-}
-
-void Supervisor::say(model::Severity severity, std::string_view event,
-                     std::vector<std::pair<std::string, std::string>> fields) {
-  log_.write({severity, event, "", std::move(fields)});
+void Supervisor::tell(const model::Notice& notice) {
+  for (const auto& entry : log::words(notice)) log_.write(entry);
 }
 
 }  // namespace clat

@@ -39,8 +39,9 @@ class Supervisor {
   void reject(unsigned line, unsigned column, std::string reason, std::size_t errors);
   // Tells the service manager what is news to it.
   void notify(loop::Phase phase);
-  void say_unheard(const Error& error);
-  void say(model::Severity severity, std::string_view event, std::vector<std::pair<std::string, std::string>> fields);
+  void tell(const model::Notice& notice);
+  void tell(model::What what) { tell(model::Notice{"", std::move(what)}); }
+  void tell_failed(model::notice::Deed deed, const Error& error) { tell(model::notice::DeedFailed{deed, error}); }
 
   std::string file_;
   std::shared_ptr<const config::Config> config_;

@@ -120,12 +120,12 @@ std::string timestamp(WallTime at) {
   return text.data();
 }
 
-std::string_view name(model::Severity severity) {
+std::string_view name(Severity severity) {
   switch (severity) {
-    case model::Severity::debug: return "debug";
-    case model::Severity::info: return "info";
-    case model::Severity::warn: return "warn";
-    case model::Severity::error: return "error";
+    case Severity::debug: return "debug";
+    case Severity::info: return "info";
+    case Severity::warn: return "warn";
+    case Severity::error: return "error";
   }
   return "error";
 }
@@ -143,11 +143,11 @@ std::string clean_key(const std::string& key) {
 
 using Pair = std::pair<std::string, std::string>;
 
-std::vector<Pair> pairs(WallTime at, const model::Note& note) {
+std::vector<Pair> pairs(WallTime at, const Entry& entry) {
   std::vector<Pair> all{
-      {"ts", timestamp(at)}, {"level", std::string(name(note.severity))}, {"event", std::string(note.event)}};
-  if (!note.iface.empty()) all.emplace_back("iface", note.iface);
-  for (const auto& [raw, value] : note.fields) {
+      {"ts", timestamp(at)}, {"level", std::string(name(entry.severity))}, {"event", std::string(entry.event)}};
+  if (!entry.iface.empty()) all.emplace_back("iface", entry.iface);
+  for (const auto& [raw, value] : entry.fields) {
     std::string key = clean_key(raw);
     const auto taken = [&](const Pair& pair) { return pair.first == key; };
     // `iface` stays the name of that one thing, also in a line without it.
@@ -159,11 +159,11 @@ std::vector<Pair> pairs(WallTime at, const model::Note& note) {
 
 }  // namespace
 
-std::string format_line(config::LogFormat format, WallTime at, const model::Note& note) {
+std::string format_line(config::LogFormat format, WallTime at, const Entry& entry) {
   std::string line;
   switch (format) {
     case config::LogFormat::logfmt:
-      for (const auto& [key, value] : pairs(at, note)) {
+      for (const auto& [key, value] : pairs(at, entry)) {
         if (!line.empty()) line += ' ';
         line += key;
         line += '=';
@@ -171,7 +171,7 @@ std::string format_line(config::LogFormat format, WallTime at, const model::Note
       }
       break;
     case config::LogFormat::json:
-      for (const auto& [key, value] : pairs(at, note)) {
+      for (const auto& [key, value] : pairs(at, entry)) {
         line += line.empty() ? '{' : ',';
         append_json(line, key);
         line += ':';

@@ -1,11 +1,11 @@
-// A note as one line of text: pure, no I/O.
+// A entry as one line of text: pure, no I/O.
 #pragma once
 
 #include <chrono>
 #include <string>
 
 #include "config/config.hpp"
-#include "supervisor/model/note.hpp"
+#include "supervisor/log/entry.hpp"
 
 namespace clat::log {
 
@@ -21,6 +21,6 @@ constexpr std::size_t kMaxValue = 1024;  // bytes of a value; what is longer is 
 // becomes U+FFFD.
 //
 // Both: no key occurs twice (a repeated one gets `_` appended), and a key holds only letters, digits, `_`, `-` and `.`.
-std::string format_line(config::LogFormat format, WallTime at, const model::Note& note);
+std::string format_line(config::LogFormat format, WallTime at, const Entry& entry);
 
 }  // namespace clat::log

@@ -20,12 +20,12 @@
 namespace clat::log {
 namespace {
 
-spdlog::level::level_enum level_of(model::Severity severity) {
+spdlog::level::level_enum level_of(Severity severity) {
   switch (severity) {
-    case model::Severity::debug: return spdlog::level::debug;
-    case model::Severity::info: return spdlog::level::info;
-    case model::Severity::warn: return spdlog::level::warn;
-    case model::Severity::error: return spdlog::level::err;
+    case Severity::debug: return spdlog::level::debug;
+    case Severity::info: return spdlog::level::info;
+    case Severity::warn: return spdlog::level::warn;
+    case Severity::error: return spdlog::level::err;
   }
   return spdlog::level::err;
 }
@@ -40,10 +40,10 @@ spdlog::level::level_enum level_of(config::LogLevel level) {
   return spdlog::level::info;
 }
 
-model::Severity severity_of(spdlog::level::level_enum level) {
-  if (level <= spdlog::level::debug) return model::Severity::debug;
-  if (level == spdlog::level::info) return model::Severity::info;
-  return level == spdlog::level::warn ? model::Severity::warn : model::Severity::error;
+Severity severity_of(spdlog::level::level_enum level) {
+  if (level <= spdlog::level::debug) return Severity::debug;
+  if (level == spdlog::level::info) return Severity::info;
+  return level == spdlog::level::warn ? Severity::warn : Severity::error;
 }
 
 // spdlog's own sinks wait for their reader.
@@ -81,7 +81,7 @@ class OutletSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
   static constexpr std::size_t kMostHeld = 256;
   struct Held {
     std::string line;
-    model::Severity severity;
+    Severity severity;
   };
 
   std::unique_ptr<Outlet> outlet_;
@@ -109,9 +109,9 @@ struct Log::State {
     return file_outlet(target);
   }
 
-  void put(const model::Note& note, spdlog::level::level_enum level) {
+  void put(const Entry& entry, spdlog::level::level_enum level) {
     const auto now = std::chrono::system_clock::now();
-    const std::string line = format_line(config.format, now, note);
+    const std::string line = format_line(config.format, now, entry);
     logger.log(now, {}, level, spdlog::string_view_t(line.data(), line.size()));
   }
 
@@ -140,10 +140,9 @@ struct Log::State {
 
   // Past the level filter: it is about lines that had passed it.
   bool say_dropped(std::uint64_t lines, const char* reason) {
-    const model::Note note{
-        model::Severity::warn, events::kLogDropped, "", {{"lines", std::to_string(lines)}, {"reason", reason}}};
-    const std::string line = format_line(config.format, std::chrono::system_clock::now(), note);
-    return sink->outlet().write(line, note.severity);
+    const Entry entry{Severity::warn, events::kLogDropped, "", {{"lines", std::to_string(lines)}, {"reason", reason}}};
+    const std::string line = format_line(config.format, std::chrono::system_clock::now(), entry);
+    return sink->outlet().write(line, entry.severity);
   }
 
   static std::uint64_t steady_now() {
@@ -180,11 +179,11 @@ Result<> Log::configure(const config::Log& wanted) {
 
 Result<> Log::reopen() { return state_->sink->outlet().reopen(); }
 
-bool Log::enabled(model::Severity severity) const { return state_->logger.should_log(level_of(severity)); }
+bool Log::enabled(Severity severity) const { return state_->logger.should_log(level_of(severity)); }
 
-void Log::write(const model::Note& note) {
-  if (!enabled(note.severity)) return;
-  auto& kind = state_->kinds[note.event];
+void Log::write(const Entry& entry) {
+  if (!enabled(entry.severity)) return;
+  auto& kind = state_->kinds[entry.event];
   if (state_->in_excess(kind)) return;
   const bool worth_holding = kind.held.take(State::steady_now());
   if (!state_->settle() && !worth_holding) {
@@ -192,7 +191,7 @@ void Log::write(const model::Note& note) {
     return;
   }
   state_->sink->hold(worth_holding);
-  state_->put(note, level_of(note.severity));
+  state_->put(entry, level_of(entry.severity));
 }
 
 void Log::flush() {

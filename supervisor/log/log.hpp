@@ -1,4 +1,4 @@
-// The log: notes in, lines out. No thread, no timer, no waiting.
+// The log: entries in, lines out. No thread, no timer, no waiting.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 #include "config/config.hpp"
 #include "core/base/error.hpp"
-#include "supervisor/model/note.hpp"
+#include "supervisor/log/entry.hpp"
 
 namespace clat::log {
 
@@ -30,8 +30,8 @@ class Log {
   // Opens a log file again after it was moved away. On an error the old one stays in use.
   Result<> reopen();
 
-  [[nodiscard]] bool enabled(model::Severity severity) const;
-  void write(const model::Note& note);
+  [[nodiscard]] bool enabled(Severity severity) const;
+  void write(const Entry& entry);
   // Tries to bring out what a stuck reader held back, the count included. For an idle moment and before the end.
   void flush();
 

@@ -58,7 +58,7 @@ class StreamOutlet final : public Outlet {
   StreamOutlet(Target target, std::string path) : target_(std::move(target)), path_(std::move(path)) {}
   ~StreamOutlet() override { flush(); }
 
-  bool write(std::string_view line, model::Severity) override {
+  bool write(std::string_view line, Severity) override {
     if (!flush()) return false;
     line_ = line;
     line_ += '\n';
@@ -125,7 +125,7 @@ class SyslogOutlet : public Outlet {
  public:
   explicit SyslogOutlet(std::string path) : path_(std::move(path)) {}
 
-  bool write(std::string_view line, model::Severity severity) override {
+  bool write(std::string_view line, Severity severity) override {
     const std::string message = header(severity) + std::string(line);
     if (socket_.get() >= 0 && send(message)) return true;
     // A restarted syslogd has a new socket at the old path; a full one (EAGAIN) is not helped by connecting again.
@@ -155,7 +155,7 @@ class SyslogOutlet : public Outlet {
   }
 
   // RFC 3164 §4.1 without the host name, in local time: what syslog(3) sends and every syslogd reads.
-  static std::string header(model::Severity severity) {
+  static std::string header(Severity severity) {
     const std::time_t now = std::time(nullptr);
     std::tm local{};
     localtime_r(&now, &local);
@@ -167,12 +167,12 @@ class SyslogOutlet : public Outlet {
     return text.data();
   }
 
-  static int priority(model::Severity severity) {
+  static int priority(Severity severity) {
     switch (severity) {
-      case model::Severity::debug: return LOG_DEBUG;
-      case model::Severity::info: return LOG_INFO;
-      case model::Severity::warn: return LOG_WARNING;
-      case model::Severity::error: return LOG_ERR;
+      case Severity::debug: return LOG_DEBUG;
+      case Severity::info: return LOG_INFO;
+      case Severity::warn: return LOG_WARNING;
+      case Severity::error: return LOG_ERR;
     }
     return LOG_ERR;
   }

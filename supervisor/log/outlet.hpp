@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "core/base/error.hpp"
-#include "supervisor/model/note.hpp"
+#include "supervisor/log/entry.hpp"
 
 namespace clat::log {
 
@@ -18,7 +18,7 @@ class Outlet {
   virtual ~Outlet() = default;
 
   // `line` comes without its newline. False: refused whole. A line that was taken in part is finished later.
-  virtual bool write(std::string_view line, model::Severity severity) = 0;
+  virtual bool write(std::string_view line, Severity severity) = 0;
   // True when nothing of a line is left half written.
   virtual bool flush() = 0;
   // Begins anew at the same target, so that a rotated file can go. On an error the old one stays in use.

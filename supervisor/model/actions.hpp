@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/net/address.hpp"
+#include "supervisor/model/reason.hpp"
 #include "supervisor/model/specs.hpp"
 
 namespace clat::model {
@@ -23,15 +24,14 @@ struct PartAction {
   std::string uplink;
   Verb verb = Verb::make;
   Spec spec;
-  std::optional<Spec> before;  // with change
-  int pid = 0;                 // of the child that is changed, removed or killed
-  std::string reason;
+  std::optional<Spec> before;    // with change
+  int pid = 0;                   // of the child that is changed, removed or killed
+  std::optional<Reason> reason;  // with remove: why it must go
   bool operator==(const PartAction&) const = default;
 };
 // Take away everything that the record of an earlier supervisor names; the answer is Purged.
 struct Purge {
   RecordSpec record;
-  std::string reason;
   bool operator==(const Purge&) const = default;
 };
 // Ask the kernel for the way to the NAT64; the answer is LookedUp.

@@ -1,4 +1,6 @@
 #include "supervisor/model/actions.hpp"
+#include "supervisor/model/reason.hpp"
+#include "supervisor/model/status.hpp"
 
 namespace clat::model {
 
@@ -34,6 +36,53 @@ std::string_view name(Verb verb) {
     case Verb::verify: return "verify";
   }
   return "?";
+}
+
+std::string_view name(State state) {
+  switch (state) {
+    case State::waiting: return "waiting";
+    case State::starting: return "starting";
+    case State::up: return "up";
+    case State::backoff: return "backoff";
+    case State::failed: return "failed";
+    case State::stopping: return "stopping";
+  }
+  return "?";
+}
+
+std::string_view name(ChildState state) {
+  switch (state) {
+    case ChildState::none: return "none";
+    case ChildState::starting: return "starting";
+    case ChildState::running: return "running";
+    case ChildState::stopping: return "stopping";
+    case ChildState::backoff: return "backoff";
+    case ChildState::flapping: return "flapping";
+    case ChildState::failed: return "failed";
+  }
+  return "?";
+}
+
+bool needs_somebody(Why why) {
+  switch (why) {
+    case Why::tun_name_taken:
+    case Why::no_free_ipv4:
+    case Why::address_in_use: return true;
+    case Why::stopping:
+    case Why::removed_from_config:
+    case Why::not_wanted:
+    case Why::settings_changed:
+    case Why::no_link:
+    case Why::link_down:
+    case Why::no_carrier:
+    case Why::no_ipv6_address:
+    case Why::no_route:
+    case Why::clearing_leftover:
+    case Why::no_clatd:
+    case Why::clatd_refused:
+    case Why::failure: return false;
+  }
+  return false;
 }
 
 }  // namespace clat::model

@@ -38,7 +38,7 @@ Scope App::drain() {
     if (at <= now) scope.uplinks.insert(uplink);
   }
   const auto events = std::exchange(queue_, {});
-  for (const auto& note : apply(world_, events, now, scope)) log_(note);
+  for (const auto& notice : apply(world_, events, now, scope)) tell_(notice);
   return scope;
 }
 

@@ -21,10 +21,10 @@ class Edge {
 class App {
  public:
   using Clock = std::function<TimePoint()>;
-  using NoteSink = std::function<void(const Note&)>;
+  using NoticeSink = std::function<void(const Notice&)>;
 
-  App(Edge& edge, Clock clock, NoteSink log, std::uint64_t seed)
-      : edge_(edge), clock_(std::move(clock)), log_(std::move(log)) {
+  App(Edge& edge, Clock clock, NoticeSink tell, std::uint64_t seed)
+      : edge_(edge), clock_(std::move(clock)), tell_(std::move(tell)) {
     world_.random.state = seed;
   }
 
@@ -49,7 +49,7 @@ class App {
 
   Edge& edge_;
   Clock clock_;
-  NoteSink log_;
+  NoticeSink tell_;
   World world_;
   std::vector<Event> queue_;
   std::optional<TimePoint> wake_at_;

@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "supervisor/model/events.hpp"
-#include "supervisor/model/note.hpp"
+#include "supervisor/model/notices.hpp"
 #include "supervisor/plan/world.hpp"
 
 namespace clat::plan {
 
 class Applier {
  public:
-  Applier(World& world, TimePoint now, std::vector<Note>& notes) : world_(world), now_(now), notes_(notes) {}
+  Applier(World& world, TimePoint now, std::vector<Notice>& notices) : world_(world), now_(now), notices_(notices) {}
 
   void operator()(const ConfigLoaded&);
   void operator()(const ConfigRejected&);
@@ -43,20 +43,19 @@ class Applier {
   void operator()(const Tick&) {}  // time itself is the news: plan() looks at the clock
 
  private:
+  void tell(What what) { notices_.push_back({"", std::move(what)}); }
+  void tell(const std::string& uplink, What what) { notices_.push_back({uplink, std::move(what)}); }
   [[nodiscard]] bool configured(const std::string& name) const { return world_.wanted(name) != nullptr; }
   void ask_route_of(int ifindex);
   void take_dump(const Kernel& kernel);
   Clat* parent_of(const std::string& uplink, int pid);
   void look_at_queue(const std::string& uplink, const TunQueue& queue);
   void child_told_to_stop(const std::string& uplink, Process& process);
-  void say_as_netd(const std::string& uplink, std::string line);
   void fall_silent(Process& process, const std::string& reason);
-  void tell_failed_action(const Done&);
   [[nodiscard]] bool gives_up(const Backoff& failures) const;
   milliseconds retry_delay(Backoff& failures);
   milliseconds fail(Piece& piece, Verb verb, const Error& error);
-  // `end`: how the one before ended, or why none could be started.
-  void back_off(const std::string& uplink, Child& child, std::string end);
+  void back_off(const std::string& uplink, Child& child, Ending end);
   void made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result);
   void child_started(const std::string& uplink, Clat& clat, int pid);
   void fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind);
@@ -70,7 +69,7 @@ class Applier {
 
   World& world_;
   TimePoint now_;
-  std::vector<Note>& notes_;
+  std::vector<Notice>& notices_;
 };
 
 }  // namespace clat::plan

@@ -1,13 +1,31 @@
 #include <algorithm>
 #include <utility>
 
-#include "supervisor/log/catalogue.hpp"
 #include "supervisor/plan/applier.hpp"
 #include "supervisor/plan/plan.hpp"
 #include "supervisor/plan/settle.hpp"
-#include "supervisor/plan/tell.hpp"
+#include "supervisor/plan/status.hpp"
 
 namespace clat::plan {
+
+namespace {
+
+notice::ConfigLoaded::Changes changes(const config::Config& before, const config::Config& now) {
+  notice::ConfigLoaded::Changes names;
+  for (const auto& each : now.interfaces) {
+    const auto* old = before.find(each.name);
+    if (old == nullptr)
+      names.added.push_back(each.name);
+    else if (*old != each)
+      names.changed.push_back(each.name);
+  }
+  for (const auto& each : before.interfaces) {
+    if (now.find(each.name) == nullptr) names.removed.push_back(each.name);
+  }
+  return names;
+}
+
+}  // namespace
 
 void Applier::operator()(const ConfigLoaded& event) {
   const auto before = world_.config;
@@ -30,20 +48,11 @@ void Applier::operator()(const ConfigLoaded& event) {
     const auto* now = event.config->find(name);
     if (old == nullptr || now == nullptr || old->nat64_prefix != now->nat64_prefix) clat.ask_route = true;
   }
-  notes_.push_back(tell_config(before.get(), *event.config, event.file));
+  tell(notice::ConfigLoaded{event.file, event.config->interfaces.size(),
+                            before ? std::optional(changes(*before, *event.config)) : std::nullopt});
 }
 
-void Applier::operator()(const ConfigRejected& event) {
-  notes_.push_back({Severity::error,
-                    events::kConfigRejected,
-                    "",
-                    {{"file", event.file},
-                     {"line", std::to_string(event.line)},
-                     {"col", std::to_string(event.column)},
-                     {"reason", event.reason},
-                     {"errors", std::to_string(event.errors)},
-                     {"next", "the running configuration stays"}}});
-}
+void Applier::operator()(const ConfigRejected& event) { tell(event); }
 
 void Applier::operator()(const RecordsFound& event) {
   for (const auto& record : event.records) world_.leftovers.insert_or_assign(record.uplink, Leftover{.record = record});
@@ -63,27 +72,23 @@ void Applier::operator()(const StopRequested& event) {
     leftover.retry_at = now_;
     leftover.failures.succeed();
   }
-  notes_.push_back({Severity::info, events::kSupervisorStopping, "", {{"signal", signal_name(event.signal)}}});
+  tell(notice::SupervisorStopping{event.signal});
 }
 
 void Applier::operator()(const HandoverRequested&) {
   if (world_.stopping) return;
   world_.handover = true;
-  notes_.push_back({Severity::info, events::kSupervisorHandover, "", {{"next", "a successor takes over"}}});
+  tell(notice::SupervisorHandover{});
 }
 
-void Applier::operator()(const DumpRequested&) {
-  for (auto& line : dump(world_, now_)) {
-    notes_.push_back({Severity::info, events::kStateDump, "", {{"line", std::move(line)}}});
-  }
-}
+void Applier::operator()(const DumpRequested&) { tell(notice::StateDump{status(world_, now_)}); }
 
 void Applier::operator()(const HealthCollected& event) {
   world_.health_deadline.reset();
   for (const auto& [name, clat] : world_.clats) {
     const auto counters = event.by_uplink.find(name);
-    notes_.push_back(
-        tell_health(world_, name, clat, now_, counters == event.by_uplink.end() ? Counters{} : counters->second));
+    tell(name, notice::Health{status_of(world_, name, clat, now_),
+                              counters == event.by_uplink.end() ? Counters{} : counters->second});
   }
 }
 
@@ -110,15 +115,15 @@ struct Reach {
 
 }  // namespace
 
-std::vector<Note> apply(World& world, std::span<const Event> events, TimePoint now, Scope& scope) {
-  std::vector<Note> notes;
-  Applier applier(world, now, notes);
+std::vector<Notice> apply(World& world, std::span<const Event> events, TimePoint now, Scope& scope) {
+  std::vector<Notice> notices;
+  Applier applier(world, now, notices);
   for (const auto& event : events) {
     std::visit(applier, event);
     std::visit(Reach{scope}, event);
   }
-  settle(world, scope, now, notes);
-  return notes;
+  settle(world, scope, now, notices);
+  return notices;
 }
 
 void begin(World& world, const Action& action, TimePoint now) {

@@ -1,8 +1,6 @@
 #include <utility>
 
-#include "supervisor/log/catalogue.hpp"
 #include "supervisor/plan/applier.hpp"
-#include "supervisor/plan/tell.hpp"
 
 namespace clat::plan {
 
@@ -10,29 +8,6 @@ namespace {
 
 // Of the bundled clatd, after sysexits.h. Android's gives other codes.
 constexpr int kBadArguments = 64;
-
-std::string_view meaning_of(int status) {
-  switch (status) {
-    case 0: return "done";
-    case kBadArguments: return "bad arguments";
-    case 71: return "a system call failed";
-    default: return "unknown";
-  }
-}
-
-Note tell_exit(const ChildExited& event, std::chrono::steady_clock::duration uptime, bool asked) {
-  Note note{
-      asked ? Severity::info : Severity::warn, events::kClatExited, event.uplink, {{"pid", std::to_string(event.pid)}}};
-  if (event.signal != 0) {
-    note.fields.emplace_back("signal", signal_name(event.signal));
-  } else {
-    note.fields.emplace_back("status", std::to_string(event.status));
-    note.fields.emplace_back("meaning", meaning_of(event.status));
-  }
-  note.fields.emplace_back("uptime", milliseconds_text(uptime));
-  note.fields.emplace_back("asked", asked ? "yes" : "no");
-  return note;
-}
 
 }  // namespace
 
@@ -42,12 +17,7 @@ void Applier::operator()(const ChildReady& event) {
   clat->child.process.ready = true;
   clat->child.process.heard();
   clat->was_ready = true;
-  notes_.push_back({Severity::info,
-                    events::kClatReady,
-                    event.uplink,
-                    {{"pid", std::to_string(event.pid)},
-                     {"after", milliseconds_text(now_ - clat->child.process.started)},
-                     {"drained", std::to_string(event.drained)}}});
+  tell(event.uplink, notice::ClatReady{event.pid, whole(now_ - clat->child.process.started), event.drained});
 }
 
 void Applier::operator()(const ChildAnswered& event) {
@@ -78,14 +48,7 @@ void Applier::look_at_queue(const std::string& uplink, const TunQueue& queue) {
 
 void Applier::child_told_to_stop(const std::string& uplink, Process& process) {
   process.kill_at = now_ + world_.config->clatd.stop_timeout;
-  if (!process.has_control) {
-    say_as_netd(uplink, "Stopping clatd pid=" + std::to_string(process.pid) + " on " + uplink);
-  }
-}
-
-// The words of Android's netd, for who reads its log.
-void Applier::say_as_netd(const std::string& uplink, std::string line) {
-  notes_.push_back({Severity::info, events::kNetdLine, uplink, {{"line", std::move(line)}}});
+  if (!process.has_control) tell(uplink, notice::NetdStopping{process.pid});
 }
 
 void Applier::operator()(const ChildExited& event) {
@@ -96,60 +59,40 @@ void Applier::operator()(const ChildExited& event) {
   const auto spec = std::exchange(clat->piece(Part::child).have, std::nullopt);
   const bool asked = process.kill_at.has_value();
   const auto uptime = now_ - process.started;
-  notes_.push_back(tell_exit(event, uptime, asked));
-  const std::string end = event.signal != 0 ? signal_name(event.signal) : "status " + std::to_string(event.status);
-  if (!process.has_control) say_as_netd(event.uplink, "clatd on " + event.uplink + " stopped");
-  if (asked && process.condemned.empty()) return;
+  const auto end = event.signal != 0 ? std::variant<Exited, Killed>(Killed{event.signal}) : Exited{event.status};
+  tell(event.uplink, notice::ClatExited{event.pid, end, whole(uptime), asked});
+  if (!process.has_control) tell(event.uplink, notice::NetdStopped{});
+  if (asked && !process.condemned) return;
   if (uptime >= world_.config->clatd.restart.stable_after) child.backoff.succeed();
   if (process.has_control && event.signal == 0 && event.status == kBadArguments) {
     child.refused = spec;
-    child.last_end = end;
-    notes_.push_back({Severity::error,
-                      events::kClatFailed,
-                      event.uplink,
-                      {{"part", "child"},
-                       {"reason", "clatd refused its arguments"},
-                       {"next", "it is started again with other arguments, or after a reload"}}});
+    child.last_end = Exited{event.status};
+    tell(event.uplink, notice::ClatRefusedArguments{});
     return;
   }
-  back_off(event.uplink, child, process.condemned.empty() ? end : process.condemned);
+  back_off(
+      event.uplink, child,
+      process.condemned ? Ending(*process.condemned) : std::visit([](const auto& each) { return Ending(each); }, end));
 }
 
-void Applier::operator()(const ChildOutput& event) {
-  Note note{Severity::info, events::kChildOutput, event.uplink, {{"pid", std::to_string(event.pid)}}};
-  if (event.suppressed != 0) note.fields.emplace_back("suppressed", std::to_string(event.suppressed));
-  note.fields.emplace_back("line", event.line);
-  notes_.push_back(std::move(note));
-}
+void Applier::operator()(const ChildOutput& event) { tell(event.uplink, event); }
 
 Clat* Applier::parent_of(const std::string& uplink, int pid) {
   const auto found = world_.clats.find(uplink);
   return found == world_.clats.end() || pid == 0 || found->second.child.process.pid != pid ? nullptr : &found->second;
 }
 
-void Applier::back_off(const std::string& uplink, Child& child, std::string end) {
+void Applier::back_off(const std::string& uplink, Child& child, Ending end) {
   const auto delay = child.backoff.fail(world_.config->clatd.restart, world_.random);
   const bool flapped = child.is_flapping(now_);
   child.not_before = now_ + delay;
   if (child.ends.size() == kFlappingEnds) child.ends.erase(child.ends.begin());
   child.ends.push_back(now_);
   child.last_end = std::move(end);
-  notes_.push_back({Severity::info,
-                    events::kClatBackoff,
-                    uplink,
-                    {{"delay", milliseconds_text(delay)},
-                     {"failures", std::to_string(child.backoff.failures)},
-                     {"reason", child.last_end},
-                     {"next", "clatd is started again"}}});
+  tell(uplink, notice::ClatBackoff{delay, child.backoff.failures, *child.last_end});
   if (flapped || !child.is_flapping(now_)) return;
-  notes_.push_back(
-      {Severity::warn,
-       events::kClatFlapping,
-       uplink,
-       {{"failures", std::to_string(kFlappingEnds)},
-        {"within", milliseconds_text(now_ - child.ends.front())},
-        {"reason", child.last_end},
-        {"next", "it is still started again, at most every " + milliseconds_text(world_.config->clatd.restart.max)}}});
+  tell(uplink, notice::ClatFlapping{kFlappingEnds, whole(now_ - child.ends.front()), *child.last_end,
+                                    world_.config->clatd.restart.max});
 }
 
 }  // namespace clat::plan

@@ -2,10 +2,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "supervisor/log/catalogue.hpp"
 #include "supervisor/plan/applier.hpp"
 #include "supervisor/plan/desired.hpp"
-#include "supervisor/plan/tell.hpp"
 
 namespace clat::plan {
 
@@ -18,10 +16,7 @@ void Applier::operator()(const Done& event) {
   const Spec target = *std::exchange(piece.target, std::nullopt);
   piece.in_flight.reset();
   if (event.result) {
-    notes_.push_back({Severity::debug,
-                      events::kActionDone,
-                      event.uplink,
-                      {{"action", std::string(name(event.verb))}, {"part", std::string(name(event.part))}}});
+    tell(event.uplink, notice::ActionDone{event.verb, event.part});
   }
   switch (event.verb) {
     case Verb::make:
@@ -32,7 +27,7 @@ void Applier::operator()(const Done& event) {
         not_made(event.uplink, clat, event.part, event.verb, event.result.error());
       return;
     case Verb::remove:
-      if (!event.result) tell_failed_action(event);
+      if (!event.result) tell(event.uplink, notice::ActionFailed{event.verb, event.part, event.result.error()});
       if (event.result || gives_up(piece.failures))
         removed(clat, target);
       else
@@ -58,21 +53,8 @@ void Applier::operator()(const Purged& event) {
     leftover.retry_at = now_ + retry_delay(leftover.failures);
   }
   if (event.result) return;
-  notes_.push_back({Severity::error,
-                    events::kActionFailed,
-                    event.uplink,
-                    {{"action", "purge"},
-                     {"reason", event.result.error().text()},
-                     {"next", world_.stopping ? "clatvisor --cleanup" : "it is tried again"}}});
-}
-
-void Applier::tell_failed_action(const Done& event) {
-  notes_.push_back({Severity::error,
-                    events::kActionFailed,
-                    event.uplink,
-                    {{"action", std::string(name(event.verb))},
-                     {"part", std::string(name(event.part))},
-                     {"reason", event.result.error().text()}}});
+  tell(event.uplink,
+       notice::DeedFailed{world_.stopping ? notice::Deed::purge_at_stop : notice::Deed::purge, event.result.error()});
 }
 
 // A stop does not wait long for what cannot be removed.
@@ -106,12 +88,7 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   if (part == Part::tun) {
     clat.tun = result.ifindex;
     if (clat.adopt) {
-      notes_.push_back({Severity::info,
-                        events::kSupervisorAdopted,
-                        uplink,
-                        {{"tun", std::get<TunSpec>(target).name},
-                         {"v4", clat.addresses->v4.text()},
-                         {"v6", clat.addresses->v6.text()}}});
+      tell(uplink, notice::SupervisorAdopted{std::get<TunSpec>(target).name, clat.addresses->v4, clat.addresses->v6});
       // Its default route is there, too, and is taken away if no clatd gets ready in time.
       const auto& record = std::get<RecordSpec>(*clat.piece(Part::record).have);
       auto& route = clat.piece(Part::route);
@@ -130,35 +107,25 @@ void Applier::child_started(const std::string& uplink, Clat& clat, int pid) {
   const auto& spec = std::get<ChildSpec>(*clat.piece(Part::child).have);
   child.process = {.pid = pid, .started = now_, .has_control = spec.dialect == config::Dialect::native};
   child.not_before.reset();
-  notes_.push_back({Severity::info,
-                    events::kClatSpawned,
-                    uplink,
-                    {{"pid", std::to_string(pid)}, {"restarts", std::to_string(child.restarts())}}});
+  tell(uplink, notice::ClatSpawned{pid, child.restarts()});
   if (child.process.has_control) return;
   // Android's has no word for it.
   child.process.ready = true;
   clat.was_ready = true;
-  say_as_netd(uplink, starting_clatd(spec));
-  say_as_netd(uplink, "clatd started on " + uplink);
+  tell(uplink, notice::NetdStarting{spec.v4, spec.v6, spec.prefix});
+  tell(uplink, notice::NetdStarted{});
 }
 
 void Applier::fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind) {
   clat.fast_path_kind = kind;
   clat.fast_path_error.reset();
   clat.fast_path_backoff.succeed();
-  notes_.push_back({Severity::info, events::kFastpathAttached, uplink, {{"kind", kind}}});
-  if (std::exchange(clat.fast_path_was_lost, false)) {
-    notes_.push_back({Severity::info, events::kFastpathRestored, uplink, {{"kind", kind}}});
-  }
+  tell(uplink, notice::FastpathAttached{kind});
+  if (std::exchange(clat.fast_path_was_lost, false)) tell(uplink, notice::FastpathRestored{kind});
 }
 
 // What could not be asked for stays as it is known.
-void Applier::tell_unasked(const Error& error) {
-  notes_.push_back({Severity::warn,
-                    events::kActionFailed,
-                    "",
-                    {{"action", "verify"}, {"reason", error.text()}, {"next", "the next audit asks again"}}});
-}
+void Applier::tell_unasked(const Error& error) { tell(notice::DeedFailed{notice::Deed::verify, error}); }
 
 void Applier::lost(const std::string& uplink, Clat& clat, Part part, const Error& error) {
   if (part == Part::fast_path) return fast_path_lost(uplink, clat, error);
@@ -166,18 +133,14 @@ void Applier::lost(const std::string& uplink, Clat& clat, Part part, const Error
     clat.lose_tun();
   else
     clat.piece(part).damage();
-  notes_.push_back({Severity::warn,
-                    events::kPartLost,
-                    uplink,
-                    {{"part", std::string(name(part))}, {"reason", error.text()}, {"next", "it is made again"}}});
+  tell(uplink, notice::PartLost{part, error});
 }
 
 void Applier::fast_path_lost(const std::string& uplink, Clat& clat, const Error& error) {
   clat.piece(Part::fast_path).damage();
   clat.fast_path_kind.clear();
   clat.fast_path_was_lost = true;
-  notes_.push_back(
-      {Severity::warn, events::kFastpathLost, uplink, {{"reason", error.text()}, {"next", "it is attached again"}}});
+  tell(uplink, notice::FastpathLost{error});
 }
 
 void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error) {
@@ -192,33 +155,18 @@ void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb ve
   if (part == Part::child) return child_not_made(uplink, clat, verb, error);
   auto& piece = clat.piece(part);
   const bool told = piece.failure && piece.failure->error == error;
-  const auto retry_in = milliseconds_text(fail(piece, verb, error));
+  const auto retry_in = fail(piece, verb, error);
   if (told) return;
   const bool routed = wanted != nullptr && leg_of(world_, *wanted, clat) == Leg::routed;
   if (part == Part::announce && error.code == EPERM && routed) {
-    notes_.push_back({Severity::error,
-                      events::kForwardingOff,
-                      uplink,
-                      {{"reason", error.text()},
-                       {"next", "sysctl -w net.ipv6.conf.all.forwarding=1; it is tried again"},
-                       {"retry_in", retry_in}}});
-    return;
+    return tell(uplink, notice::ForwardingOff{error, retry_in});
   }
-  notes_.push_back({Severity::error,
-                    events::kClatFailed,
-                    uplink,
-                    {{"action", std::string(name(verb))},
-                     {"part", std::string(name(part))},
-                     {"reason", error.text()},
-                     {"retry_in", retry_in}}});
+  tell(uplink, notice::PartNotMade{verb, part, error, retry_in});
 }
 
 void Applier::child_not_made(const std::string& uplink, Clat& clat, Verb verb, const Error& error) {
-  notes_.push_back({Severity::error,
-                    events::kActionFailed,
-                    uplink,
-                    {{"action", std::string(name(verb))}, {"part", "child"}, {"reason", error.text()}}});
-  if (verb == Verb::make) return back_off(uplink, clat.child, error.text());
+  tell(uplink, notice::ActionFailed{verb, Part::child, error});
+  if (verb == Verb::make) return back_off(uplink, clat.child, NeverStarted{error});
   fail(clat.piece(Part::child), verb, error);
   fall_silent(clat.child.process, error.text());
 }
@@ -230,10 +178,7 @@ void Applier::fast_path_unavailable(const std::string& uplink, Clat& clat, const
   const bool told = clat.fast_path_error && clat.fast_path_error->code == error.code;
   clat.fast_path_error = error;
   if (told) return;
-  notes_.push_back({Severity::warn,
-                    events::kFastpathUnavailable,
-                    uplink,
-                    {{"reason", error.text()}, {"next", "clatd alone carries the traffic; it is tried again"}}});
+  tell(uplink, notice::FastpathUnavailable{error});
 }
 
 void Applier::removed(Clat& clat, const Spec& target) {

@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "supervisor/log/catalogue.hpp"
 #include "supervisor/plan/applier.hpp"
 
 namespace clat::plan {
@@ -13,19 +12,16 @@ namespace {
 bool runs(const Link* link) { return link != nullptr && link->up && link->carrier; }
 
 // Compares one configured uplink before and after; a re-created link counts as gone and up.
-void tell_link(const std::string& name, const Link* before, const Link* after, std::vector<Note>& notes) {
+void tell_link(const std::string& name, const Link* before, const Link* after, std::vector<Notice>& notices) {
   if (before != nullptr && (after == nullptr || after->ifindex != before->ifindex)) {
-    notes.push_back({Severity::warn, events::kLinkGone, name, {{"ifindex", std::to_string(before->ifindex)}}});
+    notices.push_back({name, notice::LinkGone{before->ifindex}});
     before = nullptr;
   }
   if (after == nullptr || runs(before) == runs(after)) return;
   if (runs(after)) {
-    notes.push_back({Severity::info,
-                     events::kLinkUp,
-                     name,
-                     {{"ifindex", std::to_string(after->ifindex)}, {"mtu", std::to_string(after->mtu)}}});
+    notices.push_back({name, notice::LinkUp{after->ifindex, after->mtu}});
   } else {
-    notes.push_back({Severity::warn, events::kLinkDown, name, {{"reason", after->up ? "no carrier" : "set down"}}});
+    notices.push_back({name, notice::LinkDown{.set_down = !after->up}});
   }
 }
 
@@ -68,9 +64,9 @@ void Applier::operator()(const LinkSeen& event) {
     }
   }
   const bool renamed = before && before->name != event.link.name;
-  if (renamed && configured(before->name)) tell_link(before->name, &*before, nullptr, notes_);
+  if (renamed && configured(before->name)) tell_link(before->name, &*before, nullptr, notices_);
   if (configured(event.link.name))
-    tell_link(event.link.name, renamed || !before ? nullptr : &*before, &event.link, notes_);
+    tell_link(event.link.name, renamed || !before ? nullptr : &*before, &event.link, notices_);
   links.put(event.link);
   ask_route_of(event.link.ifindex);
 }
@@ -79,7 +75,7 @@ void Applier::operator()(const LinkGone& event) {
   if (world_.buried_tuns.erase(event.ifindex) > 0) return;
   if (auto* clat = owner_of_tun(world_, event.ifindex)) clat->lose_tun();
   if (const auto* link = world_.kernel.links.find(event.ifindex)) {
-    if (configured(link->name)) tell_link(link->name, link, nullptr, notes_);
+    if (configured(link->name)) tell_link(link->name, link, nullptr, notices_);
     world_.kernel.links.erase(event.ifindex);
   }
   world_.kernel.ipv6.erase(event.ifindex);
@@ -122,7 +118,7 @@ void Applier::operator()(const Ipv4Gone& event) {
 }
 
 void Applier::operator()(const KernelDumped& event) {
-  if (event.overrun) notes_.push_back({Severity::warn, events::kNetlinkResynced, "", {}});
+  if (event.overrun) tell(notice::NetlinkResynced{});
   take_dump(event.kernel);
   ask_all_routes(world_);
   world_.audit_due = now_;
@@ -184,7 +180,7 @@ void Applier::take_dump(const Kernel& kernel) {
   world_.buried_tuns.clear();
   if (world_.config && !world_.stopping) {
     for (const auto& wanted : world_.config->interfaces) {
-      tell_link(wanted.name, before.links.find(wanted.name), world_.link(wanted.name), notes_);
+      tell_link(wanted.name, before.links.find(wanted.name), world_.link(wanted.name), notices_);
     }
   }
   for (auto& [name, clat] : world_.clats) {

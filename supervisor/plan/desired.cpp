@@ -33,19 +33,19 @@ std::uint32_t uplink_mtu(const config::Interface& wanted, const Link& link, cons
 
 }  // namespace
 
-std::expected<Uplink, Obstacle> usable_uplink(const World& world, const std::string& name) {
-  const auto waiting = [](std::string why) { return std::unexpected(Obstacle{false, std::move(why), 0}); };
+std::expected<Uplink, Reason> usable_uplink(const World& world, const std::string& name) {
+  const auto waiting = [](Why why) { return std::unexpected(Reason{why}); };
   const auto* wanted = world.wanted(name);
-  if (wanted == nullptr) return waiting("not configured");
+  if (wanted == nullptr) return waiting(world.stopping ? Why::stopping : Why::removed_from_config);
   const auto* link = world.link(name);
-  if (link == nullptr) return waiting("no such link");
-  if (!link->up) return waiting("the link is down");
+  if (link == nullptr) return waiting(Why::no_link);
+  if (!link->up) return waiting(Why::link_down);
   auto subnets = ranked_addresses(world, link->ifindex);
-  if (subnets.empty()) return waiting("no global IPv6 address");
+  if (subnets.empty()) return waiting(Why::no_ipv6_address);
   return Uplink{wanted, link, std::move(subnets)};
 }
 
-std::string no_route(const config::Interface& wanted) { return "no IPv6 route towards " + wanted.nat64_prefix.text(); }
+Reason no_route(const config::Interface& wanted) { return {Why::no_route, wanted.nat64_prefix.text()}; }
 
 TunShape tun_shape(const World& world, const config::Interface& wanted) {
   const bool native = world.config->clatd.dialect == config::Dialect::native;

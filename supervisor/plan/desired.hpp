@@ -18,9 +18,9 @@ struct Uplink {
   const Link* link = nullptr;
   std::vector<Ipv6Address> subnets;  // usable addresses, the best first
 };
-std::expected<Uplink, Obstacle> usable_uplink(const World& world, const std::string& name);
+std::expected<Uplink, Reason> usable_uplink(const World& world, const std::string& name);
 
-std::string no_route(const config::Interface& wanted);  // "no IPv6 route towards 64:ff9b::/96"
+Reason no_route(const config::Interface& wanted);
 
 // Empty when nothing can or should exist. Needs the addresses to be chosen.
 Desired desired(const World& world, const std::string& name, const Clat& clat);

@@ -115,28 +115,25 @@ class ClatPlanner {
     const auto& have = piece(part).have;
     if (!have) return false;
     if (!want(part)) return true;
-    if (part == Part::child && !clat_.child.process.condemned.empty()) return true;
+    if (part == Part::child && clat_.child.process.condemned) return true;
     if (*have != *want(part) && !changes_in_place(*have, *want(part))) return true;
     return std::ranges::any_of(kInOrder, [&](Part base) { return stands_on(part, base, want(part)) && must_go(base); });
   }
 
-  Action act(Verb verb, Spec spec, std::string reason) const {
+  Action act(Verb verb, Spec spec, std::optional<Reason> reason = {}) const {
     return PartAction{uplink_, verb, std::move(spec), std::nullopt, clat_.child.process.pid, std::move(reason)};
   }
 
-  [[nodiscard]] std::string why_gone(Part part) const {
-    if (world_.stopping) return "stopping";
-    if (world_.wanted(uplink_) == nullptr) return "no longer configured";
-    if (clat_.obstacle) return clat_.obstacle->why;
-    if (part == Part::child && !clat_.child.process.condemned.empty()) return clat_.child.process.condemned;
+  [[nodiscard]] Reason why_gone(Part part) const {
+    if (clat_.obstacle) return *clat_.obstacle;
     const auto uplink = usable_uplink(world_, uplink_);
-    if (!uplink) return uplink.error().why;
+    if (!uplink) return uplink.error();
     if (!want(part)) {
-      if (!uplink->link->carrier) return "no carrier";
+      if (!uplink->link->carrier) return {Why::no_carrier};
       if (!clat_.reachable) return no_route(*uplink->wanted);
-      return part == Part::route && clat_.misses_clatd ? clat_.why_no_clatd() : "not wanted any more";
+      return part == Part::route && clat_.misses_clatd ? clat_.why_no_clatd() : Reason{Why::not_wanted};
     }
-    return "its settings changed";
+    return {Why::settings_changed};
   }
 
   std::optional<Action> look_up_route() {
@@ -160,7 +157,7 @@ class ClatPlanner {
     if (const auto at = process.given_up_at()) wake(*at);
     if (!piece(Part::child).have || !process.kill_at || process.killed) return std::nullopt;
     if (!has_come(*process.kill_at)) return std::nullopt;
-    return act(Verb::kill, *piece(Part::child).have, "it did not stop within stop-timeout");
+    return act(Verb::kill, *piece(Part::child).have);
   }
 
   // This part failed a moment ago.
@@ -196,7 +193,7 @@ class ClatPlanner {
     if (held_back(Part::guard, true)) return std::nullopt;
     for (const auto& retired : clat_.retired) {
       if (world_.stopping || has_come(retired.release_at)) {
-        return act(Verb::remove, retired.guard, "its grace period is over");
+        return act(Verb::remove, retired.guard, Reason{Why::not_wanted});
       }
     }
     return std::nullopt;
@@ -245,24 +242,17 @@ class ClatPlanner {
       // Map entries that are gone cannot be changed; attaching writes them anew.
       const bool anew = !have || (piece(part).damaged && (have == wanted || part == Part::fast_path));
       if (anew) {
-        if (may_make(part)) return act(Verb::make, *wanted, why_made(part));
+        if (may_make(part)) return act(Verb::make, *wanted);
       } else if (!grows_too_early(part) && !(part == Part::child && clat_.child.process.kill_at)) {
-        return PartAction{uplink_, Verb::change, *wanted, have, clat_.child.process.pid, "its settings changed"};
+        return PartAction{uplink_, Verb::change, *wanted, have, clat_.child.process.pid, std::nullopt};
       }
     }
     return std::nullopt;
   }
 
-  [[nodiscard]] std::string why_made(Part part) const {
-    if (part == Part::child && clat_.child.spawns > 0) return "it exited";
-    if (part == Part::fast_path && clat_.fast_path_was_lost) return "it was lost";
-    if (part == Part::fast_path && clat_.fast_path_error) return "trying again";
-    return clat_.adopt ? "taking over from an earlier supervisor" : "the uplink is usable";
-  }
-
   [[nodiscard]] std::optional<Action> look() const {
     for (const Part part : kInOrder) {
-      if (piece(part).verify && piece(part).stands()) return act(Verb::verify, *piece(part).have, "audit");
+      if (piece(part).verify && piece(part).stands()) return act(Verb::verify, *piece(part).have);
     }
     return std::nullopt;
   }
@@ -309,7 +299,7 @@ Plan plan(const World& world, TimePoint now, const Scope& scope) {
     if (leftover.retry_at > now)
       wake(leftover.retry_at);
     else
-      result.actions.emplace_back(Purge{leftover.record, "it does not fit what is wanted now"});
+      result.actions.emplace_back(Purge{leftover.record});
   }
 
   const auto look_at = [&](const auto& clat) {

@@ -9,14 +9,14 @@
 
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/events.hpp"
-#include "supervisor/model/note.hpp"
+#include "supervisor/model/notices.hpp"
 #include "supervisor/plan/world.hpp"
 
 namespace clat::plan {
 
-// What happened becomes what is, and then, once, what follows from it. The notes are what the log should say about it.
+// What happened becomes what is, and then, once, what follows from it. The notices are what is worth telling.
 // `scope`: the CLATs that it may have moved are added.
-std::vector<Note> apply(World& world, std::span<const Event> events, TimePoint now, Scope& scope);
+std::vector<Notice> apply(World& world, std::span<const Event> events, TimePoint now, Scope& scope);
 
 struct Plan {
   // In the order of execution; at most one per interface, so that each is planned knowing how the one before went.
@@ -31,14 +31,5 @@ Plan plan(const World& world, TimePoint now, const Scope& scope);
 
 // Records that `action` is about to be executed.
 void begin(World& world, const Action& action, TimePoint now);
-
-// The state of an interface, for health lines and dumps.
-State state_of(const World& world, const std::string& uplink, const Clat& clat);
-
-// How the restart policy stands to an interface's clatd.
-ChildState child_state(const World& world, const Clat& clat, TimePoint now);
-
-// The lines of a state dump (SIGUSR1), the netd-style Trackers table among them.
-std::vector<std::string> dump(const World& world, TimePoint now);
 
 }  // namespace clat::plan

@@ -7,9 +7,7 @@
 #include <set>
 
 #include "core/net/clat_address.hpp"
-#include "supervisor/log/catalogue.hpp"
 #include "supervisor/plan/desired.hpp"
-#include "supervisor/plan/tell.hpp"
 
 namespace clat::plan {
 
@@ -76,13 +74,13 @@ bool still_fit(const World& world, const std::string& name, const Uplink& uplink
                              [&](const auto& subnet) { return subnet.same_first_bits(addresses.v6, 64); });
 }
 
-std::expected<Addresses, Obstacle> choose(World& world, const std::string& name, const Uplink& uplink) {
+std::expected<Addresses, Reason> choose(World& world, const std::string& name, const Uplink& uplink) {
   const auto& wanted = *uplink.wanted;
   const auto free = [&](const Ipv4Address& v4) { return ipv4_is_free(world, name, v4); };
   const auto v4 = wanted.ipv4_address ? wanted.ipv4_address : world.config->ipv4_pool.first_free(free);
-  if (!v4) return std::unexpected(Obstacle{true, "no free IPv4 address in " + world.config->ipv4_pool.text(), 0});
+  if (!v4) return std::unexpected(Reason{Why::no_free_ipv4, world.config->ipv4_pool.text()});
   const auto in_use = [](const auto& address) {
-    return std::unexpected(Obstacle{true, address.text() + " is in use on this host", EADDRINUSE});
+    return std::unexpected(Reason{Why::address_in_use, address.text(), Error{"", EADDRINUSE}});
   };
   if (wanted.ipv4_address && !free(*v4)) return in_use(*v4);
   if (wanted.ipv6_address) {
@@ -102,11 +100,12 @@ bool name_is_taken(const World& world, const std::string& uplink, const Clat& cl
   return link != nullptr && !clat.adopt && link->ifindex != clat.tun;
 }
 
-void move_to(const std::string& name, Clat& clat, const Addresses& addresses, TimePoint now, std::vector<Note>& notes) {
+void move_to(const std::string& name, Clat& clat, const Addresses& addresses, TimePoint now,
+             std::vector<Notice>& notices) {
   auto& guard = clat.piece(Part::guard);
   if (guard.have && std::get<GuardSpec>(*guard.have).v6 != addresses.v6) {
     const auto& old = std::get<GuardSpec>(*guard.have);
-    notes.push_back({Severity::info, events::kAddressRetired, name, {{"v6", old.v6.text()}}});
+    notices.push_back({name, notice::AddressRetired{old.v6}});
     clat.retired.push_back({old, now + kGuardGrace});
     guard.forget();
   }
@@ -147,42 +146,27 @@ void judge_leftovers(World& world) {
   }
 }
 
-std::optional<Obstacle> find_addresses(World& world, const std::string& name, Clat& clat, TimePoint now,
-                                       std::vector<Note>& notes) {
+std::optional<Reason> find_addresses(World& world, const std::string& name, Clat& clat, TimePoint now,
+                                     std::vector<Notice>& notices) {
   const auto uplink = usable_uplink(world, name);
   if (!uplink) return uplink.error();
-  if (!clat.route) return Obstacle{false, no_route(*uplink->wanted), 0};
+  if (!clat.route) return no_route(*uplink->wanted);
   const auto leftover = world.leftovers.find(name);
   if (leftover != world.leftovers.end() && !clat.adopt) {
-    if (leftover->second.unfit) return Obstacle{false, "what an earlier supervisor left is being cleared away", 0};
+    if (leftover->second.unfit) return Reason{Why::clearing_leftover};
     const auto& record = leftover->second.record;
-    move_to(name, clat, Addresses{record.v4, record.v6}, now, notes);
+    move_to(name, clat, Addresses{record.v4, record.v6}, now, notices);
     clat.adopt = true;
   }
   if (name_is_taken(world, name, clat)) {
-    return Obstacle{true, config::tun_name(name) + " exists and is not ours", EBUSY};
+    return Reason{Why::tun_name_taken, config::tun_name(name), Error{"", EBUSY}};
   }
   if (clat.addresses && still_fit(world, name, *uplink, *clat.addresses)) return std::nullopt;
   const auto chosen = choose(world, name, *uplink);
   if (!chosen) return chosen.error();
-  move_to(name, clat, *chosen, now, notes);
-  notes.push_back(
-      {Severity::info,
-       events::kAddressChosen,
-       name,
-       {{"v4", chosen->v4.text()}, {"v6", chosen->v6.text()}, {"prefix", uplink->wanted->nat64_prefix.text()}}});
+  move_to(name, clat, *chosen, now, notices);
+  notices.push_back({name, notice::AddressChosen{chosen->v4, chosen->v6, uplink->wanted->nat64_prefix}});
   return std::nullopt;
-}
-
-void tell_obstacle(const std::string& name, const Obstacle& obstacle, std::vector<Note>& notes) {
-  Note note{obstacle.failed ? Severity::error : Severity::info,
-            obstacle.failed ? events::kClatFailed : events::kClatWaiting,
-            name,
-            {{"reason", Error{obstacle.why, obstacle.code}.text()}}};
-  if (obstacle.code == EADDRINUSE) note.fields.emplace_back("reason_code", "address-in-use");
-  if (obstacle.code == EBUSY) note.fields.emplace_back("errno", "EBUSY");
-  note.fields.emplace_back("next", obstacle.failed ? "until it goes away" : "starts by itself when that changes");
-  notes.push_back(std::move(note));
 }
 
 bool carries_ipv4(const Desired& wanted, const Clat& clat) {
@@ -195,44 +179,41 @@ bool carries_ipv4(const Desired& wanted, const Clat& clat) {
   return stands(Part::setup) && stands(Part::announce) && clat.was_ready && !clat.misses_clatd && route && !broken;
 }
 
-std::string why_down(const World& world, const std::string& name, const Clat& clat) {
-  if (world.stopping) return "stopping";
-  if (world.wanted(name) == nullptr) return "no longer configured";
-  if (clat.obstacle) return clat.obstacle->why;
+Reason why_down(const World& world, const std::string& name, const Clat& clat) {
+  if (world.stopping) return {Why::stopping};
+  if (world.wanted(name) == nullptr) return {Why::removed_from_config};
+  if (clat.obstacle) return *clat.obstacle;
   const auto* link = world.link(name);
-  if (link != nullptr && !link->carrier) return "no carrier";
+  if (link != nullptr && !link->carrier) return {Why::no_carrier};
   if (!clat.reachable) return no_route(*world.wanted(name));
   if (clat.misses_clatd) return clat.why_no_clatd();
-  if (const auto* failure = clat.failure(); failure != nullptr) return failure->error.text();
-  return "its settings changed";
+  if (const auto* failure = clat.failure(); failure != nullptr) return Reason::of(failure->error);
+  return {Why::settings_changed};
 }
 
 void tell_up_or_down(const World& world, const std::string& name, const Desired& wanted, Clat& clat, TimePoint now,
-                     std::vector<Note>& notes) {
+                     std::vector<Notice>& notices) {
   const bool up = carries_ipv4(wanted, clat);
   if (up == clat.up) return;
   clat.up = up;
   clat.up_since = up ? std::optional(now) : std::nullopt;
   if (!up) {
-    notes.push_back({Severity::warn, events::kClatDown, name, {{"reason", why_down(world, name, clat)}}});
+    notices.push_back({name, notice::ClatDown{why_down(world, name, clat)}});
     return;
   }
   const auto& setup = std::get<SetupSpec>(*clat.piece(Part::setup).have);
   const auto& announce = std::get<AnnounceSpec>(*clat.piece(Part::announce).have);
-  notes.push_back(
-      {Severity::info,
-       events::kClatUp,
-       name,
-       {{"tun", setup.tun_name},
-        {"v4", clat.addresses->v4.text()},
-        {"v6", clat.addresses->v6.text()},
-        {"prefix", std::get<RecordSpec>(*clat.piece(Part::record).have).prefix.text()},
-        {"mtu", std::to_string(setup.mtu)},
-        {"path", announce.leg == Leg::fast ? clat.fast_path_kind : std::string(model::name(announce.leg))}}});
+  notices.push_back({name, notice::ClatUp{.tun = setup.tun_name,
+                                          .v4 = clat.addresses->v4,
+                                          .v6 = clat.addresses->v6,
+                                          .prefix = std::get<RecordSpec>(*clat.piece(Part::record).have).prefix,
+                                          .mtu = setup.mtu,
+                                          .leg = announce.leg,
+                                          .fast_path = clat.fast_path_kind}});
 }
 
 // A clatd of which nothing is heard is replaced.
-void give_up_child(const std::string& name, Process& process, TimePoint now, std::vector<Note>& notes) {
+void give_up_child(const std::string& name, Process& process, TimePoint now, std::vector<Notice>& notices) {
   const auto at = process.given_up_at();
   if (!at || *at > now) return;
   if (!process.last_look) {
@@ -240,18 +221,13 @@ void give_up_child(const std::string& name, Process& process, TimePoint now, std
     return;
   }
   if (!process.mute.empty())
-    process.condemned = process.mute;
+    process.condemned = Condemned{Condemned::By::mute, process.mute};
   else if (!process.ready)
-    process.condemned = "it read no packets within " + milliseconds_text(kReadyTimeout);
+    process.condemned = Condemned{Condemned::By::never_ready, {}, kReadyTimeout};
   else
-    process.condemned = (process.has_control ? "it did not answer within " : "it left packets in the tun for ") +
-                        milliseconds_text(kAnswerTimeout);
-  notes.push_back({Severity::warn,
-                   events::kClatReplaced,
-                   name,
-                   {{"pid", std::to_string(process.pid)},
-                    {"reason", process.condemned},
-                    {"next", "it is stopped, and started again"}}});
+    process.condemned =
+        Condemned{process.has_control ? Condemned::By::no_answer : Condemned::By::full_queue, {}, kAnswerTimeout};
+  notices.push_back({name, notice::ClatReplaced{process.pid, *process.condemned}});
 }
 
 // Without a fast path nothing gets through while no clatd reads packets. A restart in time is not worth a word.
@@ -284,33 +260,33 @@ void time_guard(const Desired& wanted, Clat& clat, TimePoint now) {
 }
 
 // Whether an IPv4 address became free.
-bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now, std::vector<Note>& notes) {
+bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now, std::vector<Notice>& notices) {
   const auto before = clat.addresses;
   if (world.wanted(name) == nullptr) {
     clat.obstacle.reset();
   } else {
-    auto obstacle = find_addresses(world, name, clat, now, notes);
+    auto obstacle = find_addresses(world, name, clat, now, notices);
     // What only waits for the kernel's answer about the route is not worth a line.
     const bool asking = !clat.route && asks_route(world, name, clat);
     if (!asking) {
-      if (obstacle && obstacle != clat.obstacle) tell_obstacle(name, *obstacle, notes);
+      if (obstacle && obstacle != clat.obstacle) notices.push_back({name, notice::Hindered{*obstacle}});
       clat.obstacle = std::move(obstacle);
     }
   }
-  give_up_child(name, clat.child.process, now, notes);
+  give_up_child(name, clat.child.process, now, notices);
   miss_clatd(world, name, clat, now);
   const auto wanted = desired(world, name, clat);
   forget_failures(wanted, clat);
   time_guard(wanted, clat, now);
-  tell_up_or_down(world, name, wanted, clat, now, notes);
+  tell_up_or_down(world, name, wanted, clat, now, notices);
   return before && before != clat.addresses;
 }
 
 // The same: whether others may have what it had.
-bool settle_and_forget(World& world, const std::string& name, TimePoint now, std::vector<Note>& notes) {
+bool settle_and_forget(World& world, const std::string& name, TimePoint now, std::vector<Notice>& notices) {
   const auto clat = world.clats.find(name);
   if (clat == world.clats.end()) return false;
-  const bool freed = settle_one(world, name, clat->second, now, notes);
+  const bool freed = settle_one(world, name, clat->second, now, notices);
   if (world.wanted(name) != nullptr) return freed;
   const bool has_tun = clat->second.has_tun();
   if (clat->second.empty()) world.clats.erase(clat);
@@ -319,7 +295,7 @@ bool settle_and_forget(World& world, const std::string& name, TimePoint now, std
 
 }  // namespace
 
-void settle(World& world, Scope& scope, TimePoint now, std::vector<Note>& notes) {
+void settle(World& world, Scope& scope, TimePoint now, std::vector<Notice>& notices) {
   if (!world.config || !world.kernel_known) return;
   if (scope.all && !world.stopping) {
     for (const auto& wanted : world.config->interfaces) world.clats.try_emplace(wanted.name);
@@ -328,10 +304,10 @@ void settle(World& world, Scope& scope, TimePoint now, std::vector<Note>& notes)
   std::set<std::string> names = scope.uplinks;
   if (scope.all) std::ranges::copy(std::views::keys(world.clats), std::inserter(names, names.end()));
   bool freed = false;
-  for (const auto& name : names) freed |= settle_and_forget(world, name, now, notes);
+  for (const auto& name : names) freed |= settle_and_forget(world, name, now, notices);
   if (!freed) return;
   scope.all = true;
-  for (auto& [name, clat] : world.clats) settle_one(world, name, clat, now, notes);
+  for (auto& [name, clat] : world.clats) settle_one(world, name, clat, now, notices);
 }
 
 }  // namespace clat::plan

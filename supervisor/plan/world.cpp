@@ -20,7 +20,7 @@ void Process::heard() {
 }
 
 std::optional<TimePoint> Process::given_up_at() const {
-  if (pid == 0 || kill_at || !condemned.empty()) return std::nullopt;
+  if (pid == 0 || kill_at || condemned) return std::nullopt;
   if (last_look) return last_look;
   const auto not_ready = ready ? TimePoint::max() : started + kReadyTimeout;
   const auto at = std::min(not_ready, answer_by.value_or(TimePoint::max()));
@@ -28,7 +28,7 @@ std::optional<TimePoint> Process::given_up_at() const {
 }
 
 std::optional<TimePoint> Process::counts_from(bool missed) const {
-  if (pid == 0 || !ready || !condemned.empty()) return std::nullopt;
+  if (pid == 0 || !ready || condemned) return std::nullopt;
   return missed && !has_control ? started + kSteadyRun : started;
 }
 
@@ -42,11 +42,10 @@ void Clat::lose_tun() {
   adopt = false;
 }
 
-std::string Clat::why_no_clatd() const {
-  std::string why = "no clatd is ready";
-  if (!child.process.condemned.empty()) return why + ": " + child.process.condemned;
-  if (child.refused) return why + ": it refused its arguments";
-  return child.last_end.empty() ? why : why + ": the last one ended with " + child.last_end;
+Reason Clat::why_no_clatd() const {
+  if (child.process.condemned) return {.why = Why::no_clatd, .ending = *child.process.condemned};
+  if (child.refused) return {Why::clatd_refused};
+  return {.why = Why::no_clatd, .ending = child.last_end};
 }
 
 const Failure* Clat::failure() const {

@@ -13,11 +13,17 @@
 #include "core/base/error.hpp"
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/facts.hpp"
+#include "supervisor/model/reason.hpp"
 #include "supervisor/plan/backoff.hpp"
 
 namespace clat::plan {
 
 using namespace model;  // the brain's own vocabulary
+
+// Times are told in whole milliseconds.
+inline milliseconds whole(std::chrono::steady_clock::duration time) {
+  return std::chrono::duration_cast<milliseconds>(time);
+}
 
 // Why an action failed, and when the next may be tried. It holds back its own part, and so what stands on it.
 struct Failure {
@@ -72,7 +78,7 @@ struct Process {
   std::optional<TimePoint> answer_by{};         // it was asked something; without an answer by then it is replaced
   std::optional<TimePoint> last_look{};         // time was up; then it is condemned
   std::string mute{};                           // why nothing more can be heard of it
-  std::string condemned{};                      // why it is replaced
+  std::optional<Condemned> condemned{};         // why it is replaced
   std::optional<TimePoint> kill_at{};           // SIGTERM was sent; SIGKILL follows then
   bool killed = false;
 
@@ -92,33 +98,19 @@ struct Child {
   unsigned spawns = 0;
   Backoff backoff;
   std::optional<TimePoint> not_before;  // backing off until then
-  std::vector<TimePoint> ends;  // of the last kFlappingEnds that nobody had asked for, starts that failed among them
-  std::string last_end;         // of these; for the log
-  std::optional<Spec> refused;  // clatd said that these arguments are bad: no other try with them
+  std::vector<TimePoint> ends;     // of the last kFlappingEnds that nobody had asked for, starts that failed among them
+  std::optional<Ending> last_end;  // of these
+  std::optional<Spec> refused;     // clatd said that these arguments are bad: no other try with them
 
   [[nodiscard]] unsigned restarts() const { return spawns == 0 ? 0 : spawns - 1; }
   [[nodiscard]] bool is_flapping(TimePoint now) const;
 };
-enum class ChildState : std::uint8_t { none, starting, running, stopping, backoff, flapping, failed };
-std::string_view name(ChildState state);
-
 // The blackhole of an address that was given up stays for kGuardGrace, so that the kernel answers nobody in its name.
 struct RetiredGuard {
   GuardSpec guard;
   TimePoint release_at{};
 };
 constexpr std::chrono::seconds kGuardGrace{10};
-
-// Why an interface has no IPv4 at the moment; the text is for the log. `failed` needs somebody to act.
-struct Obstacle {
-  bool failed = false;
-  std::string why;
-  int code = 0;  // errno, with failed
-  bool operator==(const Obstacle&) const = default;
-};
-
-enum class State : std::uint8_t { waiting, starting, up, backoff, failed, stopping };
-std::string_view name(State state);
 
 struct Clat {
   std::array<Piece, kParts> pieces;
@@ -137,7 +129,7 @@ struct Clat {
   bool misses_clatd = false;                // for longer than kClatdGrace, and it is the data path
   bool up = false;
   std::optional<TimePoint> up_since;
-  std::optional<Obstacle> obstacle;
+  std::optional<Reason> obstacle;             // why it has no IPv4 at the moment
   std::optional<TimePoint> guard_release_at;  // the address has no use now; its blackhole stays until then
   std::vector<RetiredGuard> retired;
 
@@ -154,7 +146,7 @@ struct Clat {
   [[nodiscard]] const Failure* failure() const;  // of the first part that has one
   // The tun is not there any more. What stood on it is found unwanted by the plan.
   void lose_tun();
-  [[nodiscard]] std::string why_no_clatd() const;  // for the log, while it is missed
+  [[nodiscard]] Reason why_no_clatd() const;  // while it is missed
 };
 
 // What an earlier supervisor left of one uplink, until it is taken over or purged.

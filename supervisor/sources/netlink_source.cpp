@@ -2,14 +2,12 @@
 
 #include <utility>
 
-#include "supervisor/log/catalogue.hpp"
-
 namespace clat::sources {
 
-Result<std::unique_ptr<NetlinkSource>> NetlinkSource::open(loop::Loop& loop, Sink sink, NoteSink log) {
+Result<std::unique_ptr<NetlinkSource>> NetlinkSource::open(loop::Loop& loop, Sink sink, NoticeSink tell) {
   auto monitor = NetlinkMonitor::open();
   if (!monitor) return std::unexpected(std::move(monitor).error());
-  std::unique_ptr<NetlinkSource> source(new NetlinkSource(loop, std::move(*monitor), std::move(sink), std::move(log)));
+  std::unique_ptr<NetlinkSource> source(new NetlinkSource(loop, std::move(*monitor), std::move(sink), std::move(tell)));
   if (auto watching = source->watch(); !watching) return std::unexpected(std::move(watching).error());
   return source;
 }
@@ -25,11 +23,7 @@ void NetlinkSource::read() {
   std::vector<model::Event> events;
   const auto drained = monitor_.read([&events](model::Event event) { events.push_back(std::move(event)); });
   if (drained && *drained == NetlinkMonitor::Drained::all) return sink_(std::move(events));
-  log_(
-      {model::Severity::warn,
-       events::kNetlinkOverrun,
-       "",
-       {{"reason", drained ? "the receive buffer overflowed" : drained.error().text()}, {"next", "reading all anew"}}});
+  tell_({"", model::notice::NetlinkOverrun{drained ? std::nullopt : std::optional(drained.error())}});
   if (!drained) reopen();
   resync(std::move(events));
 }
@@ -38,10 +32,7 @@ void NetlinkSource::read() {
 void NetlinkSource::resync(std::vector<model::Event> read_before) {
   auto kernel = monitor_.dump();
   if (kernel) return sink_({model::KernelDumped{std::move(*kernel), true}});
-  log_({model::Severity::error,
-        events::kActionFailed,
-        "",
-        {{"action", "dump"}, {"reason", kernel.error().text()}, {"next", "the next audit tries again"}}});
+  tell_({"", model::notice::DeedFailed{model::notice::Deed::read_kernel, kernel.error()}});
   sink_(std::move(read_before));
 }
 
@@ -51,11 +42,7 @@ void NetlinkSource::reopen() {
   auto monitor = NetlinkMonitor::open();
   if (monitor) monitor_ = std::move(*monitor);
   const auto watching = monitor ? watch() : std::unexpected(std::move(monitor).error());
-  if (watching) return;
-  log_({model::Severity::error,
-        events::kActionFailed,
-        "",
-        {{"action", "watch netlink"}, {"reason", watching.error().text()}, {"next", "each audit reads all anew"}}});
+  if (!watching) tell_({"", model::notice::DeedFailed{model::notice::Deed::watch_netlink, watching.error()}});
 }
 
 }  // namespace clat::sources

@@ -8,7 +8,7 @@
 #include "core/base/error.hpp"
 #include "supervisor/loop/loop.hpp"
 #include "supervisor/model/events.hpp"
-#include "supervisor/model/note.hpp"
+#include "supervisor/model/notices.hpp"
 #include "supervisor/sources/netlink_monitor.hpp"
 
 namespace clat::sources {
@@ -17,9 +17,9 @@ namespace clat::sources {
 class NetlinkSource {
  public:
   using Sink = std::function<void(std::vector<model::Event>)>;
-  using NoteSink = std::function<void(const model::Note&)>;
+  using NoticeSink = std::function<void(const model::Notice&)>;
   // `loop` outlives the source.
-  static Result<std::unique_ptr<NetlinkSource>> open(loop::Loop& loop, Sink sink, NoteSink log);
+  static Result<std::unique_ptr<NetlinkSource>> open(loop::Loop& loop, Sink sink, NoticeSink tell);
   NetlinkSource(const NetlinkSource&) = delete;  // the watch refers to it
   NetlinkSource& operator=(const NetlinkSource&) = delete;
 
@@ -27,8 +27,8 @@ class NetlinkSource {
   Result<model::Kernel> dump() { return monitor_.dump(); }
 
  private:
-  NetlinkSource(loop::Loop& loop, NetlinkMonitor monitor, Sink sink, NoteSink log)
-      : loop_(loop), sink_(std::move(sink)), log_(std::move(log)), monitor_(std::move(monitor)) {}
+  NetlinkSource(loop::Loop& loop, NetlinkMonitor monitor, Sink sink, NoticeSink tell)
+      : loop_(loop), sink_(std::move(sink)), tell_(std::move(tell)), monitor_(std::move(monitor)) {}
   Result<> watch();
   void read();
   void resync(std::vector<model::Event> read_before);
@@ -36,7 +36,7 @@ class NetlinkSource {
 
   loop::Loop& loop_;
   Sink sink_;
-  NoteSink log_;
+  NoticeSink tell_;
   NetlinkMonitor monitor_;
   loop::Watch watch_;  // after the descriptor it watches
 };

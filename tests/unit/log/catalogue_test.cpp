@@ -65,7 +65,7 @@ TEST(Catalogue, EveryEntryOfTheDocumentationNamesALevel) {
 
 TEST(Catalogue, NoSourceSpellsAnEventNameItself) {
   const auto names = catalogue();
-  // "health" and the like are also words; as the event of a note they are found by the second pattern.
+  // "health" and the like are also words; as the event of an entry they are found by the second pattern.
   const std::regex literal(R"re("([a-z]+\.[a-z]+)")re");
   const std::regex note(R"re(Severity::\w+,\s*")re");
   std::size_t files = 0;
@@ -80,7 +80,7 @@ TEST(Catalogue, NoSourceSpellsAnEventNameItself) {
       for (std::sregex_iterator at(text.begin(), text.end(), literal); at != std::sregex_iterator(); ++at) {
         EXPECT_EQ(std::ranges::count(names, (*at)[1].str()), 0) << entry.path() << ": " << (*at)[0];
       }
-      EXPECT_FALSE(std::regex_search(text, note)) << entry.path() << ": a note with a literal event name";
+      EXPECT_FALSE(std::regex_search(text, note)) << entry.path() << ": an entry with a literal event name";
     }
   }
   EXPECT_GT(files, 20U);

@@ -9,15 +9,15 @@
 namespace clat::log {
 namespace {
 
+using clat::log::Entry;
 using config::LogFormat;
-using model::Note;
-using model::Severity;
+
 using std::chrono::milliseconds;
 
 constexpr WallTime kNewYear{std::chrono::seconds(1767225600)};  // 2026-01-01T00:00:00Z
 
-std::string logfmt(const Note& note) { return format_line(LogFormat::logfmt, kNewYear, note); }
-std::string json(const Note& note) { return format_line(LogFormat::json, kNewYear, note); }
+std::string logfmt(const Entry& entry) { return format_line(LogFormat::logfmt, kNewYear, entry); }
+std::string json(const Entry& entry) { return format_line(LogFormat::json, kNewYear, entry); }
 
 TEST(Logfmt, BeginsWithTimeLevelEventAndInterface) {
   EXPECT_EQ(logfmt({Severity::info, "clat.up", "up0", {}}),
@@ -93,8 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Line, HoldsNoNewlineAndNoControlWhateverTheValue) {
   std::string every_byte;
   for (int c = 0; c < 256; ++c) every_byte += static_cast<char>(c);
-  const Note note{Severity::info, "child.output", every_byte, {{every_byte, every_byte}}};
-  for (const std::string& line : {logfmt(note), json(note)}) {
+  const Entry entry{Severity::info, "child.output", every_byte, {{every_byte, every_byte}}};
+  for (const std::string& line : {logfmt(entry), json(entry)}) {
     for (const char c : line) EXPECT_TRUE(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) << int{c};
   }
 }
@@ -114,11 +114,11 @@ TEST(Line, DoesNotCutWithinACharacter) {
 }
 
 TEST(Line, NeverRepeatsAKey) {
-  const Note note{Severity::info, "health", "up0", {{"level", "1"}, {"pid", "2"}, {"pid", "3"}, {"iface", "4"}}};
-  EXPECT_EQ(logfmt(note),
+  const Entry entry{Severity::info, "health", "up0", {{"level", "1"}, {"pid", "2"}, {"pid", "3"}, {"iface", "4"}}};
+  EXPECT_EQ(logfmt(entry),
             "ts=2026-01-01T00:00:00.000Z level=info event=health iface=up0 level_=1 pid=2 pid_=3 iface_=4");
-  EXPECT_EQ(json(note), R"({"ts":"2026-01-01T00:00:00.000Z","level":"info","event":"health","iface":"up0",)"
-                        R"("level_":"1","pid":"2","pid_":"3","iface_":"4"})");
+  EXPECT_EQ(json(entry), R"({"ts":"2026-01-01T00:00:00.000Z","level":"info","event":"health","iface":"up0",)"
+                         R"("level_":"1","pid":"2","pid_":"3","iface_":"4"})");
 }
 
 TEST(Line, KeysHoldNothingThatCouldEndThem) {

@@ -23,8 +23,7 @@
 namespace clat::log {
 namespace {
 
-using model::Note;
-using model::Severity;
+using clat::log::Entry;
 
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> lines;
@@ -83,7 +82,7 @@ class Stderr {
   int write_;
 };
 
-Note numbered(int number) {
+Entry numbered(int number) {
   return {Severity::info, "child.output", "up0", {{"line", std::to_string(number) + std::string(80, 'x')}}};
 }
 

@@ -14,8 +14,6 @@
 namespace clat::log {
 namespace {
 
-using model::Severity;
-
 class Syslogd {
  public:
   explicit Syslogd(const std::string& path) : path_(path), fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {

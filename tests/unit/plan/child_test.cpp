@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "fake_edge.hpp"
+#include "supervisor/plan/status.hpp"
 
 namespace clat::plan::test {
 namespace {
@@ -24,7 +25,7 @@ class ChildTest : public testing::Test {
     bench.handle(ChildExited{"up0", pid, status, 0});
   }
   const Clat& clat() { return bench.app.world().clats.at("up0"); }
-  ChildState state() { return child_state(bench.app.world(), clat(), bench.now); }
+  ChildState state() { return status_of(bench.app.world(), "up0", clat(), bench.now).child.state; }
   const ChildSpec& arguments() { return std::get<ChildSpec>(*bench.edge.spec("up0", Part::child)); }
   std::string line_of_dump() {
     bench.notes.clear();
@@ -308,7 +309,7 @@ TEST_F(ChildTest, ThatRefusesItsArgumentsIsNotStartedAgainWithThem) {
   bring_up();
   exit_with(64);
   EXPECT_EQ(state(), ChildState::failed);
-  EXPECT_EQ(state_of(bench.app.world(), "up0", clat()), State::failed);
+  EXPECT_EQ(status_of(bench.app.world(), "up0", clat(), bench.now).state, State::failed);
   EXPECT_EQ(field(*bench.last("clat.failed"), "part"), "child");
   EXPECT_EQ(field(*bench.last("clat.exited"), "meaning"), "bad arguments");
   bench.advance(1h);

@@ -59,7 +59,7 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
   if (const auto* audit = std::get_if<Audit>(&action)) return act(*audit);
   if (const auto* look_up = std::get_if<LookUpRoute>(&action)) return LookedUp{look_up->uplink, route};
   const auto& part = std::get<PartAction>(action);
-  EXPECT_FALSE(part.reason.empty());
+  EXPECT_EQ(part.reason.has_value(), part.verb == Verb::remove);
   executed.push_back({part.uplink, part.verb, part_of(part.spec)});
   check_order(part);
   Result<Made> result;
@@ -233,7 +233,9 @@ void FakeEdge::lose_tun(int ifindex) {
 }
 
 Bench::Bench(std::uint64_t seed)
-    : app(edge, [this] { return now; }, [this](const Note& note) { notes.push_back(note); }, seed) {
+    : app(
+          edge, [this] { return now; },
+          [this](const Notice& notice) { std::ranges::move(log::words(notice), std::back_inserter(notes)); }, seed) {
   app.handle(KernelDumped{});
 }
 

@@ -9,9 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "supervisor/log/words.hpp"
 #include "supervisor/plan/app.hpp"
 
 namespace clat::plan::test {
+
+using Note = log::Entry;
+using log::Severity;
 
 struct Executed {
   std::string uplink;

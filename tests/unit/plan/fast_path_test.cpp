@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "fake_edge.hpp"
+#include "supervisor/plan/status.hpp"
 
 namespace clat::plan::test {
 namespace {
@@ -59,7 +60,7 @@ TEST_F(TwoLegs, RequiredRefusesToRunWithout) {
   bench.advance(10s);
   EXPECT_FALSE(clat().up);
   EXPECT_FALSE(bench.edge.has("up0", Part::announce));
-  EXPECT_EQ(state_of(bench.app.world(), "up0", clat()), State::failed);
+  EXPECT_EQ(status_of(bench.app.world(), "up0", clat(), bench.now).state, State::failed);
   EXPECT_EQ(std::ranges::count(bench.notes, "clat.failed", &Note::event), 1);
 }
 

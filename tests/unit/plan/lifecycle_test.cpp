@@ -5,6 +5,7 @@
 
 #include "core/net/clat_address.hpp"
 #include "fake_edge.hpp"
+#include "supervisor/plan/status.hpp"
 
 namespace clat::plan::test {
 namespace {
@@ -38,7 +39,7 @@ TEST_F(Lifecycle, IsMadeInOrderAndComesUpOnce) {
 
 TEST_F(Lifecycle, NothingIsMadeBeforeTheKernelWasRead) {
   FakeEdge edge;
-  App app(edge, [] { return TimePoint{}; }, [](const Note&) {}, 1);
+  App app(edge, [] { return TimePoint{}; }, [](const Notice&) {}, 1);
   app.handle(ConfigLoaded{std::make_shared<const config::Config>(config_of(1)), "x"});
   app.handle(LinkSeen{Link{2, "up0", true, true, 1500, LinkLayer::ethernet, {}}});
   app.handle(Ipv6Seen{2, {*Ipv6Address::parse("2001:db8::1"), 64, true, false, false}});
@@ -55,7 +56,7 @@ TEST_F(Lifecycle, ManyUplinksAreServedInSlices) {
         now += 20ms;
         return now;
       },
-      [](const Note&) {}, 1);
+      [](const Notice&) {}, 1);
   app.handle({KernelDumped{}, ConfigLoaded{std::make_shared<const config::Config>(config_of(8)), "x"}});
   std::vector<Event> links;
   for (int i = 0; i < 8; ++i) {
@@ -225,7 +226,7 @@ TEST_F(Lifecycle, AForeignTunIsLeftAloneUntilItGoes) {
   ASSERT_NE(failed, nullptr);
   EXPECT_EQ(field(*failed, "errno"), "EBUSY");
   EXPECT_NE(field(*failed, "reason").find("v4-up0"), std::string::npos);
-  EXPECT_EQ(state_of(bench.app.world(), "up0", clat()), State::failed);
+  EXPECT_EQ(status_of(bench.app.world(), "up0", clat(), bench.now).state, State::failed);
   bench.unlink(7);
   EXPECT_TRUE(clat().up);
 }
@@ -352,11 +353,11 @@ TEST_F(Lifecycle, AFailingRouteDelaysNeitherChildNorWithdrawal) {
 TEST_F(Lifecycle, AFailureEndsWithItsCause) {
   bench.edge.failing[{"up0", Part::route}] = Error{"add default route", EEXIST};
   bring_up();
-  EXPECT_EQ(state_of(bench.app.world(), "up0", clat()), State::failed);
+  EXPECT_EQ(status_of(bench.app.world(), "up0", clat(), bench.now).state, State::failed);
   auto config = config_of(1);
   config.interfaces[0].route_metric.reset();
   bench.load(config);
-  EXPECT_EQ(state_of(bench.app.world(), "up0", clat()), State::up);
+  EXPECT_EQ(status_of(bench.app.world(), "up0", clat(), bench.now).state, State::up);
 }
 
 TEST_F(Lifecycle, TwoFailingPartsDoNotKeepEachOtherBusy) {

@@ -1,4 +1,4 @@
-// A log line as a value: the plan says what happened, supervisor/log writes it.
+// A log entry as a value: what an event is called, and its fields in words.
 #pragma once
 
 #include <string>
@@ -6,17 +6,17 @@
 #include <utility>
 #include <vector>
 
-namespace clat::model {
+namespace clat::log {
 
 enum class Severity { debug, info, warn, error };
 
-struct Note {
+struct Entry {
   Severity severity = Severity::info;
   std::string_view event;  // a name of the catalogue, docs/events.md: static storage
   std::string iface;       // empty: concerns no one interface
   std::vector<std::pair<std::string, std::string>> fields;
 
-  bool operator==(const Note&) const = default;
+  bool operator==(const Entry&) const = default;
 };
 
-}  // namespace clat::model
+}  // namespace clat::log

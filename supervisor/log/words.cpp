@@ -1,0 +1,321 @@
+#include "supervisor/log/words.hpp"
+
+#include <utility>
+
+#include "supervisor/log/catalogue.hpp"
+
+namespace clat::log {
+
+namespace {
+
+using Fields = std::vector<std::pair<std::string, std::string>>;
+using namespace model;
+
+std::string join(const std::vector<std::string>& names) {
+  std::string all;
+  for (const auto& name : names) all += (all.empty() ? "" : ",") + name;
+  return all;
+}
+
+// Of the bundled clatd, after sysexits.h. Android's gives other codes.
+std::string_view meaning_of(int status) {
+  switch (status) {
+    case 0: return "done";
+    case 64: return "bad arguments";
+    case 71: return "a system call failed";
+    default: return "unknown";
+  }
+}
+
+struct DeedWords {
+  std::string_view action;
+  std::string_view next;
+  Severity severity = Severity::error;
+};
+DeedWords words_of(notice::Deed deed) {
+  using notice::Deed;
+  switch (deed) {
+    case Deed::purge: return {"purge", "it is tried again"};
+    case Deed::purge_at_stop: return {"purge", "clatvisor --cleanup"};
+    case Deed::purge_at_end: return {"purge", ""};
+    case Deed::sweep: return {"sweep", "", Severity::warn};
+    case Deed::verify: return {"verify", "the next audit asks again", Severity::warn};
+    case Deed::read_kernel: return {"dump", "the next audit tries again"};
+    case Deed::watch_netlink: return {"watch netlink", "each audit reads all anew"};
+    case Deed::reopen_log: return {"reopen the log", "the old file stays in use"};
+  }
+  return {};
+}
+
+// One overload for each event.
+struct Wording {
+  Severity severity = Severity::info;
+  std::string_view event;
+  Fields fields = {};
+
+  void say(std::string key, std::string value) { fields.emplace_back(std::move(key), std::move(value)); }
+
+  void operator()(const notice::SupervisorStarted& it) {
+    begin(Severity::info, events::kSupervisorStarted);
+    fields = {{"version", it.version}, {"pid", std::to_string(it.pid)}, {"config", it.config}};
+  }
+  void operator()(const notice::SupervisorAdopted& it) {
+    begin(Severity::info, events::kSupervisorAdopted);
+    fields = {{"tun", it.tun}, {"v4", it.v4.text()}, {"v6", it.v6.text()}};
+  }
+  void operator()(const notice::SupervisorHandover&) {
+    begin(Severity::info, events::kSupervisorHandover);
+    fields = {{"next", "a successor takes over"}};
+  }
+  void operator()(const notice::SupervisorStopping& it) {
+    begin(Severity::info, events::kSupervisorStopping);
+    fields = {{"signal", signal_name(it.signal)}};
+  }
+  void operator()(const notice::SupervisorStopped&) { begin(Severity::info, events::kSupervisorStopped); }
+  void operator()(const notice::RecordIgnored& it) {
+    begin(Severity::warn, events::kRecordIgnored);
+    fields = {{"reason", it.why}};
+  }
+  void operator()(const notice::SysctlRisky& it) {
+    begin(Severity::warn, events::kSysctlRisky);
+    fields = {{"name", it.name}, {"value", it.value}, {"reason", it.why}};
+  }
+  void operator()(const notice::NotifyFailed& it) {
+    begin(Severity::warn, events::kNotifyFailed);
+    fields = {{"reason", it.error.text()}, {"next", "the service manager hears nothing of us until that works"}};
+  }
+
+  void operator()(const notice::ConfigLoaded& it) {
+    begin(Severity::info, events::kConfigLoaded);
+    fields = {{"file", it.file}, {"interfaces", std::to_string(it.interfaces)}};
+    if (!it.changes) return;
+    say("added", join(it.changes->added));
+    say("changed", join(it.changes->changed));
+    say("removed", join(it.changes->removed));
+  }
+  void operator()(const notice::ConfigRejected& it) {
+    begin(Severity::error, events::kConfigRejected);
+    fields = {
+        {"file", it.file},     {"line", std::to_string(it.line)},     {"col", std::to_string(it.column)},
+        {"reason", it.reason}, {"errors", std::to_string(it.errors)}, {"next", "the running configuration stays"}};
+  }
+
+  void operator()(const notice::LinkUp& it) {
+    begin(Severity::info, events::kLinkUp);
+    fields = {{"ifindex", std::to_string(it.ifindex)}, {"mtu", std::to_string(it.mtu)}};
+  }
+  void operator()(const notice::LinkDown& it) {
+    begin(Severity::warn, events::kLinkDown);
+    fields = {{"reason", it.set_down ? "set down" : "no carrier"}};
+  }
+  void operator()(const notice::LinkGone& it) {
+    begin(Severity::warn, events::kLinkGone);
+    fields = {{"ifindex", std::to_string(it.ifindex)}};
+  }
+
+  void operator()(const notice::Hindered& it) {
+    if (!needs_somebody(it.reason.why)) {
+      begin(Severity::info, events::kClatWaiting);
+      fields = {{"reason", text(it.reason)}, {"next", "starts by itself when that changes"}};
+      return;
+    }
+    begin(Severity::error, events::kClatFailed);
+    say("reason", it.reason.error ? Error{text(it.reason), it.reason.error->code}.text() : text(it.reason));
+    if (it.reason.why == Why::address_in_use) say("reason_code", "address-in-use");
+    if (it.reason.why == Why::tun_name_taken) say("errno", "EBUSY");
+    say("next", "until it goes away");
+  }
+  void operator()(const notice::AddressChosen& it) {
+    begin(Severity::info, events::kAddressChosen);
+    fields = {{"v4", it.v4.text()}, {"v6", it.v6.text()}, {"prefix", it.prefix.text()}};
+  }
+  void operator()(const notice::AddressRetired& it) {
+    begin(Severity::info, events::kAddressRetired);
+    fields = {{"v6", it.v6.text()}};
+  }
+  void operator()(const notice::ClatUp& it) {
+    begin(Severity::info, events::kClatUp);
+    fields = {{"tun", it.tun},
+              {"v4", it.v4.text()},
+              {"v6", it.v6.text()},
+              {"prefix", it.prefix.text()},
+              {"mtu", std::to_string(it.mtu)},
+              {"path", it.leg == Leg::fast ? it.fast_path : std::string(name(it.leg))}};
+  }
+  void operator()(const notice::ClatDown& it) {
+    begin(Severity::warn, events::kClatDown);
+    fields = {{"reason", text(it.reason)}};
+  }
+  void operator()(const notice::PartNotMade& it) {
+    begin(Severity::error, events::kClatFailed);
+    fields = {{"action", std::string(name(it.verb))},
+              {"part", std::string(name(it.part))},
+              {"reason", it.error.text()},
+              {"retry_in", milliseconds_text(it.retry_in)}};
+  }
+  void operator()(const notice::ForwardingOff& it) {
+    begin(Severity::error, events::kForwardingOff);
+    fields = {{"reason", it.error.text()},
+              {"next", "sysctl -w net.ipv6.conf.all.forwarding=1; it is tried again"},
+              {"retry_in", milliseconds_text(it.retry_in)}};
+  }
+  void operator()(const notice::PartLost& it) {
+    begin(Severity::warn, events::kPartLost);
+    fields = {{"part", std::string(name(it.part))}, {"reason", it.error.text()}, {"next", "it is made again"}};
+  }
+
+  void operator()(const notice::ClatSpawned& it) {
+    begin(Severity::info, events::kClatSpawned);
+    fields = {{"pid", std::to_string(it.pid)}, {"restarts", std::to_string(it.restarts)}};
+  }
+  void operator()(const notice::ClatReady& it) {
+    begin(Severity::info, events::kClatReady);
+    fields = {{"pid", std::to_string(it.pid)},
+              {"after", milliseconds_text(it.after)},
+              {"drained", std::to_string(it.drained)}};
+  }
+  void operator()(const notice::ClatReplaced& it) {
+    begin(Severity::warn, events::kClatReplaced);
+    fields = {{"pid", std::to_string(it.pid)}, {"reason", text(it.why)}, {"next", "it is stopped, and started again"}};
+  }
+  void operator()(const notice::ClatExited& it) {
+    begin(it.asked ? Severity::info : Severity::warn, events::kClatExited);
+    say("pid", std::to_string(it.pid));
+    if (const auto* killed = std::get_if<Killed>(&it.end)) {
+      say("signal", signal_name(killed->signal));
+    } else {
+      const int status = std::get<Exited>(it.end).status;
+      say("status", std::to_string(status));
+      say("meaning", std::string(meaning_of(status)));
+    }
+    say("uptime", milliseconds_text(it.uptime));
+    say("asked", it.asked ? "yes" : "no");
+  }
+  void operator()(const notice::ClatRefusedArguments&) {
+    begin(Severity::error, events::kClatFailed);
+    fields = {{"part", std::string(name(Part::child))},
+              {"reason", "clatd refused its arguments"},
+              {"next", "it is started again with other arguments, or after a reload"}};
+  }
+  void operator()(const notice::ClatBackoff& it) {
+    begin(Severity::info, events::kClatBackoff);
+    fields = {{"delay", milliseconds_text(it.delay)},
+              {"failures", std::to_string(it.failures)},
+              {"reason", text(it.end)},
+              {"next", "clatd is started again"}};
+  }
+  void operator()(const notice::ClatFlapping& it) {
+    begin(Severity::warn, events::kClatFlapping);
+    fields = {{"failures", std::to_string(it.ends)},
+              {"within", milliseconds_text(it.within)},
+              {"reason", text(it.end)},
+              {"next", "it is still started again, at most every " + milliseconds_text(it.longest_delay)}};
+  }
+  // The words of Android's netd, for those who read its log.
+  void operator()(const notice::NetdStarting& it, const std::string& iface) {
+    netd("starting clatd on " + iface + " v4=" + it.v4.text() + " v6=" + it.v6.text() +
+         " pfx96=" + it.prefix.address().text());
+  }
+  void operator()(const notice::NetdStarted&, const std::string& iface) { netd("clatd started on " + iface); }
+  void operator()(const notice::NetdStopping& it, const std::string& iface) {
+    netd("Stopping clatd pid=" + std::to_string(it.pid) + " on " + iface);
+  }
+  void operator()(const notice::NetdStopped&, const std::string& iface) { netd("clatd on " + iface + " stopped"); }
+  void operator()(const notice::ChildOutput& it) {
+    begin(Severity::info, events::kChildOutput);
+    say("pid", std::to_string(it.pid));
+    if (it.suppressed != 0) say("suppressed", std::to_string(it.suppressed));
+    say("line", it.line);
+  }
+
+  void operator()(const notice::FastpathAttached& it) {
+    begin(Severity::info, events::kFastpathAttached);
+    fields = {{"kind", it.kind}};
+  }
+  void operator()(const notice::FastpathRestored& it) {
+    begin(Severity::info, events::kFastpathRestored);
+    fields = {{"kind", it.kind}};
+  }
+  void operator()(const notice::FastpathLost& it) {
+    begin(Severity::warn, events::kFastpathLost);
+    fields = {{"reason", it.error.text()}, {"next", "it is attached again"}};
+  }
+  void operator()(const notice::FastpathUnavailable& it) {
+    begin(Severity::warn, events::kFastpathUnavailable);
+    fields = {{"reason", it.error.text()}, {"next", "clatd alone carries the traffic; it is tried again"}};
+  }
+
+  void operator()(const notice::NetlinkOverrun& it) {
+    begin(Severity::warn, events::kNetlinkOverrun);
+    fields = {{"reason", it.error ? it.error->text() : "the receive buffer overflowed"}, {"next", "reading all anew"}};
+  }
+  void operator()(const notice::NetlinkResynced&) { begin(Severity::warn, events::kNetlinkResynced); }
+
+  void operator()(const notice::Health& it) {
+    begin(Severity::info, events::kHealth);
+    const auto& status = it.status;
+    say("state", std::string(name(status.state)));
+    if (status.obstacle)
+      say("reason", text(*status.obstacle));
+    else if (status.failure)
+      say("reason", status.failure->text());
+    say("pid", std::to_string(status.child.pid));
+    say("uptime", milliseconds_text(status.up_for.value_or(milliseconds{})));
+    say("clatd", std::string(name(status.child.state)));
+    if (status.child.last_end) say("last_end", text(*status.child.last_end));
+    say("restarts", std::to_string(status.child.restarts));
+    say("fast_path", status.fast_path.empty() ? "none" : status.fast_path);
+    for (const auto& [key, value] : it.counters) say(key, std::to_string(value));
+  }
+
+  void operator()(const notice::DeedFailed& it) {
+    const auto words = words_of(it.deed);
+    begin(words.severity, events::kActionFailed);
+    fields = {{"action", std::string(words.action)}, {"reason", it.error.text()}};
+    if (!words.next.empty()) say("next", std::string(words.next));
+  }
+  void operator()(const notice::ActionFailed& it) {
+    begin(Severity::error, events::kActionFailed);
+    fields = {
+        {"action", std::string(name(it.verb))}, {"part", std::string(name(it.part))}, {"reason", it.error.text()}};
+  }
+  void operator()(const notice::ActionDone& it) {
+    begin(Severity::debug, events::kActionDone);
+    fields = {{"action", std::string(name(it.verb))}, {"part", std::string(name(it.part))}};
+  }
+
+ private:
+  void begin(Severity level, std::string_view name) {
+    severity = level;
+    event = name;
+  }
+  void netd(std::string line) {
+    begin(Severity::info, events::kNetdLine);
+    say("line", std::move(line));
+  }
+};
+
+}  // namespace
+
+std::vector<Entry> words(const model::Notice& notice) {
+  if (const auto* all = std::get_if<notice::StateDump>(&notice.what)) {
+    std::vector<Entry> entries;
+    for (auto& line : dump(all->status)) {
+      entries.push_back({Severity::info, events::kStateDump, notice.iface, {{"line", std::move(line)}}});
+    }
+    return entries;
+  }
+  Wording wording;
+  std::visit(
+      [&](const auto& what) {
+        using What = std::decay_t<decltype(what)>;
+        if constexpr (requires { wording(what, notice.iface); })
+          wording(what, notice.iface);
+        else if constexpr (!std::is_same_v<What, notice::StateDump>)
+          wording(what);
+      },
+      notice.what);
+  return {{wording.severity, wording.event, notice.iface, std::move(wording.fields)}};
+}
+
+}  // namespace clat::log

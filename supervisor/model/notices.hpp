@@ -1,0 +1,242 @@
+// What is worth telling, one struct for each event of the log. Whoever decides says what happened, and why; the words
+// are log/words.cpp's.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/error.hpp"
+#include "core/net/address.hpp"
+#include "core/net/prefix.hpp"
+#include "supervisor/model/actions.hpp"
+#include "supervisor/model/events.hpp"
+#include "supervisor/model/reason.hpp"
+#include "supervisor/model/specs.hpp"
+#include "supervisor/model/status.hpp"
+
+namespace clat::model {
+
+namespace notice {
+
+// --- clatvisor itself
+
+struct SupervisorStarted {
+  std::string version;
+  int pid = 0;
+  std::string config;
+};
+struct SupervisorAdopted {
+  std::string tun;
+  Ipv4Address v4;
+  Ipv6Address v6;
+};
+struct SupervisorHandover {};
+struct SupervisorStopping {
+  int signal = 0;
+};
+struct SupervisorStopped {};
+struct RecordIgnored {
+  std::string why;
+};
+struct SysctlRisky {
+  std::string name, value, why;
+};
+struct NotifyFailed {
+  Error error;
+};
+
+// --- configuration
+
+struct ConfigLoaded {
+  std::string file;
+  std::size_t interfaces = 0;
+  // Names; none the first time.
+  struct Changes {
+    std::vector<std::string> added, changed, removed;
+  };
+  std::optional<Changes> changes = {};
+};
+using ConfigRejected = model::ConfigRejected;
+
+// --- uplinks
+
+struct LinkUp {
+  int ifindex = 0;
+  std::uint32_t mtu = 0;
+};
+struct LinkDown {
+  bool set_down = false;  // else it has no carrier
+};
+struct LinkGone {
+  int ifindex = 0;
+};
+
+// --- the CLAT of an uplink
+
+// clat.failed where somebody has to act, else clat.waiting.
+struct Hindered {
+  Reason reason;
+};
+struct AddressChosen {
+  Ipv4Address v4;
+  Ipv6Address v6;
+  Nat64Prefix prefix;
+};
+struct AddressRetired {
+  Ipv6Address v6;
+};
+struct ClatUp {
+  std::string tun;
+  Ipv4Address v4;
+  Ipv6Address v6;
+  Nat64Prefix prefix;
+  std::uint32_t mtu = 0;
+  Leg leg = Leg::fast;
+  std::string fast_path;  // with Leg::fast: how it is attached
+};
+struct ClatDown {
+  Reason reason;
+};
+struct PartNotMade {
+  Verb verb = Verb::make;
+  Part part = Part::record;
+  Error error;
+  milliseconds retry_in{};
+};
+struct ForwardingOff {
+  Error error;
+  milliseconds retry_in{};
+};
+struct PartLost {
+  Part part = Part::record;
+  Error error;
+};
+
+// --- clatd
+
+struct ClatSpawned {
+  int pid = 0;
+  unsigned restarts = 0;
+};
+struct ClatReady {
+  int pid = 0;
+  milliseconds after{};
+  std::uint64_t drained = 0;
+};
+struct ClatReplaced {
+  int pid = 0;
+  Condemned why;
+};
+struct ClatExited {
+  int pid = 0;
+  std::variant<Exited, Killed> end;
+  milliseconds uptime{};
+  bool asked = false;
+};
+struct ClatRefusedArguments {};
+struct ClatBackoff {
+  milliseconds delay{};
+  unsigned failures = 0;  // in a row
+  Ending end;
+};
+struct ClatFlapping {
+  std::size_t ends = 0;
+  milliseconds within{};
+  Ending end;
+  milliseconds longest_delay{};
+};
+// What Android's netd says at this point.
+struct NetdStarting {
+  Ipv4Address v4;
+  Ipv6Address v6;
+  Nat64Prefix prefix;
+};
+struct NetdStarted {};
+struct NetdStopping {
+  int pid = 0;
+};
+struct NetdStopped {};
+using ChildOutput = model::ChildOutput;
+
+// --- fast path
+
+struct FastpathAttached {
+  std::string kind;
+};
+struct FastpathRestored {
+  std::string kind;
+};
+struct FastpathLost {
+  Error error;
+};
+struct FastpathUnavailable {
+  Error error;
+};
+
+// --- the kernel's notifications
+
+struct NetlinkOverrun {
+  std::optional<Error> error = {};  // none: the receive buffer overflowed
+};
+struct NetlinkResynced {};
+
+// --- numbers and dumps
+
+struct Health {
+  InterfaceStatus status;
+  Counters counters;
+};
+struct StateDump {
+  Status status;
+};
+
+// --- step by step
+
+// What clatvisor does beside the parts.
+enum class Deed : std::uint8_t {
+  purge,          // of what an earlier supervisor left; it is tried again
+  purge_at_stop,  // the same, given up
+  purge_at_end,   // of the programs, as the last thing
+  sweep,
+  verify,
+  read_kernel,
+  watch_netlink,
+  reopen_log,
+};
+struct DeedFailed {
+  Deed deed = Deed::purge;
+  Error error;
+};
+struct ActionFailed {
+  Verb verb = Verb::make;
+  Part part = Part::record;
+  Error error;
+};
+struct ActionDone {
+  Verb verb = Verb::make;
+  Part part = Part::record;
+};
+
+}  // namespace notice
+
+using What = std::variant<
+    notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover, notice::SupervisorStopping,
+    notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky, notice::NotifyFailed, notice::ConfigLoaded,
+    notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone, notice::Hindered, notice::AddressChosen,
+    notice::AddressRetired, notice::ClatUp, notice::ClatDown, notice::PartNotMade, notice::ForwardingOff,
+    notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
+    notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting, notice::NetdStarted,
+    notice::NetdStopping, notice::NetdStopped, notice::ChildOutput, notice::FastpathAttached, notice::FastpathRestored,
+    notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
+    notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+
+struct Notice {
+  std::string iface;  // empty: concerns no one interface
+  What what;
+};
+
+}  // namespace clat::model

@@ -1,0 +1,75 @@
+// Why something is as it is, as a value: made once, where it is decided. log/ and the other faces put it into words.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "core/base/error.hpp"
+
+namespace clat::model {
+
+// Why a clatd that runs is replaced by another.
+struct Condemned {
+  enum class By : std::uint8_t { mute, never_ready, no_answer, full_queue };
+  By by = By::mute;
+  std::string detail = {};               // mute: why nothing more can be heard of it
+  std::chrono::milliseconds patience{};  // the others: how long it was waited for
+  bool operator==(const Condemned&) const = default;
+};
+
+// How a clatd ended that nobody had asked to.
+struct Exited {
+  int status = 0;
+  bool operator==(const Exited&) const = default;
+};
+struct Killed {
+  int signal = 0;
+  bool operator==(const Killed&) const = default;
+};
+struct NeverStarted {
+  Error error;
+  bool operator==(const NeverStarted&) const = default;
+};
+using Ending = std::variant<Exited, Killed, Condemned, NeverStarted>;
+
+enum class Why : std::uint8_t {
+  // what is wished
+  stopping,
+  removed_from_config,
+  not_wanted,
+  settings_changed,
+  // the uplink
+  no_link,
+  link_down,
+  no_carrier,
+  no_ipv6_address,
+  no_route,  // subject: the NAT64 prefix
+  // the host
+  clearing_leftover,  // what an earlier supervisor left
+  tun_name_taken,     // subject: the tun
+  no_free_ipv4,       // subject: the pool
+  address_in_use,     // subject: the address
+  // what clatvisor does
+  no_clatd,       // none is ready; `ending`: of the last one, if one ended
+  clatd_refused,  // its arguments
+  failure,        // see `error`
+};
+
+struct Reason {
+  Why why = Why::settings_changed;
+  std::string subject = {};
+  std::optional<Error> error = {};
+  std::optional<Ending> ending = {};
+
+  static Reason of(Error error) { return {Why::failure, {}, std::move(error), {}}; }
+  bool operator==(const Reason&) const = default;
+};
+
+// Whether it does not pass by itself: somebody has to act.
+bool needs_somebody(Why why);
+
+}  // namespace clat::model

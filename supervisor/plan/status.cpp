@@ -1,0 +1,80 @@
+#include "supervisor/plan/status.hpp"
+
+#include <algorithm>
+
+namespace clat::plan {
+
+namespace {
+
+State state_of(const World& world, const std::string& uplink, const Clat& clat) {
+  if (world.wanted(uplink) == nullptr) return State::stopping;
+  if (clat.obstacle) return needs_somebody(clat.obstacle->why) ? State::failed : State::waiting;
+  if (clat.failure() != nullptr) return State::failed;
+  if (clat.child.refused && clat.child.process.pid == 0) return State::failed;
+  if (clat.child.not_before && clat.child.process.pid == 0) return State::backoff;
+  return clat.up ? State::up : State::starting;
+}
+
+ChildState child_state(const World& world, const Child& child, TimePoint now) {
+  const auto& process = child.process;
+  if (process.pid == 0) {
+    if (child.refused) return ChildState::failed;
+    if (!child.not_before) return ChildState::none;
+    return child.is_flapping(now) ? ChildState::flapping : ChildState::backoff;
+  }
+  if (process.kill_at || process.condemned) return ChildState::stopping;
+  if (!process.ready) return ChildState::starting;
+  const bool stable = now - process.started >= world.config->clatd.restart.stable_after;
+  return child.is_flapping(now) && !stable ? ChildState::flapping : ChildState::running;
+}
+
+ChildStatus child_status(const World& world, const Child& child, TimePoint now) {
+  ChildStatus status{.state = child_state(world, child, now),
+                     .pid = child.process.pid,
+                     .restarts = child.restarts(),
+                     .last_end = child.last_end};
+  if (child.not_before) status.next_start_in = whole(*child.not_before - now);
+  if (child.is_flapping(now)) {
+    status.ends = child.ends.size();
+    status.ends_within = whole(now - child.ends.front());
+  }
+  return status;
+}
+
+}  // namespace
+
+InterfaceStatus status_of(const World& world, const std::string& uplink, const Clat& clat, TimePoint now) {
+  InterfaceStatus status{.name = uplink,
+                         .state = state_of(world, uplink, clat),
+                         .obstacle = clat.obstacle,
+                         .tun = config::tun_name(uplink),
+                         .tun_ifindex = clat.tun,
+                         .fast_path = clat.fast_path_kind,
+                         .child = child_status(world, clat.child, now)};
+  if (const auto* link = world.link(uplink)) status.ifindex = link->ifindex;
+  if (clat.up_since) status.up_for = whole(now - *clat.up_since);
+  if (clat.addresses) {
+    status.v4 = clat.addresses->v4;
+    status.v6 = clat.addresses->v6;
+  }
+  if (const auto* wanted = world.wanted(uplink)) {
+    status.prefix = wanted->nat64_prefix;
+    status.net_id = wanted->net_id;
+  }
+  if (const auto* failure = clat.failure()) {
+    status.failure = failure->error;
+    status.retry_in = whole(std::max(failure->retry_at - now, TimePoint::duration::zero()));
+  }
+  for (std::size_t i = 0; i < kParts; ++i) {
+    if (clat.pieces[i].stands()) status.stands.push_back(static_cast<Part>(i));
+  }
+  return status;
+}
+
+Status status(const World& world, TimePoint now) {
+  Status all;
+  for (const auto& [name, clat] : world.clats) all.interfaces.push_back(status_of(world, name, clat, now));
+  return all;
+}
+
+}  // namespace clat::plan
