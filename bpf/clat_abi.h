@@ -83,7 +83,7 @@ enum clat_drop {
   CLAT_DROP_OTHER,        // clatd wrote what is neither IPv4 nor IPv6
   CLAT_DROP_KERNEL,       // a helper failed half way
   CLAT_DROP_HEADERS,      // clatd wrote IPv6 with hop-by-hop, routing or destination options
-  CLAT_DROP_OUTSIDE,      // for the CLAT address from outside the NAT64 prefix, and no ICMPv6
+  CLAT_DROP_OUTSIDE,      // for the CLAT address from outside the NAT64 prefix, and no ICMPv6 error about a packet of ours
   CLAT_DROPS
 };
 

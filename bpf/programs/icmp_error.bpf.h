@@ -137,6 +137,15 @@ inline_always int may_send_errors(const struct clat_interface* uplink, const __u
   return *(const __u8*)source != 0xff && !own_ipv4(uplink, source);
 }
 
+// Whether an error of `size` bytes at `at` quotes a packet that this CLAT may have sent. What quotes anything else, or
+// too little to tell, says nothing to it.
+inline_always int quotes_ours(struct __sk_buff* skb, const struct clat_interface* uplink, struct work* work, __u32 at,
+                              __u32 size) {
+  typeof(work->old.six)* old = &work->old.six;
+  if (size < sizeof(*old) || bpf_skb_load_bytes(skb, at, old, sizeof(*old))) return 0;
+  return own_ipv4(uplink, old->ip.saddr.in6_u.u6_addr32) && in_prefix(&uplink->prefix, old->ip.daddr.in6_u.u6_addr32);
+}
+
 // What an error's quoted packet becomes; `at` is where the error begins. NOT_PUNTED or why not.
 inline_always __u32 inspect_error_ipv6(struct __sk_buff* skb, const struct clat_interface* uplink, struct work* work,
                                        __u32 at) {

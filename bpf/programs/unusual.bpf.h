@@ -45,8 +45,10 @@ static __noinline int unusual_to_ipv4(struct __sk_buff* skb, const struct clat_i
   begin(work);
   *p = (struct payload){.offset = IPV6_HEADER, .size = length, .protocol = ip->nexthdr};
   const __u32 reason = forget(skb, inspect_unusual_ipv6(skb, l2, work));
-  // clatd would only drop it, and a flood of it would fill its queue. Errors of routers on the way it would not.
-  if (outside && (reason != ICMP_ERROR || !may_send_errors(uplink, source))) {
+  // clatd would only drop it, and a flood of it would fill its queue. Errors of routers on the way about packets of
+  // ours it would not.
+  if (outside && (reason != ICMP_ERROR || !may_send_errors(uplink, source) ||
+                  !forget(skb, quotes_ours(skb, uplink, work, l2 + p->offset, p->size)))) {
     return drop(skb, uplink, CLAT_DROP_OUTSIDE);
   }
   if (reason != NOT_PUNTED && reason != ICMP_ERROR) return steer(skb, uplink, reason);

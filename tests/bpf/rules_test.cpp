@@ -378,8 +378,9 @@ TEST_F(RulesTest, EachPuntIsCountedOnceUnderItsReason) {
        with6([](Ip6& h) { h.chain_first = 44, h.chain = fragment_header(17, 0, true, 1); }, 17)},
       {"punt_to_ipv4_headers", with6([](Ip6& h) { h.chain_first = 43, h.chain = {17, 0, 0, 1, 0, 0, 0, 0}; })},
       {"punt_to_ipv4_hop_limit", with6([](Ip6& h) { h.hop_limit = 1; })},
-      {"punt_to_ipv4_icmp",  // of a router on the way, about nothing of ours
-       packet(Ip6{.source = "2606:4700::1111", .destination = kClat6}, icmp6(3, 0, 0, counting(48)))},
+      {"punt_to_ipv4_icmp",  // of a router on the way, about what is not translated
+       packet(Ip6{.source = "2606:4700::1111", .destination = kClat6},
+              icmp6(3, 0, 0, packet(Ip6{.source = kClat6, .destination = kPeer6}, raw(2, counting(8)))))},
       {"punt_to_ipv4_address", with6([](Ip6& h) { h.source = "64:ff9b::7f00:1"; })},
       {"punt_to_ipv4_malformed", with6([](Ip6& h) { h.payload_length = 400; })},
   };
@@ -427,7 +428,7 @@ TEST_F(RulesTest, WhatIsTranslatedIsCountedByProtocol) {
 }
 
 // clatd would only drop it: a flood must not fill the queue in front of it.
-TEST_F(RulesTest, WhatComesFromOutsideThePrefixIsDroppedUnlessItIsAnIcmpError) {
+TEST_F(RulesTest, WhatComesFromOutsideThePrefixIsDroppedUnlessItIsAnIcmpErrorAboutAPacketOfOurs) {
   const Ip6 six{.source = "2606:4700::1111", .destination = kClat6};
   auto fragment = six;
   fragment.chain_first = 44;
@@ -437,10 +438,17 @@ TEST_F(RulesTest, WhatComesFromOutsideThePrefixIsDroppedUnlessItIsAnIcmpError) {
   options.chain = {17, 0, 1, 4, 0, 0, 0, 0};
   auto near = six;
   near.source = "64:ff9b::1:c000:221";  // the last bit of the prefix
+  const auto about = [](const std::string& source, const std::string& destination) {
+    return icmp6(3, 0, 0, packet(Ip6{.source = source, .destination = destination}, udp(counting(16))));
+  };
+  const auto whole = about(kClat6, kPeer6).bytes;
+  const auto nearly_whole = icmp6(3, 0, 0, Bytes(whole.begin() + 8, whole.begin() + 8 + 39));
   for (const auto& input :
        {packet(six, udp(counting(16))), packet(six, tcp(counting(16))), packet(six, raw(50, counting(8))),
         packet(six, raw(59, {})), packet(six, icmp6(128, 0, 1, counting(8))), packet(fragment, udp(counting(16))),
-        packet(options, udp(counting(16))), packet(near, udp(counting(16)))}) {
+        packet(options, udp(counting(16))), packet(near, udp(counting(16))), packet(six, about(kPeer6, kClat6)),
+        packet(six, about(kClat6, "2606:4700::2222")), packet(six, about("2606:4700::2222", kPeer6)),
+        packet(six, nearly_whole), packet(six, icmp6(2, 0, 1280, {})), packet(six, icmp6(3, 0, 0, counting(48)))}) {
     ASSERT_EQ(peer_->send({{}, ethernet(kUplinkMac, kPeerMac, ETH_P_IPV6) + input}), 0);
     EXPECT_TRUE(eventually([&] { return counters() != last_; }));
     EXPECT_EQ(grown(), (Growth{{"drop_outside", 1}})) << hex(input);
