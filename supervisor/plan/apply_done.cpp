@@ -65,7 +65,7 @@ bool Applier::gives_up(const Backoff& failures) const {
 
 milliseconds Applier::retry_delay(Backoff& failures) {
   constexpr milliseconds kLongestAtStop{200};
-  const auto delay = failures.fail(world_.config->clatd.restart, world_.random);
+  const auto delay = failures.fail(kRetry, world_.random);
   return world_.stopping ? std::min(delay, kLongestAtStop) : delay;
 }
 
@@ -173,8 +173,8 @@ void Applier::child_not_made(const std::string& uplink, Clat& clat, Verb verb, c
 
 // The slow path carries the traffic; what was said once is not said again.
 void Applier::fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error) {
-  constexpr config::Restart kRetry{.initial = std::chrono::seconds(1), .max = std::chrono::minutes(5)};
-  clat.fast_path_retry_at = now_ + clat.fast_path_backoff.fail(kRetry, world_.random);
+  constexpr config::Restart kSlowRetry{.initial = std::chrono::seconds(1), .max = std::chrono::minutes(5)};
+  clat.fast_path_retry_at = now_ + clat.fast_path_backoff.fail(kSlowRetry, world_.random);
   const bool told = clat.fast_path_error && clat.fast_path_error->code == error.code;
   clat.fast_path_error = error;
   if (told) return;

@@ -350,6 +350,24 @@ TEST_F(Lifecycle, AFailingRouteDelaysNeitherChildNorWithdrawal) {
   EXPECT_FALSE(bench.edge.has("up0", Part::announce)) << "the route's backoff held the withdrawal back";
 }
 
+TEST_F(Lifecycle, TheDelaysOfClatdAreNotThoseOfAnythingElse) {
+  auto config = config_of(1);
+  config.clatd.restart.initial = config.clatd.restart.max = 1h;
+  bench.load(config);
+  bench.edge.route = failure("ask for the route", ENOMEM);
+  bench.edge.failing[{"up0", Part::route}] = Error{"add default route", EEXIST};
+  bench.link("up0", 2);
+  bench.address(2, "2001:db8::1");
+  bench.advance(5min);
+  bench.edge.route = Route{Ipv6Address::parse("fe80::1"), {}};
+  bench.advance(10s);
+  EXPECT_TRUE(bench.edge.has("up0", Part::announce));
+  bench.advance(5min);
+  bench.edge.failing.clear();
+  bench.advance(10s);
+  EXPECT_TRUE(clat().up);
+}
+
 TEST_F(Lifecycle, AFailureEndsWithItsCause) {
   bench.edge.failing[{"up0", Part::route}] = Error{"add default route", EEXIST};
   bring_up();
