@@ -63,9 +63,11 @@ Result<> Network::verify(const model::AnnounceSpec& spec, const Stock& stock) co
     return failure("no proxy neighbour " + spec.v6.text() + " on " + spec.uplink);
   }
   if (spec.leg != model::Leg::routed) return {};
+  const auto forwarding = sysctl_.ipv6_forwarding();
+  if (!forwarding) return std::unexpected(forwarding.error());
+  if (!*forwarding) return failure("net/ipv6/conf/all/forwarding is 0");
   for (const auto& [name, value] :
-       {std::pair<SysctlName, std::string>{{"net", "ipv6", "conf", "all", "forwarding"}, "1"},
-        {{"net", "ipv6", "conf", "all", "proxy_ndp"}, "1"},
+       {std::pair<SysctlName, std::string>{{"net", "ipv6", "conf", "all", "proxy_ndp"}, "1"},
         {{"net", "ipv6", "neigh", spec.uplink, "proxy_delay"}, "0"}}) {
     const auto now = sysctl_.read(name);
     if (!now) return std::unexpected(now.error());

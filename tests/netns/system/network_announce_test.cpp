@@ -165,7 +165,8 @@ TEST_F(AnnounceTest, RoutedLegVerifiesEachPart) {
   EXPECT_EQ(said_after("echo 0 > /proc/sys/net/ipv6/conf/all/proxy_ndp"), "net/ipv6/conf/all/proxy_ndp is 0, not 1");
   EXPECT_EQ(said_after("echo 80 > /proc/sys/net/ipv6/neigh/up0/proxy_delay"),
             "net/ipv6/neigh/up0/proxy_delay is 80, not 0");
-  EXPECT_EQ(said_after("echo 0 > /proc/sys/net/ipv6/conf/all/forwarding"), "net/ipv6/conf/all/forwarding is 0, not 1");
+  EXPECT_EQ(said_after("echo 2 > /proc/sys/net/ipv6/conf/all/forwarding"), "nothing") << "any value but 0 is on";
+  EXPECT_EQ(said_after("echo 0 > /proc/sys/net/ipv6/conf/all/forwarding"), "net/ipv6/conf/all/forwarding is 0");
 }
 
 TEST_F(AnnounceTest, ARouteOfOthersIsLeftAlone) {
