@@ -35,7 +35,8 @@ std::string text(const Reason& reason) {
     case Why::link_down: return "the link is down";
     case Why::no_carrier: return "no carrier";
     case Why::no_ipv6_address: return "no global IPv6 address";
-    case Why::no_route: return "no IPv6 route towards " + reason.subject;
+    case Why::no_route:
+      return Error{"no IPv6 route towards " + reason.subject, reason.error ? reason.error->code : 0}.text();
     case Why::clearing_leftover: return "what an earlier supervisor left is being cleared away";
     case Why::tun_name_taken: return reason.subject + " exists and is not ours";
     case Why::no_free_ipv4: return "no free IPv4 address in " + reason.subject;

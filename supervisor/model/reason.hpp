@@ -47,7 +47,7 @@ enum class Why : std::uint8_t {
   link_down,
   no_carrier,
   no_ipv6_address,
-  no_route,  // subject: the NAT64 prefix
+  no_route,  // subject: the NAT64 prefix; `error`: the kernel's answer, where a rule or route forbids the way
   // the host
   clearing_leftover,  // what an earlier supervisor left
   tun_name_taken,     // subject: the tun

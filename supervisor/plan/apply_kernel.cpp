@@ -139,16 +139,18 @@ void Applier::operator()(const LookedUp& event) {
   if (found == world_.clats.end()) return;
   auto& clat = found->second;
   clat.asking_route = false;
-  // Anything else than "there is none" says nothing about the route.
-  const bool none =
-      !event.route && (event.route.error().code == ENETUNREACH || event.route.error().code == EHOSTUNREACH);
-  if (!event.route && !none) {
+  const int code = event.route ? 0 : event.route.error().code;
+  const bool none = code == ENETUNREACH || code == EHOSTUNREACH;
+  const bool forbidden = code == EACCES || code == EINVAL;  // prohibit, blackhole
+  // Anything else says nothing about the route.
+  if (!event.route && !none && !forbidden) {
     clat.ask_route = true;
     clat.route_retry_at = now_ + retry_delay(clat.route_failures);
     return;
   }
   clat.route_failures.succeed();
   clat.reachable = event.route.has_value();
+  clat.route_refusal = forbidden ? code : 0;
   if (event.route) clat.route = *event.route;
 }
 

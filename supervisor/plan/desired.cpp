@@ -45,7 +45,11 @@ std::expected<Uplink, Reason> usable_uplink(const World& world, const std::strin
   return Uplink{wanted, link, std::move(subnets)};
 }
 
-Reason no_route(const config::Interface& wanted) { return {Why::no_route, wanted.nat64_prefix.text()}; }
+Reason no_route(const config::Interface& wanted, const Clat& clat) {
+  Reason reason{Why::no_route, wanted.nat64_prefix.text()};
+  if (clat.route_refusal != 0) reason.error = Error{"", clat.route_refusal};
+  return reason;
+}
 
 TunShape tun_shape(const World& world, const config::Interface& wanted) {
   const bool native = world.config->clatd.dialect == config::Dialect::native;

@@ -20,7 +20,7 @@ struct Uplink {
 };
 std::expected<Uplink, Reason> usable_uplink(const World& world, const std::string& name);
 
-Reason no_route(const config::Interface& wanted);
+Reason no_route(const config::Interface& wanted, const Clat& clat);
 
 // Empty when nothing can or should exist. Needs the addresses to be chosen.
 Desired desired(const World& world, const std::string& name, const Clat& clat);

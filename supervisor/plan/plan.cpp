@@ -130,7 +130,7 @@ class ClatPlanner {
     if (!uplink) return uplink.error();
     if (!want(part)) {
       if (!uplink->link->carrier) return {Why::no_carrier};
-      if (!clat_.reachable) return no_route(*uplink->wanted);
+      if (!clat_.reachable) return no_route(*uplink->wanted, clat_);
       return part == Part::route && clat_.misses_clatd ? clat_.why_no_clatd() : Reason{Why::not_wanted};
     }
     return {Why::settings_changed};

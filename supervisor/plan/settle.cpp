@@ -150,7 +150,7 @@ std::optional<Reason> find_addresses(World& world, const std::string& name, Clat
                                      std::vector<Notice>& notices) {
   const auto uplink = usable_uplink(world, name);
   if (!uplink) return uplink.error();
-  if (!clat.route) return no_route(*uplink->wanted);
+  if (!clat.route) return no_route(*uplink->wanted, clat);
   const auto leftover = world.leftovers.find(name);
   if (leftover != world.leftovers.end() && !clat.adopt) {
     if (leftover->second.unfit) return Reason{Why::clearing_leftover};
@@ -185,7 +185,7 @@ Reason why_down(const World& world, const std::string& name, const Clat& clat) {
   if (clat.obstacle) return *clat.obstacle;
   const auto* link = world.link(name);
   if (link != nullptr && !link->carrier) return {Why::no_carrier};
-  if (!clat.reachable) return no_route(*world.wanted(name));
+  if (!clat.reachable) return no_route(*world.wanted(name), clat);
   if (clat.misses_clatd) return clat.why_no_clatd();
   if (const auto* failure = clat.failure(); failure != nullptr) return Reason::of(failure->error);
   return {Why::settings_changed};

@@ -117,6 +117,7 @@ struct Clat {
   std::optional<Addresses> addresses;  // kept while the uplink is away, to be taken again in the same /64
   std::optional<Route> route;          // last known, towards the NAT64
   bool reachable = false;              // `route` holds now
+  int route_refusal = 0;               // errno: a rule or route forbids the way (prohibit, blackhole)
   bool ask_route = true;               // something changed that may change it
   bool asking_route = false;           // the answer is on its way
   bool adopt = false;                  // the parts of `addresses` exist already, left by an earlier supervisor

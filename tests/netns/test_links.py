@@ -176,6 +176,29 @@ class Churn(LabTest):
         program.stop()
 
 
+class ForbiddenRoute(LabTest):
+    """A rule that forbids the way to the NAT64 is the operator's word: it is said, and waited for."""
+
+    uplinks = (WAN0,)
+
+    def check(self, rule: str, answer: str) -> None:
+        self.lab.router.run("ip", "-6", "rule", "add", "to", WAN0.prefix, rule)
+        program = self.start(up=False)
+        waiting = program.wait_event("clat.waiting", "wan0")
+        self.assertTrue(waiting["reason"].endswith(answer), waiting.line)
+        self.assertEqual(program.find("clat.up"), [])
+        self.lab.router.run("ip", "-6", "rule", "del", "to", WAN0.prefix, rule)
+        program.wait_event("clat.up", "wan0")
+        self.lab.client(WAN0).udp_echo(self.lab.server_v4)
+        program.stop()
+
+    def test_prohibit(self) -> None:
+        self.check("prohibit", "Permission denied")
+
+    def test_blackhole(self) -> None:
+        self.check("blackhole", "Invalid argument")
+
+
 class OwnAddress(LabTest):
     """What the host has is the host's: a CLAT that is told to take it fails, and the host goes on."""
 

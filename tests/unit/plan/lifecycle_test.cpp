@@ -1,7 +1,9 @@
 // One CLAT from link to IPv4 and back, told as events in and actions out.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 
 #include "core/net/clat_address.hpp"
 #include "fake_edge.hpp"
@@ -348,6 +350,24 @@ TEST_F(Lifecycle, AFailingRouteDelaysNeitherChildNorWithdrawal) {
   EXPECT_TRUE(bench.edge.has("up0", Part::child)) << "the route's backoff held the child back";
   bench.no_address(2, "2001:db8::1");
   EXPECT_FALSE(bench.edge.has("up0", Part::announce)) << "the route's backoff held the withdrawal back";
+}
+
+TEST_F(Lifecycle, ARouteThatTheOperatorForbidsIsWaitedFor) {
+  for (const int code : {EACCES, EINVAL}) {
+    Bench each;
+    each.edge.route = failure("look up the way", code);
+    bring_up_one(each);
+    EXPECT_EQ(field(*each.last("clat.waiting", "up0"), "reason"),
+              "no IPv6 route towards 2001:db8:64::/96: " + std::string(std::strerror(code)));
+    EXPECT_EQ(status_of(each.app.world(), "up0", each.app.world().clats.at("up0"), each.now).state, State::waiting);
+    each.edge.route = Route{Ipv6Address::parse("fe80::1"), {}};
+    each.handle(Ipv6RoutesChanged{});
+    EXPECT_TRUE(each.app.world().clats.at("up0").up);
+    each.edge.route = failure("look up the way", code);
+    each.handle(Ipv6RoutesChanged{});
+    EXPECT_EQ(field(*each.last("clat.down", "up0"), "reason"),
+              "no IPv6 route towards 2001:db8:64::/96: " + std::string(std::strerror(code)));
+  }
 }
 
 TEST_F(Lifecycle, TheDelaysOfClatdAreNotThoseOfAnythingElse) {
