@@ -54,6 +54,7 @@ enum class Why : std::uint8_t {
   no_free_ipv4,       // subject: the pool
   address_in_use,     // subject: the address
   // what clatvisor does
+  part_lost,      // subject: the part; it is made again
   no_clatd,       // none is ready; `ending`: of the last one, if one ended
   clatd_refused,  // its arguments
   failure,        // see `error`

@@ -56,7 +56,8 @@ void Applier::operator()(const ChildExited& event) {
   if (clat == nullptr) return;
   auto& child = clat->child;
   const Process process = std::exchange(child.process, {});
-  const auto spec = std::exchange(clat->piece(Part::child).have, std::nullopt);
+  const auto spec = clat->piece(Part::child).have;
+  clat->piece(Part::child).forget();
   const bool asked = process.kill_at.has_value();
   const auto uptime = now_ - process.started;
   const auto end = event.signal != 0 ? std::variant<Exited, Killed>(Killed{event.signal}) : Exited{event.status};

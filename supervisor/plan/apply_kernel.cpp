@@ -30,6 +30,25 @@ Clat* owner_of_tun(World& world, int ifindex) {
   return ifindex == 0 || found == world.clats.end() ? nullptr : &found->second;
 }
 
+// Which uplink device the part stands on; 0: on none. A clatd of ours does not see it.
+int uplink_under(const Spec& spec) {
+  if (const auto* fast_path = std::get_if<FastPathSpec>(&spec)) return fast_path->uplink_ifindex;
+  if (const auto* announce = std::get_if<AnnounceSpec>(&spec)) return announce->uplink_ifindex;
+  const auto* child = std::get_if<ChildSpec>(&spec);
+  return child != nullptr && child->dialect != config::Dialect::native ? child->uplink_ifindex : 0;
+}
+
+// What stood on a link went with it. The next one may have the same ifindex and the same addresses.
+void lose_uplink(World& world, int ifindex) {
+  for (auto& [name, clat] : world.clats) {
+    for (auto& piece : clat.pieces) {
+      if (!piece.have || uplink_under(*piece.have) != ifindex) continue;
+      piece.damage();
+      if (part_of(*piece.have) == Part::fast_path) clat.fast_path_kind.clear();
+    }
+  }
+}
+
 void ask_all_routes(World& world) {
   for (auto& [name, clat] : world.clats) clat.ask_route = true;
 }
@@ -74,6 +93,7 @@ void Applier::operator()(const LinkSeen& event) {
 void Applier::operator()(const LinkGone& event) {
   if (world_.buried_tuns.erase(event.ifindex) > 0) return;
   if (auto* clat = owner_of_tun(world_, event.ifindex)) clat->lose_tun();
+  lose_uplink(world_, event.ifindex);
   if (const auto* link = world_.kernel.links.find(event.ifindex)) {
     if (configured(link->name)) tell_link(link->name, link, nullptr, notices_);
     world_.kernel.links.erase(event.ifindex);

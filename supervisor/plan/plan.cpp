@@ -115,7 +115,7 @@ class ClatPlanner {
     const auto& have = piece(part).have;
     if (!have) return false;
     if (!want(part)) return true;
-    if (part == Part::child && clat_.child.process.condemned) return true;
+    if (part == Part::child && (piece(part).damaged || clat_.child.process.condemned)) return true;
     if (*have != *want(part) && !changes_in_place(*have, *want(part))) return true;
     return std::ranges::any_of(kInOrder, [&](Part base) { return stands_on(part, base, want(part)) && must_go(base); });
   }

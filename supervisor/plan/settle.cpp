@@ -188,6 +188,8 @@ Reason why_down(const World& world, const std::string& name, const Clat& clat) {
   if (!clat.reachable) return no_route(*world.wanted(name), clat);
   if (clat.misses_clatd) return clat.why_no_clatd();
   if (const auto* failure = clat.failure(); failure != nullptr) return Reason::of(failure->error);
+  const auto lost = std::ranges::find(clat.pieces, true, &Piece::damaged);
+  if (lost != clat.pieces.end()) return {Why::part_lost, std::string(model::name(part_of(*lost->have)))};
   return {Why::settings_changed};
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 
 from harness import leaks
 from harness.case import LabTest, rounds
@@ -70,6 +71,20 @@ class Changes(LabTest):
         self.lab.make_link(WAN0)
         program.wait_up("wan0")
         self.lab.client(WAN0).udp_echo(self.lab.server_v4)
+        program.stop()
+
+    def test_link_created_again_unseen_with_the_same_index(self) -> None:
+        """clatvisor finds the new link where it left the old one, and nothing of its own on it."""
+        index = self.lab.router.ip_json("link", "show", "wan0")[0]["ifindex"]
+        program = self.start(change=lambda config: config.update({"audit-interval": "1h"}))
+        for _ in range(2):
+            since = program.mark()
+            program.send_signal(signal.SIGSTOP)
+            self.lab.delete_link(WAN0)
+            self.lab.make_link(WAN0, index=index)
+            program.send_signal(signal.SIGCONT)
+            program.wait_event("clat.up", "wan0", since=since)
+            self.lab.client(WAN0).udp_echo(self.lab.server_v4)
         program.stop()
 
     def test_mtu_follows_the_uplink(self) -> None:

@@ -163,12 +163,13 @@ class Lab:
         self._stack.callback(namespace.close)
         return namespace
 
-    def _veth(self, near: Namespace, link: str, far: Namespace, peer: str) -> None:
-        near.ip(f"link add {link} mtu {self.mtu} type veth peer name {peer} mtu {self.mtu} netns {far.name}")
+    def _veth(self, near: Namespace, link: str, far: Namespace, peer: str, index: int | None = None) -> None:
+        which = f"{link} index {index}" if index else link
+        near.ip(f"link add {which} mtu {self.mtu} type veth peer name {peer} mtu {self.mtu} netns {far.name}")
 
-    def make_link(self, uplink: Uplink, *, address: bool = True) -> None:
+    def make_link(self, uplink: Uplink, *, address: bool = True, index: int | None = None) -> None:
         """The veth pair of an uplink; also after delete_link. No DAD on the lab's own addresses: they are usable at once."""
-        self._veth(self.router, uplink.name, self.provider, uplink.far)
+        self._veth(self.router, uplink.name, self.provider, uplink.far, index)
         self.router.ip(f"link set {uplink.name} address {uplink.lladdr}")
         for namespace, link in ((self.router, uplink.name), (self.provider, uplink.far)):
             namespace.sysctl(f"net/ipv6/conf/{link}/accept_ra", 0)
