@@ -25,12 +25,20 @@ std::string run(const std::string& command) {
   return output;
 }
 
-void await_link_state(sources::NetlinkMonitor& monitor, const std::string& name, const std::string& state) {
+namespace {
+
+void await(sources::NetlinkMonitor& monitor, const std::string& command, const std::string& said) {
   pollfd waiting{.fd = monitor.fd(), .events = POLLIN, .revents = 0};
-  while (run("ip link show " + name).find("state " + state + " ") == std::string::npos) {
-    ASSERT_EQ(::poll(&waiting, 1, 10'000), 1) << name << " does not become " << state;
+  while (run(command).find(said) == std::string::npos) {
+    ASSERT_EQ(::poll(&waiting, 1, 10'000), 1) << command << " does not say " << said;
     ASSERT_TRUE(ok(monitor.read([](const model::Event&) {})));
   }
+}
+
+}  // namespace
+
+void await_link_state(sources::NetlinkMonitor& monitor, const std::string& name, const std::string& state) {
+  await(monitor, "ip link show " + name, "state " + state + " ");
 }
 
 void NamespaceTest::SetUp() {
@@ -44,6 +52,8 @@ void NamespaceTest::SetUp() {
       std::string(kGlobal) + "/64 dev up0 nodad");
   await_link_state(*monitor, "up0", "UP");
   await_link_state(*monitor, "peer0", "UP");
+  // The kernel adds it a moment after the address.
+  await(*monitor, "ip -6 route show table local", "local " + std::string(kGlobal) + " ");
   std::string pattern = (std::filesystem::temp_directory_path() / "clatvisor-netns-XXXXXX").string();
   ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
   state_path_ = pattern;
