@@ -10,14 +10,11 @@
 #include "core/net/mtu.hpp"
 #include "supervisor/system/android_sockets.hpp"
 #include "supervisor/system/our_routes.hpp"
+#include "supervisor/system/tun_sysctls.hpp"
 
 namespace clat::system {
 
 namespace {
-
-constexpr std::uint32_t kLargestOffload = 65536;  // BIG TCP packets cannot be translated
-
-SysctlName rp_filter(const std::string& device) { return {"net", "ipv4", "conf", device, "rp_filter"}; }
 
 std::unexpected<Error> in_context(Result<> result, const std::string& context) {
   return std::unexpected(std::move(result.error()).in(context));
@@ -145,6 +142,7 @@ Result<> Network::configure(const model::SetupSpec& spec) {
   if (!link) return std::unexpected(link.error());
   if (!*link) return failure("device is gone", ENODEV);
 
+  bool may_have_addresses = sysctl_.read(addr_gen_mode(spec.tun_name)) != kNoAddresses;
   if (auto refused = refuse_ipv6_addresses(spec.tun); !refused) return refused;
   LinkChange change{.mtu = spec.mtu, .alias = tun_alias(spec.uplink)};
   if ((*link)->largest_offload > kLargestOffload) change.offload_limit = kLargestOffload;
@@ -152,10 +150,14 @@ Result<> Network::configure(const model::SetupSpec& spec) {
   // A device that is up and grows to 1280 gets its IPv6 now, with the default mode and a link-local address.
   if ((*link)->link.link_mtu < kIpv6MinimumMtu && spec.mtu >= kIpv6MinimumMtu) {
     if (auto refused = refuse_ipv6_addresses(spec.tun); !refused) return refused;
+    may_have_addresses = true;
+  }
+  if (may_have_addresses) {
     if (auto dropped = drop_link_local_addresses(spec.tun); !dropped) return dropped;
   }
-  // Loose: the uplink for the CLAT's flows is another device than the one that the best route names.
-  if (auto set = sysctl_.write(rp_filter(spec.tun_name), "2"); !set) return set;
+  if (auto set = sysctl_.write(rp_filter(spec.tun_name), kLooseRpFilter); !set) return set;
+  if (auto set = sysctl_.write(disable_ipv6(spec.tun_name), kIpv6Enabled); !set && set.error().code != ENOENT)
+    return set;
   if (auto added = rtnetlink_.add_address(spec.tun, spec.v4); !added) return added;
   return rtnetlink_.change_link(spec.tun, {.up = true});
 }

@@ -19,6 +19,9 @@
 
 namespace clat::system {
 
+// Of GSO and GRO on the tun, bytes. BIG TCP packets cannot be translated.
+constexpr std::uint32_t kLargestOffload = 65536;
+
 // The tun's ifalias, by which it is known as ours: "clatvisor CLAT of wan0".
 std::string tun_alias(const std::string& uplink);
 
@@ -62,6 +65,7 @@ class Network {
   // The kernel's tables, each read once, to verify all parts of all CLATs by; `kernel` was read just before.
   struct Stock {
     model::Kernel kernel;
+    std::map<int, LinkMessage> tuns;  // by ifindex, everybody's
     std::vector<HostRoute> host_routes;
     std::vector<DefaultRoute> default_routes;
     std::vector<ProxyNeighbour> proxies;
@@ -69,7 +73,7 @@ class Network {
   Result<Stock> take_stock(model::Kernel kernel);
   // The error says what is missing. A record and a child are not in these tables.
   Result<> verify(const std::string& uplink, const model::TunSpec& spec, const Stock& stock) const;
-  static Result<> verify(const model::SetupSpec& spec, const Stock& stock);
+  Result<> verify(const model::SetupSpec& spec, const Stock& stock) const;
   static Result<> verify(const model::GuardSpec& spec, const Stock& stock);
   Result<> verify(const model::AnnounceSpec& spec, const Stock& stock) const;
   static Result<> verify(const model::RouteSpec& spec, const Stock& stock);

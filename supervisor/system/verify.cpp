@@ -4,6 +4,7 @@
 
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/our_routes.hpp"
+#include "supervisor/system/tun_sysctls.hpp"
 
 namespace clat::system {
 
@@ -18,7 +19,12 @@ Result<> is_among(const std::vector<Value>& values, const Value& wanted, const s
 }  // namespace
 
 Result<Network::Stock> Network::take_stock(model::Kernel kernel) {
-  Stock stock{.kernel = std::move(kernel), .host_routes = {}, .default_routes = {}, .proxies = {}};
+  Stock stock{.kernel = std::move(kernel), .tuns = {}, .host_routes = {}, .default_routes = {}, .proxies = {}};
+  auto links = rtnetlink_.links();
+  if (!links) return std::unexpected(std::move(links).error());
+  for (auto& each : *links) {
+    if (each.kind == "tun") stock.tuns.emplace(each.link.ifindex, std::move(each));
+  }
   auto host_routes = rtnetlink_.host_routes();
   if (!host_routes) return std::unexpected(std::move(host_routes).error());
   stock.host_routes = std::move(*host_routes);
@@ -40,16 +46,45 @@ Result<> Network::verify(const std::string& uplink, const model::TunSpec& spec, 
   return {};
 }
 
-Result<> Network::verify(const model::SetupSpec& spec, const Stock& stock) {
-  const auto* link = stock.kernel.links.find(spec.tun);
-  if (link == nullptr) return failure(spec.tun_name + " is gone", ENODEV);
-  if (!link->up) return failure(spec.tun_name + " is down");
-  if (link->link_mtu != spec.mtu) {
-    return failure(spec.tun_name + " has MTU " + std::to_string(link->link_mtu) + ", not " + std::to_string(spec.mtu));
+namespace {
+
+Result<> is_set_to(const Sysctl& sysctl, const SysctlName& name, const std::string& value) {
+  const auto now = sysctl.read(name);
+  if (!now) return std::unexpected(now.error());
+  if (*now != value) return failure(text(name) + " is " + *now + ", not " + value);
+  return {};
+}
+
+Result<> has_its_sysctls(const Sysctl& sysctl, const std::string& tun) {
+  if (auto loose = is_set_to(sysctl, rp_filter(tun), kLooseRpFilter); !loose) return loose;
+  for (auto set :
+       {is_set_to(sysctl, disable_ipv6(tun), kIpv6Enabled), is_set_to(sysctl, addr_gen_mode(tun), kNoAddresses)}) {
+    if (!set && set.error().code != ENOENT) return set;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> Network::verify(const model::SetupSpec& spec, const Stock& stock) const {
+  const auto found = stock.tuns.find(spec.tun);
+  if (found == stock.tuns.end()) return failure(spec.tun_name + " is gone", ENODEV);
+  const auto& tun = found->second;
+  if (!tun.link.up) return failure(spec.tun_name + " is down");
+  if (tun.link.link_mtu != spec.mtu) {
+    return failure(spec.tun_name + " has MTU " + std::to_string(tun.link.link_mtu) + ", not " +
+                   std::to_string(spec.mtu));
+  }
+  if (tun.alias != tun_alias(spec.uplink)) return failure(spec.tun_name + " has the alias \"" + tun.alias + "\"");
+  if (tun.largest_offload > kLargestOffload) {
+    return failure(spec.tun_name + " takes packets of " + std::to_string(tun.largest_offload) + " bytes");
   }
   const auto addresses = stock.kernel.ipv4.find(spec.tun);
   if (addresses == stock.kernel.ipv4.end()) return failure(spec.tun_name + " has lost " + spec.v4.text());
-  return is_among(addresses->second, spec.v4, spec.tun_name + " has lost " + spec.v4.text());
+  if (auto there = is_among(addresses->second, spec.v4, spec.tun_name + " has lost " + spec.v4.text()); !there) {
+    return there;
+  }
+  return has_its_sysctls(sysctl_, spec.tun_name);
 }
 
 Result<> Network::verify(const model::GuardSpec& spec, const Stock& stock) {
@@ -69,9 +104,7 @@ Result<> Network::verify(const model::AnnounceSpec& spec, const Stock& stock) co
   for (const auto& [name, value] :
        {std::pair<SysctlName, std::string>{{"net", "ipv6", "conf", "all", "proxy_ndp"}, "1"},
         {{"net", "ipv6", "neigh", spec.uplink, "proxy_delay"}, "0"}}) {
-    const auto now = sysctl_.read(name);
-    if (!now) return std::unexpected(now.error());
-    if (*now != value) return failure(text(name) + " is " + *now + ", not " + value);
+    if (auto set = is_set_to(sysctl_, name, value); !set) return set;
   }
   return is_among(stock.host_routes, tun_route(spec), "no route to " + spec.v6.text() + " into the tun");
 }

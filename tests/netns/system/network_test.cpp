@@ -95,6 +95,45 @@ TEST_F(NetworkTest, SetupVerifiesMtuAddressAndState) {
   EXPECT_TRUE(ok(network().remove(setup(tun_))));
 }
 
+TEST_F(NetworkTest, SetupVerifiesAndMendsWhateverItMade) {
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  const std::string before = snapshot();
+  const std::pair<const char*, const char*> cases[] = {
+      {"echo 1 > /proc/sys/net/ipv4/conf/v4-up0/rp_filter", "net/ipv4/conf/v4-up0/rp_filter is 1, not 2"},
+      {"echo 1 > /proc/sys/net/ipv6/conf/v4-up0/disable_ipv6", "net/ipv6/conf/v4-up0/disable_ipv6 is 1, not 0"},
+      {"ip link set v4-up0 addrgenmode random", "net/ipv6/conf/v4-up0/addr_gen_mode is 3, not 1"},
+      {"ip link set v4-up0 alias mine", "v4-up0 has the alias \"mine\""},
+      {"ip link set v4-up0 gro_max_size 131072", "v4-up0 takes packets of 131072 bytes"}};
+  for (const auto& [damage, said] : cases) {
+    run(damage);
+    const auto verified = verify(setup(tun_));
+    ASSERT_FALSE(verified) << damage;
+    EXPECT_EQ(verified.error().what, said);
+    ASSERT_TRUE(ok(network().make(setup(tun_))));
+    EXPECT_TRUE(ok(verify(setup(tun_)))) << damage;
+    EXPECT_EQ(snapshot(), before) << damage;
+  }
+}
+
+TEST_F(NetworkTest, SetupDropsTheAddressesThatAnotherModeGave) {
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  run("ip link set v4-up0 addrgenmode random && ip link set v4-up0 down && ip link set v4-up0 up");
+  ASSERT_TRUE(has(run("ip address show v4-up0"), "inet6 fe80::"));
+  ASSERT_TRUE(ok(network().make(setup(tun_))));
+  EXPECT_FALSE(has(run("ip address show v4-up0"), "inet6"));
+}
+
+TEST_F(NetworkTest, SetupGivesTheTunIpv6WhereTheHostsDefaultIsNone) {
+  ASSERT_TRUE(ok(network().remove("up0", tun)));
+  run("echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6");
+  const auto made = network().make("up0", tun);
+  ASSERT_TRUE(ok(made));
+  ASSERT_TRUE(ok(network().make(setup(*made))));
+  EXPECT_FALSE(has(run("ip address show v4-up0"), "inet6"));
+  run("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
+  EXPECT_TRUE(ok(network().make(announce(*made, model::Leg::routed))));
+}
+
 TEST_F(NetworkTest, SetupLimitsOffloads) {
   const auto largest = [] { return (*RtNetlink::open()->link("v4-up0"))->largest_offload; };
   run("ip link set v4-up0 gro_max_size 131072");
