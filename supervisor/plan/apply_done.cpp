@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "supervisor/plan/applier.hpp"
-#include "supervisor/plan/desired.hpp"
+#include "supervisor/plan/judge.hpp"
 
 namespace clat::plan {
 

@@ -43,6 +43,7 @@ struct Backoff {
 };
 
 // For everything but clatd, whose delays the operator sets: trying again costs little, and the cause may go unnoticed.
-constexpr config::Restart kRetry{.initial = std::chrono::milliseconds(100), .max = std::chrono::seconds(10), .jitter = 0};
+constexpr config::Restart kRetry{
+    .initial = std::chrono::milliseconds(100), .max = std::chrono::seconds(10), .jitter = 0};
 
 }  // namespace clat::plan

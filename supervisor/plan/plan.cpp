@@ -1,85 +1,18 @@
 #include "supervisor/plan/plan.hpp"
 
 #include <algorithm>
-#include <array>
 #include <ranges>
 
-#include "supervisor/plan/desired.hpp"
+#include "supervisor/plan/judge.hpp"
 
 namespace clat::plan {
 
 namespace {
 
-constexpr std::array kInOrder = {Part::record,    Part::tun,      Part::setup, Part::guard,
-                                 Part::fast_path, Part::announce, Part::child, Part::route};
-static_assert(kInOrder.size() == kParts);
-
-constexpr std::size_t index(Part part) { return static_cast<std::size_t>(part); }
-
-// Whether `part`, being (or to be) as `spec` says, stands on `base`: it is made after it and taken down before it.
-// - guard before fast path before announce: attach before announce, withdraw before detach, the blackhole in first and
-//   out last.
-// - Announced on another leg it needs neither; so changing legs makes the one before it takes down the other.
-// - The route does not stand on the announcement: changing legs must not take the default route away.
-bool stands_on(Part part, Part base, const std::optional<Spec>& spec) {
-  switch (part) {
-    case Part::record: return false;
-    case Part::tun:
-    case Part::guard: return base == Part::record;
-    case Part::setup: return base == Part::tun;
-    case Part::fast_path: return base == Part::setup || base == Part::guard;
-    case Part::announce: {
-      const bool fast = !spec || std::get<AnnounceSpec>(*spec).leg == Leg::fast;
-      return base == Part::setup || (fast && (base == Part::guard || base == Part::fast_path));
-    }
-    case Part::child:
-    case Part::route: return base == Part::setup;
-  }
-  return false;
-}
-
-bool changes_in_place(const Spec& have, const Spec& wanted) {
-  switch (part_of(have)) {
-    case Part::record: return true;
-    case Part::setup: return std::get<SetupSpec>(have).tun == std::get<SetupSpec>(wanted).tun;
-    case Part::fast_path: {
-      const auto& a = std::get<FastPathSpec>(have);
-      const auto& b = std::get<FastPathSpec>(wanted);
-      return a.uplink_ifindex == b.uplink_ifindex && a.tun_ifindex == b.tun_ifindex && a.layer == b.layer;
-    }
-    case Part::announce: {
-      const auto& a = std::get<AnnounceSpec>(have);
-      const auto& b = std::get<AnnounceSpec>(wanted);
-      return a.uplink_ifindex == b.uplink_ifindex && a.tun == b.tun && a.v6 == b.v6;
-    }
-    case Part::child: {
-      auto told = std::get<ChildSpec>(have);
-      told.mtu = std::get<ChildSpec>(wanted).mtu;
-      told.lowest_ipv6_mtu = std::get<ChildSpec>(wanted).lowest_ipv6_mtu;
-      return told == std::get<ChildSpec>(wanted);
-    }
-    case Part::tun:
-    case Part::guard:
-    case Part::route: return false;
-  }
-  return false;
-}
-
-// How large a packet this part lets through, bytes; 0 for parts that do not care. To be compared with the same part's.
-std::uint32_t mtu_of(const std::optional<Spec>& spec) {
-  if (!spec) return 0;
-  if (const auto* setup = std::get_if<SetupSpec>(&*spec)) return setup->mtu;
-  if (const auto* fast_path = std::get_if<FastPathSpec>(&*spec)) return fast_path->uplink_mtu;
-  if (const auto* child = std::get_if<ChildSpec>(&*spec)) return child->mtu;
-  return 0;
-}
-
 class ClatPlanner {
  public:
   ClatPlanner(const World& world, const std::string& uplink, const Clat& clat, TimePoint now)
-      : world_(world), uplink_(uplink), clat_(clat), now_(now), desired_(plan::desired(world, uplink, clat)) {
-    for (const Part part : kInOrder) must_go_[index(part)] = judge(part);
-  }
+      : world_(world), uplink_(uplink), clat_(clat), outlook_(clat.outlook), now_(now) {}
 
   std::optional<Action> next() {
     for (const auto& piece : clat_.pieces) {
@@ -101,8 +34,8 @@ class ClatPlanner {
 
  private:
   [[nodiscard]] const Piece& piece(Part part) const { return clat_.piece(part); }
-  [[nodiscard]] const std::optional<Spec>& want(Part part) const { return desired_[index(part)]; }
-  [[nodiscard]] bool must_go(Part part) const { return must_go_[index(part)]; }
+  [[nodiscard]] const std::optional<Spec>& want(Part part) const { return outlook_.wanted[index(part)]; }
+  [[nodiscard]] bool must_go(Part part) const { return outlook_.must_go[index(part)].has_value(); }
 
   // Whether `at` has come; if not, the loop wakes up for it.
   bool has_come(TimePoint at) {
@@ -111,35 +44,14 @@ class ClatPlanner {
     return false;
   }
 
-  [[nodiscard]] bool judge(Part part) const {
-    const auto& have = piece(part).have;
-    if (!have) return false;
-    if (!want(part)) return true;
-    if (part == Part::child && (piece(part).damaged || clat_.child.process.condemned)) return true;
-    if (*have != *want(part) && !changes_in_place(*have, *want(part))) return true;
-    return std::ranges::any_of(kInOrder, [&](Part base) { return stands_on(part, base, want(part)) && must_go(base); });
-  }
-
   Action act(Verb verb, Spec spec, std::optional<Reason> reason = {}) const {
     return PartAction{uplink_, verb, std::move(spec), std::nullopt, clat_.child.process.pid, std::move(reason)};
   }
 
-  [[nodiscard]] Reason why_gone(Part part) const {
-    if (clat_.obstacle) return *clat_.obstacle;
-    const auto uplink = usable_uplink(world_, uplink_);
-    if (!uplink) return uplink.error();
-    if (!want(part)) {
-      if (!uplink->link->carrier) return {Why::no_carrier};
-      if (!clat_.reachable) return no_route(*uplink->wanted, clat_);
-      return part == Part::route && clat_.misses_clatd ? clat_.why_no_clatd() : Reason{Why::not_wanted};
-    }
-    return {Why::settings_changed};
-  }
-
   std::optional<Action> look_up_route() {
-    const auto uplink = usable_uplink(world_, uplink_);
+    const auto& uplink = outlook_.uplink;
     if (!clat_.ask_route || clat_.asking_route || !uplink || !has_come(clat_.route_retry_at)) return std::nullopt;
-    return LookUpRoute{uplink_, uplink->link->ifindex, uplink->wanted->nat64_prefix.address()};
+    return LookUpRoute{uplink_, uplink->ifindex, uplink->prefix.address()};
   }
 
   // When it begins to be missed, and when it is not any more, is for settle() to say.
@@ -177,7 +89,7 @@ class ClatPlanner {
       if (part == Part::guard && guard_lingers()) continue;
       if (part == Part::record && !clat_.retired.empty()) continue;
       if (held_back(part, true)) continue;
-      return act(Verb::remove, *piece(part).have, why_gone(part));
+      return act(Verb::remove, *piece(part).have, outlook_.must_go[index(part)]);
     }
     return std::nullopt;
   }
@@ -260,19 +172,17 @@ class ClatPlanner {
   const World& world_;
   const std::string& uplink_;
   const Clat& clat_;
+  const Outlook& outlook_;
   TimePoint now_;
-  Desired desired_;
-  std::array<bool, kParts> must_go_{};
   std::optional<TimePoint> wake_at_;
 };
 
 Audit audit(const World& world) {
-  constexpr std::array kVisible = {Part::tun, Part::setup, Part::guard, Part::fast_path, Part::announce, Part::route};
   Audit all;
   for (const auto& [uplink, clat] : world.clats) {
-    for (const Part part : kVisible) {
+    for (const Part part : kInOrder) {
       const auto& piece = clat.piece(part);
-      if (piece.stands() && !piece.in_flight) all.checks.push_back({uplink, *piece.have});
+      if (is_audited(part) && piece.stands() && !piece.in_flight) all.checks.push_back({uplink, *piece.have});
     }
   }
   return all;

@@ -58,7 +58,7 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
     status.v6 = clat.addresses->v6;
   }
   if (const auto* wanted = world.wanted(uplink)) {
-    status.prefix = wanted->nat64_prefix;
+    status.prefix = clat.outlook.uplink ? clat.outlook.uplink->prefix : wanted->nat64_prefix;
     status.net_id = wanted->net_id;
   }
   if (const auto* failure = clat.failure()) {

@@ -15,6 +15,8 @@
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/reason.hpp"
 #include "supervisor/plan/backoff.hpp"
+#include "supervisor/plan/outlook.hpp"
+#include "supervisor/plan/parts.hpp"
 
 namespace clat::plan {
 
@@ -130,7 +132,8 @@ struct Clat {
   bool misses_clatd = false;                // for longer than kClatdGrace, and it is the data path
   bool up = false;
   std::optional<TimePoint> up_since;
-  std::optional<Reason> obstacle;             // why it has no IPv4 at the moment
+  std::optional<Reason> obstacle;  // why it has no IPv4 at the moment
+  Outlook outlook;
   std::optional<TimePoint> guard_release_at;  // the address has no use now; its blackhole stays until then
   std::vector<RetiredGuard> retired;
 
@@ -140,8 +143,8 @@ struct Clat {
   TimePoint fast_path_retry_at{};
   Backoff fast_path_backoff;
 
-  Piece& piece(Part part) { return pieces[static_cast<std::size_t>(part)]; }
-  [[nodiscard]] const Piece& piece(Part part) const { return pieces[static_cast<std::size_t>(part)]; }
+  Piece& piece(Part part) { return pieces[index(part)]; }
+  [[nodiscard]] const Piece& piece(Part part) const { return pieces[index(part)]; }
   [[nodiscard]] bool empty() const;              // nothing of it is in the kernel
   [[nodiscard]] bool has_tun() const;            // or is about to
   [[nodiscard]] const Failure* failure() const;  // of the first part that has one

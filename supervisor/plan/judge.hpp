@@ -1,29 +1,20 @@
-// What one CLAT should consist of right now.
+// From the World to the Outlook of one CLAT. Pure; settle() asks once a turn.
 #pragma once
 
-#include <array>
 #include <expected>
-#include <optional>
 #include <string>
 
 #include "supervisor/plan/world.hpp"
 
 namespace clat::plan {
 
-using Desired = std::array<std::optional<Spec>, kParts>;
-
-// The uplink as the CLAT needs it, or what is missing.
-struct Uplink {
-  const config::Interface* wanted = nullptr;
-  const Link* link = nullptr;
-  std::vector<Ipv6Address> subnets;  // usable addresses, the best first
-};
+// Or what is missing.
 std::expected<Uplink, Reason> usable_uplink(const World& world, const std::string& name);
 
-Reason no_route(const config::Interface& wanted, const Clat& clat);
+Reason no_route(const Nat64Prefix& prefix, const Clat& clat);
 
-// Empty when nothing can or should exist. Needs the addresses to be chosen.
-Desired desired(const World& world, const std::string& name, const Clat& clat);
+// Needs the addresses to be chosen, and the obstacle, if there is one, to be known.
+Outlook judge(const World& world, const std::string& name, const Clat& clat, std::expected<Uplink, Reason> uplink);
 
 TunShape tun_shape(const World& world, const config::Interface& wanted);
 

@@ -1,0 +1,141 @@
+#include "supervisor/plan/addresses.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/net/clat_address.hpp"
+#include "supervisor/plan/judge.hpp"
+
+namespace clat::plan {
+
+namespace {
+
+bool holds(const std::vector<Ipv4Address>& addresses, std::uint32_t v4) {
+  return std::ranges::find(addresses, v4, &Ipv4Address::number) != addresses.end();
+}
+
+// An address on the tun of this very CLAT is its own.
+bool is_on_tun_of(const World& world, const std::string& uplink, int ifindex) {
+  const auto clat = world.clats.find(uplink);
+  if (clat != world.clats.end() && clat->second.tun == ifindex) return true;
+  const auto* link = world.kernel.links.find(ifindex);
+  return link != nullptr && link->name == config::tun_name(uplink);
+}
+
+// Another CLAT of ours has it, or may have it again.
+bool another_clat_has(const World& world, const std::string& uplink, std::uint32_t v4) {
+  return std::ranges::any_of(world.clats, [&](const auto& each) {
+    const auto& [other, clat] = each;
+    return clat.addresses && clat.addresses->v4.number() == v4 && other != uplink &&
+           (clat.has_tun() || world.wanted(other) != nullptr);
+  });
+}
+
+// Free of every other CLAT of ours, of what the config fixes for another, and of the host. It is asked for each CLAT
+// about all others: addresses are compared first, and as numbers. What a CLAT with a tun has, no other was given.
+bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Address& address) {
+  if (address == kDummyIpv4) return false;
+  const auto v4 = address.number();
+  const auto own = world.clats.find(uplink);
+  const bool holds_it = own != world.clats.end() && own->second.has_tun() && own->second.addresses &&
+                        own->second.addresses->v4.number() == v4;
+  if (!holds_it && another_clat_has(world, uplink, v4)) return false;
+  for (const auto& [other, leftover] : world.leftovers) {
+    if (leftover.record.v4.number() == v4 && other != uplink) return false;
+  }
+  for (const auto& other : world.config->interfaces) {
+    if (other.ipv4_address && other.ipv4_address->number() == v4 && other.name != uplink) return false;
+  }
+  return std::ranges::none_of(world.kernel.ipv4, [&](const auto& each) {
+    return holds(each.second, v4) && !world.buried_tuns.contains(each.first) &&
+           !is_on_tun_of(world, uplink, each.first);
+  });
+}
+
+// The host answers for its own addresses: a CLAT that had one would take the host's IPv6 away.
+bool ipv6_is_free(const World& world, const Ipv6Address& v6) {
+  return std::ranges::none_of(world.kernel.ipv6, [&](const auto& each) {
+    return std::ranges::find(each.second, v6, &Ipv6OnLink::address) != each.second.end();
+  });
+}
+
+std::expected<Addresses, Reason> choose(World& world, const std::string& name, const Uplink& uplink) {
+  const auto& wanted = *world.wanted(name);
+  const auto free = [&](const Ipv4Address& v4) { return ipv4_is_free(world, name, v4); };
+  const auto v4 = wanted.ipv4_address ? wanted.ipv4_address : world.config->ipv4_pool.first_free(free);
+  if (!v4) return std::unexpected(Reason{Why::no_free_ipv4, world.config->ipv4_pool.text()});
+  const auto in_use = [](const auto& address) {
+    return std::unexpected(Reason{Why::address_in_use, address.text(), Error{"", EADDRINUSE}});
+  };
+  if (wanted.ipv4_address && !free(*v4)) return in_use(*v4);
+  if (wanted.ipv6_address) {
+    if (!ipv6_is_free(world, *wanted.ipv6_address)) return in_use(*wanted.ipv6_address);
+    return Addresses{*v4, *wanted.ipv6_address};
+  }
+  Ipv6Address v6;
+  do {
+    v6 = make_clat_ipv6(uplink.subnets.front(), *v4, uplink.prefix, world.random.next());
+  } while (!ipv6_is_free(world, v6));
+  return Addresses{*v4, v6};
+}
+
+// The tun's name is taken by a device that is not ours.
+bool name_is_taken(const World& world, const std::string& uplink, const Clat& clat) {
+  const auto* link = world.link(config::tun_name(uplink));
+  return link != nullptr && !clat.adopt && link->ifindex != clat.tun;
+}
+
+void move_to(const std::string& name, Clat& clat, const Addresses& addresses, TimePoint now,
+             std::vector<Notice>& notices) {
+  auto& guard = clat.piece(Part::guard);
+  if (guard.have && std::get<GuardSpec>(*guard.have).v6 != addresses.v6) {
+    const auto& old = std::get<GuardSpec>(*guard.have);
+    notices.push_back({name, notice::AddressRetired{old.v6}});
+    clat.retired.push_back({old, now + kGuardGrace});
+    guard.forget();
+  }
+  std::erase_if(clat.retired, [&](const RetiredGuard& retired) {
+    if (retired.guard.v6 != addresses.v6 || guard.have) return false;
+    guard.have = retired.guard;
+    return true;
+  });
+  clat.addresses = addresses;
+  clat.was_ready = false;
+  clat.no_clatd_since = now;
+}
+
+}  // namespace
+
+bool still_fit(const World& world, const std::string& name, const Uplink& uplink, const Addresses& addresses) {
+  const auto& wanted = *world.wanted(name);
+  const bool v4_fits =
+      wanted.ipv4_address ? *wanted.ipv4_address == addresses.v4 : world.config->ipv4_pool.contains(addresses.v4);
+  if (!v4_fits || !ipv4_is_free(world, name, addresses.v4) || !ipv6_is_free(world, addresses.v6)) return false;
+  if (wanted.ipv6_address) return *wanted.ipv6_address == addresses.v6;
+  return checksum_delta(addresses.v6, addresses.v4, uplink.prefix) == 0 &&
+         std::ranges::any_of(uplink.subnets,
+                             [&](const auto& subnet) { return subnet.same_first_bits(addresses.v6, 64); });
+}
+
+std::optional<Reason> find_addresses(World& world, const std::string& name, Clat& clat, const Uplink& uplink,
+                                     TimePoint now, std::vector<Notice>& notices) {
+  if (!clat.route) return no_route(uplink.prefix, clat);
+  const auto leftover = world.leftovers.find(name);
+  if (leftover != world.leftovers.end() && !clat.adopt) {
+    if (leftover->second.unfit) return Reason{Why::clearing_leftover};
+    const auto& record = leftover->second.record;
+    move_to(name, clat, Addresses{record.v4, record.v6}, now, notices);
+    clat.adopt = true;
+  }
+  if (name_is_taken(world, name, clat)) {
+    return Reason{Why::tun_name_taken, config::tun_name(name), Error{"", EBUSY}};
+  }
+  if (clat.addresses && still_fit(world, name, uplink, *clat.addresses)) return std::nullopt;
+  const auto chosen = choose(world, name, uplink);
+  if (!chosen) return chosen.error();
+  move_to(name, clat, *chosen, now, notices);
+  notices.push_back({name, notice::AddressChosen{chosen->v4, chosen->v6, uplink.prefix}});
+  return std::nullopt;
+}
+
+}  // namespace clat::plan

@@ -1,0 +1,20 @@
+// Which addresses a CLAT has.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "supervisor/model/notices.hpp"
+#include "supervisor/plan/world.hpp"
+
+namespace clat::plan {
+
+// Whether addresses that were chosen before still fit config, uplink and host.
+bool still_fit(const World& world, const std::string& name, const Uplink& uplink, const Addresses& addresses);
+
+// Those of an earlier supervisor's record that fits, those it has, or new ones. Returns what stands in the way.
+std::optional<Reason> find_addresses(World& world, const std::string& name, Clat& clat, const Uplink& uplink,
+                                     TimePoint now, std::vector<Notice>& notices);
+
+}  // namespace clat::plan
