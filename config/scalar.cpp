@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/base/numbers.hpp"
+
 namespace clat::config {
 
 namespace {
@@ -14,15 +16,6 @@ constexpr std::size_t kLongestInterfaceName = 12;  // IFNAMSIZ less the terminat
 
 bool is_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of(kDigits) == std::string_view::npos;
-}
-
-// 0 to max of T; nothing when it is more.
-template <class T>
-std::optional<T> number_in(std::string_view digits, int base = 10) {
-  T value{};
-  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
-  if (code != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
-  return value;
 }
 
 bool has_leading_zero(std::string_view digits) { return digits.size() > 1 && digits.front() == '0'; }
@@ -51,7 +44,7 @@ std::unexpected<Error> not_a_duration(std::string_view text) {
 // Also what only an escape can bring past the check of the file: "\0", "\e", "\x9b", "\u2028".
 bool holds_control_characters(std::string_view text) {
   while (!text.empty()) {
-    const Character character = decode(text);
+    const auto character = decode_utf8(text);
     if (!is_allowed(character) || character.code < 0x20) return true;
     text.remove_prefix(character.bytes);
   }
@@ -70,8 +63,7 @@ bool is_no_ipv4_source(const Ipv4Address& address) {
 Result<std::uint32_t> whole_number(std::string_view text, std::uint32_t min, std::uint32_t max,
                                    std::string_view instead) {
   if (is_digits(text) && has_leading_zero(text)) return failure(in_quotes(text) + ": write it without leading zeros");
-  const auto number = is_digits(text) ? number_in<std::uint32_t>(text) : std::nullopt;
-  if (number && *number >= min && *number <= max) return *number;
+  if (const auto number = parse_number(text, min, max)) return *number;
   std::string expected = std::string(instead) + (instead.empty() ? "" : " or ") + "a whole number " + range(min, max);
   return failure(in_quotes(text) + " is not " + expected);
 }
@@ -86,7 +78,7 @@ Result<std::uint32_t> hex_or_decimal(std::string_view text) {
   const auto digits = text.substr(2);
   const bool is_hex = !digits.empty() && digits.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
   if (!is_hex) return failure(in_quotes(text) + " is not a hexadecimal number");
-  const auto number = number_in<std::uint32_t>(digits, 16);
+  const auto number = parse_number<std::uint32_t>(digits, 16);
   if (!number) return failure(in_quotes(text) + " does not fit 32 bits");
   return *number;
 }
@@ -120,7 +112,7 @@ Result<milliseconds> duration(std::string_view text, milliseconds min, milliseco
   const auto unit = std::ranges::find(kUnits, name, &Unit::name);
   if (unit == kUnits.end()) return not_a_duration(text);
   if (has_leading_zero(digits)) return failure(in_quotes(text) + ": write it without leading zeros");
-  const auto count = number_in<std::int64_t>(digits);
+  const auto count = parse_number<std::int64_t>(digits);
   if (!count || *count > max / unit->length || *count * unit->length < min) {
     return failure(in_quotes(text) + " is not from " + text_of(min) + " to " + text_of(max));
   }
@@ -134,8 +126,8 @@ Result<std::uint32_t> rate_per_second(std::string_view text, std::uint32_t max) 
     return failure(in_quotes(text) + " is not a rate per second, like 100/s");
   }
   if (has_leading_zero(digits)) return failure(in_quotes(text) + ": write it without leading zeros");
-  const auto rate = number_in<std::uint32_t>(digits);
-  if (!rate || *rate < 1 || *rate > max) {
+  const auto rate = parse_number(digits, 1U, max);
+  if (!rate) {
     return failure(in_quotes(text) + " is not from 1/s to " + std::to_string(max) + "/s");
   }
   return *rate;

@@ -1,7 +1,6 @@
 #include "config/text.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace clat::config {
 
@@ -11,21 +10,13 @@ constexpr std::size_t kQuoted = 48;  // characters
 constexpr std::size_t kColumns = 120;
 constexpr std::size_t kDots = 3;
 
-std::size_t sequence_length(unsigned char lead) {
-  if (lead < 0x80) return 1;
-  if (lead >= 0xc2 && lead <= 0xdf) return 2;
-  if (lead >= 0xe0 && lead <= 0xef) return 3;
-  if (lead >= 0xf0 && lead <= 0xf4) return 4;
-  return 0;
-}
-
 // Directional overrides, zero-width characters and the like can make a line look like another one.
 bool is_deceptive(char32_t code) {
   return (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
          (code >= 0x2060 && code <= 0x206f) || code == 0xad || code == 0xfeff;
 }
 
-void append_harmless(std::string& out, std::string_view text, const Character& character) {
+void append_harmless(std::string& out, std::string_view text, const Utf8Character& character) {
   if (character.code == '\t') {
     out += ' ';
   } else if (!is_allowed(character) || character.code < 0x20 || is_deceptive(character.code)) {
@@ -37,24 +28,7 @@ void append_harmless(std::string& out, std::string_view text, const Character& c
 
 }  // namespace
 
-Character decode(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text.front());
-  const Character invalid{lead, 1, false};
-  const std::size_t length = sequence_length(lead);
-  if (length == 0 || length > text.size()) return invalid;
-  if (length == 1) return {lead, 1, true};
-  char32_t code = lead & (0xffU >> (length + 1));
-  for (std::size_t i = 1; i < length; ++i) {
-    const auto next = static_cast<unsigned char>(text[i]);
-    if ((next & 0xc0) != 0x80) return invalid;
-    code = code << 6 | (next & 0x3f);
-  }
-  constexpr std::array<char32_t, 5> kShortest{0, 0, 0x80, 0x800, 0x10000};
-  if (code < kShortest.at(length) || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return invalid;
-  return {code, length, true};
-}
-
-bool is_allowed(const Character& character) {
+bool is_allowed(const Utf8Character& character) {
   const char32_t code = character.code;
   if (!character.valid) return false;
   if (code < 0x20) return code == '\t' || code == '\n' || code == '\r';
@@ -66,7 +40,7 @@ std::string in_quotes(std::string_view text) {
   std::string out = "'";
   for (std::size_t count = 0; !text.empty(); ++count) {
     if (count == kQuoted) return out + "...'";
-    const Character character = decode(text);
+    const auto character = decode_utf8(text);
     append_harmless(out, text, character);
     text.remove_prefix(character.bytes);
   }
@@ -75,7 +49,7 @@ std::string in_quotes(std::string_view text) {
 
 Excerpt excerpt(std::string_view line, unsigned column) {
   std::size_t length = 0;
-  for (std::string_view rest = line; !rest.empty(); ++length) rest.remove_prefix(decode(rest).bytes);
+  for (std::string_view rest = line; !rest.empty(); ++length) rest.remove_prefix(decode_utf8(rest).bytes);
 
   const std::size_t place = std::min<std::size_t>(column == 0 ? 0 : column - 1, length);
   const std::size_t first = length <= kColumns ? 0 : std::min(place - std::min(place, kColumns / 2), length - kColumns);
@@ -85,7 +59,7 @@ Excerpt excerpt(std::string_view line, unsigned column) {
   result.caret = static_cast<unsigned>(place - first);
   std::size_t at = 0;
   for (std::string_view rest = line; at < last; ++at) {
-    const Character character = decode(rest);
+    const auto character = decode_utf8(rest);
     if (at >= first) {
       const bool clipped = (first > 0 && at < first + kDots) || (last < length && at + kDots >= last);
       if (clipped) {

@@ -1,24 +1,15 @@
 // Text of unknown origin, made fit to be looked at.
 #pragma once
 
-#include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "core/base/utf8.hpp"
+
 namespace clat::config {
 
-struct Character {
-  char32_t code = 0;  // the byte itself when not valid
-  std::size_t bytes = 1;
-  bool valid = true;  // shortest-form UTF-8, no surrogate
-};
-
-// The first character of `text`, which is not empty.
-Character decode(std::string_view text);
-
 // Whether a config file may hold it: what YAML calls printable, less the Unicode line breaks that editors do not count.
-bool is_allowed(const Character& character);
+bool is_allowed(const Utf8Character& character);
 
 // `text` in single quotes for a message: clipped to 48 characters, what could upset a terminal or a log replaced by
 // '?'.

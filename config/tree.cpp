@@ -31,7 +31,7 @@ Place back_to_text(std::string_view text, Place place) {
   for (std::size_t at = 0; at <= end;) {
     const bool line_break = text[at] == '\n' || (text[at] == '\r' && text.substr(at, 2) != "\r\n");
     last = line_break ? Place{last.line + 1, 1} : Place{last.line, last.column + 1};
-    at += decode(text.substr(at)).bytes;
+    at += decode_utf8(text.substr(at)).bytes;
   }
   return last < place ? last : place;
 }
@@ -177,7 +177,7 @@ class Builder {
 bool is_readable(std::string_view text, Findings& findings) {
   Place place;
   for (std::size_t at = 0; at < text.size();) {
-    const Character character = decode(text.substr(at));
+    const auto character = decode_utf8(text.substr(at));
     if (!is_allowed(character)) {
       constexpr std::string_view kDigits = "0123456789abcdef";
       std::string hex;

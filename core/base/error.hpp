@@ -29,6 +29,12 @@ struct Error {
 template <class T = void>
 using Result = std::expected<T, Error>;
 
+// As it came, with the context in front of an error.
+inline Result<> in_context(Result<> result, const std::string& context) {
+  if (!result) result = std::unexpected(std::move(result).error().in(context));
+  return result;
+}
+
 inline std::unexpected<Error> failure(std::string what, int code = 0) {
   return std::unexpected(Error{std::move(what), code});
 }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <string_view>
 
+#include "core/base/numbers.hpp"
 #include "core/clatd/mtus.hpp"
 #include "core/xlat/translator.hpp"
 
@@ -37,22 +37,14 @@ Fault fault(std::string_view option, std::string_view why) {
   return Fault(std::string(option).append(": ").append(why));
 }
 
-// Digits and nothing else.
-std::optional<std::uint32_t> number(std::string_view text, std::uint32_t most, int base = 10) {
-  std::uint32_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (code != std::errc{} || end != text.data() + text.size() || value > most) return std::nullopt;
-  return value;
-}
-
 template <class Integer>
 Refusal take_number(std::string_view value, std::uint32_t least, std::uint32_t most, const char* what,
                     std::optional<Integer>& into) {
-  const auto n = number(value, most);
-  if (!n || *n < least) {
+  const auto number = parse_number(value, least, most);
+  if (!number) {
     return std::string("expected ").append(what) + " from " + std::to_string(least) + " to " + std::to_string(most);
   }
-  into = static_cast<Integer>(*n);
+  into = static_cast<Integer>(*number);
   return std::nullopt;
 }
 
@@ -85,7 +77,8 @@ Refusal take_v6(std::string_view value, Draft& draft) {
 
 // As printf("0x%x") writes it.
 Refusal take_mark(std::string_view value, Draft& draft) {
-  draft.mark = value.starts_with("0x") ? number(value.substr(2), kAnyNumber, 16) : number(value, kAnyNumber);
+  draft.mark =
+      value.starts_with("0x") ? parse_number<std::uint32_t>(value.substr(2), 16) : parse_number<std::uint32_t>(value);
   if (!draft.mark) return "expected a number of 32 bits";
   return std::nullopt;
 }
@@ -93,8 +86,9 @@ Refusal take_mark(std::string_view value, Draft& draft) {
 Refusal take_ids(std::string_view value, Draft& draft) {
   constexpr std::uint32_t kMostId = 0xfffffffe;  // -1 means "leave it" to setresuid
   const auto colon = value.find(':');
-  const auto user = number(value.substr(0, colon), kMostId);
-  const auto group = colon == std::string_view::npos ? std::nullopt : number(value.substr(colon + 1), kMostId);
+  const auto user = parse_number(value.substr(0, colon), 0U, kMostId);
+  const auto group =
+      colon == std::string_view::npos ? std::nullopt : parse_number(value.substr(colon + 1), 0U, kMostId);
   if (!user || !group) return "expected UID:GID, two decimal numbers";
   draft.ids = Ids{*user, *group};
   return std::nullopt;

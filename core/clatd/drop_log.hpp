@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "core/xlat/token_bucket.hpp"
+#include "core/base/token_bucket.hpp"
 #include "core/xlat/verdict.hpp"
 
 namespace clat::clatd {
@@ -19,7 +19,7 @@ class DropLog {
 
  private:
   static constexpr std::uint32_t kLinesPerMinute = 4;
-  xlat::TokenBucket lines_{kLinesPerMinute, std::chrono::minutes(1), kLinesPerMinute};
+  TokenBucket lines_{kLinesPerMinute, std::chrono::minutes(1), kLinesPerMinute};
   std::atomic<std::uint32_t> left_out_ = 0;
 };
 

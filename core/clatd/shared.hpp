@@ -3,16 +3,16 @@
 
 #include <cstdint>
 
+#include "core/base/token_bucket.hpp"
 #include "core/clatd/clock.hpp"
 #include "core/clatd/drop_log.hpp"
 #include "core/clatd/mtus.hpp"
-#include "core/xlat/token_bucket.hpp"
 
 namespace clat::clatd {
 
 struct Shared {
   SharedMtus mtus;
-  xlat::TokenBucket errors;  // ICMP errors of our own
+  TokenBucket errors;  // ICMP errors of our own
   DropLog drops;
 
   bool may_answer() { return errors.take(now_ns()); }

@@ -1,7 +1,6 @@
-// IPv4 prefixes, and lengths of prefixes as text.
+// IPv4 prefixes.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,9 +8,6 @@
 #include "core/net/address.hpp"
 
 namespace clat {
-
-// "29": digits alone, a number from `least` to `most`.
-std::optional<unsigned> parse_length(std::string_view digits, unsigned least, unsigned most);
 
 struct Ipv4Prefix {
   Ipv4Address address;

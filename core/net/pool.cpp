@@ -1,5 +1,7 @@
 #include "core/net/pool.hpp"
 
+#include "core/base/numbers.hpp"
+
 namespace clat {
 
 Ipv4Pool Ipv4Pool::service_continuity() { return Ipv4Pool({{{192, 0, 0, 0}}, 29}); }
@@ -9,7 +11,7 @@ Result<Ipv4Pool> Ipv4Pool::parse(std::string_view text) {
   if (slash == std::string_view::npos) return failure("an IPv4 pool needs a length, like 192.0.0.0/29");
   const auto network = Ipv4Address::parse(text.substr(0, slash));
   if (!network) return failure("not an IPv4 prefix; expected something like 192.0.0.0/29");
-  const auto length = parse_length(text.substr(slash + 1), 8, 32);
+  const auto length = parse_number<unsigned>(text.substr(slash + 1), 8, 32);
   if (!length) return failure("the pool's length is not a number from 8 to 32");
   const Ipv4Prefix prefix{*network, *length};
   if (prefix == prefix.masked()) return Ipv4Pool(prefix);

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "core/net/ipv4_prefix.hpp"
+#include "core/base/numbers.hpp"
 
 namespace clat {
 
@@ -66,7 +66,7 @@ Result<Nat64Prefix> Nat64Prefix::parse(std::string_view text) {
     if (Ipv4Address::parse(text.substr(0, slash))) return failure("a NAT64 prefix is IPv6, like 64:ff9b::/96");
     return failure("not an IPv6 prefix; expected something like 64:ff9b::/96");
   }
-  const auto length = parse_length(text.substr(slash + 1), 0, 128);
+  const auto length = parse_number<unsigned>(text.substr(slash + 1), 0, 128);
   if (!length) return failure("the prefix length is not a number from 0 to 128");
   return make(*address, *length);
 }

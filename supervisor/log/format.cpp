@@ -8,44 +8,20 @@
 #include <string_view>
 #include <vector>
 
+#include "core/base/utf8.hpp"
+
 namespace clat::log {
 namespace {
 
-// One UTF-8 sequence, or one byte that does not begin a well-formed one (Unicode 15, table 3-7).
-struct Unit {
-  std::string_view bytes;
-  char32_t code = 0;
-  bool valid = false;
+bool is_control(const Utf8Character& c) { return c.valid && (c.code < 0x20 || (c.code >= 0x7f && c.code < 0xa0)); }
 
-  [[nodiscard]] bool control() const { return valid && (code < 0x20 || (code >= 0x7f && code < 0xa0)); }
-};
-
-Unit next_unit(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
-  const auto broken = Unit{text.substr(0, 1), 0, false};
-  const std::uint8_t lead = byte(0);
-  if (lead < 0x80) return {text.substr(0, 1), lead, true};
-  const std::size_t length = lead >= 0xc2 && lead <= 0xdf   ? 2
-                             : lead >= 0xe0 && lead <= 0xef ? 3
-                             : lead >= 0xf0 && lead <= 0xf4 ? 4
-                                                            : 0;
-  if (length == 0 || text.size() < length) return broken;
-  char32_t code = lead & (0xffU >> (length + 1));
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return broken;
-    code = code << 6 | (byte(i) & 0x3fU);
-  }
-  const bool overlong = (length == 3 && code < 0x800) || (length == 4 && code < 0x10000);
-  if (overlong || (code >= 0xd800 && code <= 0xdfff) || code > 0x10ffff) return broken;
-  return {text.substr(0, length), code, true};
-}
-
+// Calls back with each character and its bytes.
 template <class Visit>
-void for_each_unit(std::string_view text, Visit visit) {
+void for_each_character(std::string_view text, Visit visit) {
   while (!text.empty()) {
-    const Unit unit = next_unit(text);
-    visit(unit);
-    text.remove_prefix(unit.bytes.size());
+    const auto character = decode_utf8(text);
+    visit(character, text.substr(0, character.bytes));
+    text.remove_prefix(character.bytes);
   }
 }
 
@@ -65,24 +41,24 @@ void append_hex(std::string& out, const char* prefix, std::uint32_t value, int d
 
 void append_logfmt(std::string& out, std::string_view value) {
   bool quote = value.empty();
-  for_each_unit(value, [&](const Unit& unit) {
-    quote = quote || !unit.valid || unit.control() || unit.code == ' ' || unit.code == '"' || unit.code == '=';
+  for_each_character(value, [&](const Utf8Character& c, std::string_view) {
+    quote = quote || !c.valid || is_control(c) || c.code == ' ' || c.code == '"' || c.code == '=';
   });
   if (!quote) {
     out += value;
     return;
   }
   out += '"';
-  for_each_unit(value, [&](const Unit& unit) {
-    if (unit.valid && unit.code == '\n') {
+  for_each_character(value, [&](const Utf8Character& c, std::string_view bytes) {
+    if (c.valid && c.code == '\n') {
       out += "\\n";
-    } else if (unit.valid && unit.code == '\t') {
+    } else if (c.valid && c.code == '\t') {
       out += "\\t";
-    } else if (!unit.valid || unit.control()) {
-      for (const char c : unit.bytes) append_hex(out, "\\x", static_cast<std::uint8_t>(c), 2);
+    } else if (!c.valid || is_control(c)) {
+      for (const char byte : bytes) append_hex(out, "\\x", static_cast<std::uint8_t>(byte), 2);
     } else {
-      if (unit.code == '"' || unit.code == '\\') out += '\\';
-      out += unit.bytes;
+      if (c.code == '"' || c.code == '\\') out += '\\';
+      out += bytes;
     }
   });
   out += '"';
@@ -90,18 +66,18 @@ void append_logfmt(std::string& out, std::string_view value) {
 
 void append_json(std::string& out, std::string_view value) {
   out += '"';
-  for_each_unit(value, [&](const Unit& unit) {
-    if (!unit.valid) {
+  for_each_character(value, [&](const Utf8Character& c, std::string_view bytes) {
+    if (!c.valid) {
       out += "\\ufffd";
-    } else if (unit.code == '\n') {
+    } else if (c.code == '\n') {
       out += "\\n";
-    } else if (unit.code == '\t') {
+    } else if (c.code == '\t') {
       out += "\\t";
-    } else if (unit.control()) {
-      append_hex(out, "\\u", unit.code, 4);
+    } else if (is_control(c)) {
+      append_hex(out, "\\u", c.code, 4);
     } else {
-      if (unit.code == '"' || unit.code == '\\') out += '\\';
-      out += unit.bytes;
+      if (c.code == '"' || c.code == '\\') out += '\\';
+      out += bytes;
     }
   });
   out += '"';

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/xlat/token_bucket.hpp"
+#include "core/base/token_bucket.hpp"
 #include "supervisor/log/catalogue.hpp"
 #include "supervisor/log/format.hpp"
 #include "supervisor/log/outlet.hpp"
@@ -95,8 +95,8 @@ class OutletSink : public spdlog::sinks::base_sink<spdlog::details::null_mutex> 
 struct Log::State {
   // What one event has left.
   struct Kind {
-    xlat::TokenBucket lines{kLinesPerSecond, std::chrono::seconds(1), kBurst};
-    xlat::TokenBucket held{1, std::chrono::seconds(10), 64};
+    TokenBucket lines{kLinesPerSecond, std::chrono::seconds(1), kBurst};
+    TokenBucket held{1, std::chrono::seconds(10), 64};
   };
 
   explicit State(int fd) : stderr_fd(fd), sink(std::make_shared<OutletSink>(stream_outlet(fd))), logger("", sink) {
@@ -155,7 +155,7 @@ struct Log::State {
   spdlog::logger logger;
   std::map<std::string_view, Kind> kinds;  // by event: names of the catalogue, so there are not many
   std::uint64_t excess = 0;
-  xlat::TokenBucket excess_reports{1, std::chrono::seconds(1), 1};
+  TokenBucket excess_reports{1, std::chrono::seconds(1), 1};
 };
 
 Log::Log(int stderr_fd) : state_(std::make_unique<State>(stderr_fd)) {}

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-#include "core/xlat/token_bucket.hpp"
+#include "core/base/token_bucket.hpp"
 #include "supervisor/model/facts.hpp"
 
 namespace clat::loop {
@@ -85,7 +85,7 @@ class OutputThrottle {
   }
 
  private:
-  xlat::TokenBucket limit_{kLinesPerSecond, std::chrono::seconds(1), kBurst};
+  TokenBucket limit_{kLinesPerSecond, std::chrono::seconds(1), kBurst};
   std::uint64_t suppressed_ = 0;
   std::optional<std::string> held_;  // the latest suppressed line
 };

@@ -7,13 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstddef>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 
 #include "core/base/fd.hpp"
+#include "core/base/numbers.hpp"
 
 namespace clat::loop {
 namespace {
@@ -37,13 +37,6 @@ std::optional<std::string> take(const char* variable) {
   return taken;
 }
 
-template <class Number>
-std::optional<Number> number_of(const std::string& text) {
-  Number number{};
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return code == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
-}
-
 Result<Address> address_of(const std::string& text) {
   Address address;
   address.name.sun_family = AF_UNIX;
@@ -63,11 +56,11 @@ Result<std::optional<milliseconds>> ping_interval(const std::optional<std::strin
                                                   const std::optional<std::string>& pid) {
   if (!usec) return std::nullopt;
   if (pid) {
-    const auto number = number_of<pid_t>(*pid);
+    const auto number = parse_number<pid_t>(*pid);
     if (!number) return failure("WATCHDOG_PID is no process id", EINVAL);
     if (*number != ::getpid()) return std::nullopt;
   }
-  const auto number = number_of<std::uint64_t>(*usec);
+  const auto number = parse_number<std::uint64_t>(*usec);
   constexpr std::uint64_t kLongest = std::uint64_t{1} << 62;  // fits the signed count of std::chrono
   if (!number || *number > kLongest || microseconds(*number) < kShortestWatchdog) {
     return failure("WATCHDOG_USEC is no time to work with", EINVAL);

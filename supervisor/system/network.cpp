@@ -16,10 +16,6 @@ namespace clat::system {
 
 namespace {
 
-std::unexpected<Error> in_context(Result<> result, const std::string& context) {
-  return std::unexpected(std::move(result.error()).in(context));
-}
-
 // Keeps the first error.
 void note(Result<>& first, Result<> next) {
   if (first && !next) first = std::move(next);
@@ -63,10 +59,9 @@ Result<int> Network::make(const std::string& uplink, const model::TunSpec& spec)
   if (!tun) return std::unexpected(tun.error());
   if (auto sole = hold_every_queue(*tun, spec); !sole) return std::unexpected(std::move(sole).error());
   // The mark comes before persistence: nothing of ours can outlive us unmarked.
-  if (auto marked = rtnetlink_.change_link(tun->ifindex, {.alias = tun_alias(uplink)}); !marked) {
-    return in_context(std::move(marked), spec.name);
-  }
-  if (auto kept = keep_tun(tun->queues.front(), true); !kept) return in_context(std::move(kept), spec.name);
+  auto kept = rtnetlink_.change_link(tun->ifindex, {.alias = tun_alias(uplink)});
+  if (kept) kept = keep_tun(tun->queues.front(), true);
+  if (!kept) return std::unexpected(std::move(kept).error().in(spec.name));
   const int ifindex = tun->ifindex;
   tuns_[uplink] = {.ifindex = ifindex, .queues = std::move(tun->queues)};
   return ifindex;
@@ -82,11 +77,10 @@ Result<> Network::hold_every_queue(const OpenTun& tun, const model::TunSpec& spe
 }
 
 Result<> Network::remove(const std::string& uplink, const model::TunSpec& spec) {
-  Result<> result;
   if (const auto held = tuns_.find(uplink); held != tuns_.end()) {
     // By ifindex: whatever it is called or marked by now. A child that still holds it does not keep it.
-    note(result, rtnetlink_.delete_link(held->second.ifindex));
-    if (!result) return in_context(std::move(result), spec.name);
+    auto deleted = rtnetlink_.delete_link(held->second.ifindex);
+    if (!deleted) return in_context(std::move(deleted), spec.name);
     tuns_.erase(held);
   }
   return delete_our_tun(uplink, spec.name);
@@ -96,8 +90,7 @@ Result<> Network::delete_our_tun(const std::string& uplink, const std::string& n
   const auto link = rtnetlink_.link(name);
   if (!link) return std::unexpected(link.error());
   if (!*link || !is_our_tun(**link, uplink)) return {};
-  if (auto gone = rtnetlink_.delete_link((*link)->link.ifindex); !gone) return in_context(std::move(gone), name);
-  return {};
+  return in_context(rtnetlink_.delete_link((*link)->link.ifindex), name);
 }
 
 std::vector<int> Network::tun_queues(const std::string& uplink) const {
@@ -162,10 +155,7 @@ Result<> Network::configure(const model::SetupSpec& spec) {
   return rtnetlink_.change_link(spec.tun, {.up = true});
 }
 
-Result<> Network::make(const model::SetupSpec& spec) {
-  if (auto configured = configure(spec); !configured) return in_context(std::move(configured), spec.tun_name);
-  return {};
-}
+Result<> Network::make(const model::SetupSpec& spec) { return in_context(configure(spec), spec.tun_name); }
 
 Result<> Network::change(const model::SetupSpec& before, const model::SetupSpec& spec) {
   if (auto made = make(spec); !made) return made;
@@ -179,8 +169,7 @@ Result<> Network::remove(const model::SetupSpec& spec) {
   if (!*link) return {};
   auto result = rtnetlink_.delete_address(spec.tun, spec.v4);
   note(result, rtnetlink_.change_link(spec.tun, {.up = false}));
-  if (!result) return in_context(std::move(result), spec.tun_name);
-  return {};
+  return in_context(std::move(result), spec.tun_name);
 }
 
 // --- guard
@@ -335,8 +324,7 @@ Result<> Network::purge(const model::RecordSpec& record) {
   note(result, saved_.release(record.uplink));
   // Last: until then it keeps the kernel from answering for the address.
   note(result, remove(model::GuardSpec{record.v6}));
-  if (!result) return in_context(std::move(result), "purge " + record.uplink);
-  return {};
+  return in_context(std::move(result), "purge " + record.uplink);
 }
 
 }  // namespace clat::system

@@ -34,11 +34,6 @@ std::string text(const DefaultRoute& route) {
   return "default route of metric " + std::to_string(route.metric) + on(route.device);
 }
 
-Result<> in_context(Result<> result, const std::string& context) {
-  if (!result) return std::unexpected(std::move(result.error()).in(context));
-  return result;
-}
-
 bool means_gone(const Error& error) {
   return error.code == ENOENT || error.code == ESRCH || error.code == ENODEV || error.code == EADDRNOTAVAIL ||
          error.code == ENXIO;

@@ -10,10 +10,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <memory>
 #include <string_view>
 
+#include "core/base/numbers.hpp"
 #include "supervisor/system/interface_name.hpp"
 
 namespace clat::system {
@@ -91,18 +91,11 @@ StateDir::Lines lines_of(const model::RecordSpec& record) {
           {"prefix", record.prefix.text()}};
 }
 
-template <class Number>
-std::optional<Number> number_of(std::string_view text) {
-  Number number{};
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return code == std::errc{} && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
-}
-
 std::optional<model::TunShape> shape_of(std::string_view format, std::string_view queues) {
   constexpr std::uint32_t kMostQueues = 256;  // MAX_TAP_QUEUES of Linux
   const auto known = std::ranges::find(kTunFormats, format);
-  const auto number = number_of<std::uint32_t>(queues);
-  if (known == kTunFormats.end() || !number || *number == 0 || *number > kMostQueues) return std::nullopt;
+  const auto number = parse_number<std::uint32_t>(queues, 1, kMostQueues);
+  if (known == kTunFormats.end() || !number) return std::nullopt;
   return model::TunShape{static_cast<model::TunFormat>(known - kTunFormats.begin()), *number};
 }
 
@@ -117,9 +110,9 @@ Result<model::RecordSpec> record_of(const StateDir::Lines& lines) {
     return lines[static_cast<std::size_t>(std::ranges::find(keys, key) - keys.begin())].second;
   };
   const auto shape = shape_of(value("tun-format"), value("queues"));
-  const auto ifindex = number_of<int>(value("ifindex"));
+  const auto ifindex = parse_number<int>(value("ifindex"));
   const auto leg = std::ranges::find(kLegs, value("leg"));
-  const auto metric = number_of<std::uint32_t>(value("metric"));
+  const auto metric = parse_number<std::uint32_t>(value("metric"));
   const bool has_metric = value("metric") != "none";
   const auto v4 = Ipv4Address::parse(value("v4"));
   const auto v6 = Ipv6Address::parse(value("v6"));
@@ -144,9 +137,8 @@ Result<> take_lock(const Fd& lock) {
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return failure("flock", errno);
     const auto text = read_all(lock, 32);
-    unsigned holder = 0;
-    if (text) std::from_chars(text->data(), text->data() + text->size(), holder);
-    return failure("in use by another clatvisor" + (holder == 0 ? "" : ", pid " + std::to_string(holder)), EBUSY);
+    const auto holder = text ? parse_number<unsigned>(text->substr(0, text->find('\n'))) : std::nullopt;
+    return failure("in use by another clatvisor" + (holder ? ", pid " + std::to_string(*holder) : ""), EBUSY);
   }
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(lock.get(), 0) != 0) return failure("ftruncate", errno);

@@ -26,7 +26,7 @@ TEST(Text, DecodesShortestFormUtf8Only) {
       {"\xff", 0xff, 1, false},
   };
   for (const auto& row : rows) {
-    const Character character = decode(row.text);
+    const auto character = decode_utf8(row.text);
     EXPECT_EQ(character.code, row.code) << row.text;
     EXPECT_EQ(character.bytes, row.bytes) << row.text;
     EXPECT_EQ(character.valid, row.valid) << row.text;

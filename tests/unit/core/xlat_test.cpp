@@ -5,8 +5,8 @@
 #include <set>
 #include <thread>
 
+#include "core/base/token_bucket.hpp"
 #include "core/xlat/describe.hpp"
-#include "core/xlat/token_bucket.hpp"
 #include "tests/support/vector_parts.hpp"
 #include "xlat_run.hpp"
 

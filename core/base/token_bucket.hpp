@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace clat::xlat {
+namespace clat {
 
 // Threads may share one. They never wait for each other: who meets another gets no token. A flag and not an atomic
 // time, which 32-bit machines may lack.
@@ -33,4 +33,4 @@ class TokenBucket {
   std::atomic_flag busy_;
 };
 
-}  // namespace clat::xlat
+}  // namespace clat
