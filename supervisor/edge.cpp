@@ -90,8 +90,10 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const Spec& sp
     case Verb::make: return answer(network_.make(spec));
     case Verb::change: return answer(network_.change(std::get<Spec>(*action.before), spec));
     case Verb::remove: return answer(network_.remove(spec));
-    case Verb::kill:
-    case Verb::verify: break;
+    case Verb::verify:
+      if constexpr (requires { network_.verify(spec); }) return answer(network_.verify(spec));
+      break;
+    case Verb::kill: break;
   }
   return impossible(action);
 }

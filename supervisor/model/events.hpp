@@ -54,6 +54,10 @@ struct Ipv6Gone {
 };
 // Some IPv6 route came, went or changed that is not ours.
 struct Ipv6RoutesChanged {};
+// An IPv4 default route of this metric went, ours or not, or one that is not ours came, maybe in the place of ours.
+struct Ipv4DefaultRouteChanged {
+  std::uint32_t metric = 0;
+};
 struct Ipv4Seen {
   int ifindex = 0;
   Ipv4Address address;
@@ -154,8 +158,8 @@ struct HealthCollected {
 struct Tick {};  // the timer that was armed at Plan::wake_at
 
 using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
-                           LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4Seen, Ipv4Gone, KernelDumped,
-                           TrafficControlChanged, Done, Purged, LookedUp, Audited, ChildReady, ChildAnswered, ChildMute,
-                           ChildExited, ChildOutput, HealthCollected, Tick>;
+                           LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4DefaultRouteChanged, Ipv4Seen,
+                           Ipv4Gone, KernelDumped, TrafficControlChanged, Done, Purged, LookedUp, Audited, ChildReady,
+                           ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::model

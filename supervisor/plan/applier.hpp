@@ -26,6 +26,7 @@ class Applier {
   void operator()(const Ipv6Seen&);
   void operator()(const Ipv6Gone&);
   void operator()(const Ipv6RoutesChanged&);
+  void operator()(const Ipv4DefaultRouteChanged&);
   void operator()(const Ipv4Seen&);
   void operator()(const Ipv4Gone&);
   void operator()(const KernelDumped&);

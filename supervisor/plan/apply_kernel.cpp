@@ -120,6 +120,17 @@ void Applier::operator()(const Ipv6Gone& event) {
 
 void Applier::operator()(const Ipv6RoutesChanged&) { ask_all_routes(world_); }
 
+void Applier::operator()(const Ipv4DefaultRouteChanged& event) {
+  for (auto& [name, clat] : world_.clats) {
+    const auto* wanted = world_.wanted(name);
+    if (wanted == nullptr || wanted->route_metric != event.metric) continue;
+    auto& route = clat.piece(Part::route);
+    route.verify = true;
+    // What was in the way may be gone.
+    if (route.failure) route.failure->retry_at = now_;
+  }
+}
+
 void Applier::operator()(const Ipv4Seen& event) {
   if (world_.buried_tuns.contains(event.ifindex)) return;
   auto& addresses = world_.kernel.ipv4[event.ifindex];

@@ -1,11 +1,16 @@
 #include "supervisor/sources/netlink_monitor.hpp"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <variant>
 
@@ -30,6 +35,31 @@ Request link_dump() {
   return request;
 }
 
+// Of the IPv4 routes only defaults get through: a router with a full table has thousands of others that come and go.
+// Notifications of routes are one message each.
+Result<> keep_ipv4_routes_out(const Fd& socket) {
+  constexpr auto at = [](auto offset) { return static_cast<std::uint32_t>(offset); };
+  // What is loaded comes in network byte order, while the message has the host's.
+  const std::uint32_t new_route = htons(RTM_NEWROUTE);
+  const std::uint32_t gone_route = htons(RTM_DELROUTE);
+  std::array<sock_filter, 9> program{{
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, at(offsetof(nlmsghdr, nlmsg_type))),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, new_route, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, gone_route, 0, 4),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, at(NLMSG_HDRLEN + offsetof(rtmsg, rtm_family))),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 0, 2),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, at(NLMSG_HDRLEN + offsetof(rtmsg, rtm_dst_len))),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+  }};
+  const sock_fprog filter{.len = static_cast<unsigned short>(program.size()), .filter = program.data()};
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0) {
+    return failure("filter the netlink monitor", errno);
+  }
+  return {};
+}
+
 }  // namespace
 
 NetlinkMonitor::NetlinkMonitor(Fd fd, NetlinkSocket requests)
@@ -48,8 +78,9 @@ Result<NetlinkMonitor> NetlinkMonitor::open(std::size_t receive_buffer) {
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
     return failure("bind netlink monitor", errno);
   }
+  if (auto filtered = keep_ipv4_routes_out(fd); !filtered) return std::unexpected(std::move(filtered).error());
   for (const int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO,
-                          RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE, RTNLGRP_TC}) {
+                          RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE, RTNLGRP_TC}) {
     if (::setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
       return failure("subscribe to netlink group " + std::to_string(group), errno);
     }
@@ -75,6 +106,7 @@ Result<NetlinkMonitor::Drained> NetlinkMonitor::read(const EventSink& sink) {
     deliver(datagram->bytes, sink, hints);
   }
   if (hints.ipv6_routes) sink(model::Ipv6RoutesChanged{});
+  for (const std::uint32_t metric : hints.ipv4_defaults) sink(model::Ipv4DefaultRouteChanged{metric});
   for (const int ifindex : hints.traffic_control) sink(model::TrafficControlChanged{ifindex});
   return drained;
 }
@@ -87,6 +119,8 @@ void NetlinkMonitor::deliver(system::Bytes datagram, const EventSink& sink, Hint
       hints.traffic_control.insert(changed->ifindex);
     } else if (std::holds_alternative<model::Ipv6RoutesChanged>(*event)) {
       hints.ipv6_routes = true;
+    } else if (const auto* route = std::get_if<model::Ipv4DefaultRouteChanged>(&*event)) {
+      hints.ipv4_defaults.insert(route->metric);
     } else {
       sink(settled(std::move(*event), *message));
     }

@@ -1,7 +1,8 @@
-// What the kernel tells about links, addresses and traffic control.
+// What the kernel tells about links, addresses, routes and traffic control.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <set>
 #include <vector>
@@ -26,8 +27,8 @@ class NetlinkMonitor {
   using EventSink = std::function<void(model::Event)>;
   // overrun: notifications were lost, so dump().
   enum class Drained { all, overrun };
-  // Reads until nothing is left. Ipv6RoutesChanged comes once, and TrafficControlChanged once per interface, last and
-  // however many notifications there were.
+  // Reads until nothing is left. Ipv6RoutesChanged comes once, Ipv4DefaultRouteChanged once per metric, and
+  // TrafficControlChanged once per interface, last and however many notifications there were.
   Result<Drained> read(const EventSink& sink);
 
   // Links and addresses as they are now. Also the way to learn of an IPv6 MTU that a sysctl or a router advertisement
@@ -39,7 +40,8 @@ class NetlinkMonitor {
   // Notifications that say no more than "look again".
   struct Hints {
     bool ipv6_routes = false;
-    std::set<int> traffic_control;  // ifindexes
+    std::set<std::uint32_t> ipv4_defaults;  // metrics
+    std::set<int> traffic_control;          // ifindexes
   };
   void deliver(system::Bytes datagram, const EventSink& sink, Hints& hints);
   model::Event settled(model::Event event, const system::Message& message);

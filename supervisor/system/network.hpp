@@ -77,6 +77,7 @@ class Network {
   static Result<> verify(const model::GuardSpec& spec, const Stock& stock);
   Result<> verify(const model::AnnounceSpec& spec, const Stock& stock) const;
   static Result<> verify(const model::RouteSpec& spec, const Stock& stock);
+  Result<> verify(const model::RouteSpec& spec);  // asks the kernel for this alone
 
   // Takes away everything that the record names and that is ours. Goes on after an error, and returns the first. The
   // record itself stays for the caller to erase.

@@ -129,8 +129,17 @@ std::optional<rtmsg> own_route(const Message& message) {
   return route;
 }
 
-std::optional<model::Event> parse_route_change(Bytes payload) {
-  const auto header = read_as<rtmsg>(payload);
+// Ours that comes is no news.
+std::optional<model::Event> parse_ipv4_default(const Message& message, const rtmsg& header) {
+  const bool ours_comes = message.type == RTM_NEWROUTE && header.rtm_protocol == kRouteProtocol;
+  if (header.rtm_dst_len != 0 || header.rtm_table != RT_TABLE_MAIN || ours_comes) return std::nullopt;
+  const auto metric = find_as<std::uint32_t>(attributes_after<rtmsg>(message.payload), RTA_PRIORITY);
+  return model::Ipv4DefaultRouteChanged{metric.value_or(0)};
+}
+
+std::optional<model::Event> parse_route_change(const Message& message) {
+  const auto header = read_as<rtmsg>(message.payload);
+  if (header && header->rtm_family == AF_INET) return parse_ipv4_default(message, *header);
   if (!header || header->rtm_family != AF_INET6 || (header->rtm_flags & RTM_F_CLONED) != 0 ||
       header->rtm_protocol == kRouteProtocol || header->rtm_table == RT_TABLE_LOCAL) {
     return std::nullopt;
@@ -200,7 +209,7 @@ std::optional<model::Event> parse_event(const Message& message) {
     case RTM_NEWADDR:
     case RTM_DELADDR: return parse_address(message);
     case RTM_NEWROUTE:
-    case RTM_DELROUTE: return parse_route_change(message.payload);
+    case RTM_DELROUTE: return parse_route_change(message);
     case RTM_NEWRULE:
     case RTM_DELRULE: return parse_rule_change(message.payload);
     case RTM_NEWQDISC:

@@ -30,8 +30,9 @@ struct LinkMessage {
 std::optional<LinkMessage> parse_link(Bytes payload);
 
 // What a notification, or one message of a dump, says: LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
-// Ipv4Seen, Ipv4Gone or TrafficControlChanged. Nothing for our own routes and for those of table local, nothing
-// for AF_BRIDGE's view of a link, for blocks shared by qdiscs, and for all other types.
+// Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone or TrafficControlChanged. Nothing for our own IPv6 routes, for other IPv4
+// routes and for those of table local, nothing for AF_BRIDGE's view of a link, for blocks shared by qdiscs, and for all
+// other types.
 std::optional<model::Event> parse_event(const Message& message);
 
 // Puts a LinkSeen, Ipv6Seen or Ipv4Seen into the picture; other events change nothing.

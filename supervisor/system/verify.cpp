@@ -109,9 +109,22 @@ Result<> Network::verify(const model::AnnounceSpec& spec, const Stock& stock) co
   return is_among(stock.host_routes, tun_route(spec), "no route to " + spec.v6.text() + " into the tun");
 }
 
+namespace {
+
+Result<> is_there(const model::RouteSpec& spec, const std::vector<DefaultRoute>& routes) {
+  return is_among(routes, default_route(spec), "no default route of metric " + std::to_string(spec.metric));
+}
+
+}  // namespace
+
 Result<> Network::verify(const model::RouteSpec& spec, const Stock& stock) {
-  return is_among(stock.default_routes, default_route(spec),
-                  "no default route of metric " + std::to_string(spec.metric));
+  return is_there(spec, stock.default_routes);
+}
+
+Result<> Network::verify(const model::RouteSpec& spec) {
+  const auto routes = rtnetlink_.default_routes();
+  if (!routes) return std::unexpected(routes.error());
+  return is_there(spec, *routes);
 }
 
 }  // namespace clat::system

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from harness.case import LabTest, every_interface
+from harness.clatvisor import SLOW
 from harness.lab import WAN0, wait_until
 
 TUN = WAN0.tun
@@ -58,6 +61,31 @@ class Tun(LabTest):
         router.sysctl(f"net/ipv4/conf/{TUN}/rp_filter", 1)
         wait_until(lambda: router.sysctl(f"net/ipv4/conf/{TUN}/rp_filter") == "2", 5, "it is mended")
         self.assertEqual(self.lab.client(WAN0).ping(self.lab.server_v4), 3)
+        program.stop()
+
+
+class DefaultRoute(LabTest):
+    uplinks = (WAN0,)
+
+    def test_is_put_back_within_100_ms(self) -> None:
+        program = self.start(change=lambda config: config.update({"audit-interval": "1h"}))
+        router = self.lab.router
+        ours = lambda: router.ip_json("route", "show", "default", "proto", "46")  # noqa: E731
+        before = ours()
+        router.ip("address add 192.168.9.1/24 dev wan0")
+
+        def put_back(hand: str) -> None:
+            at = time.monotonic()
+            router.ip(hand)
+            wait_until(lambda: ours() == before, 5, "it is put back", every=0.002)
+            self.assertLess(time.monotonic() - at, 0.1 * SLOW)
+
+        put_back("route del default metric 2048")
+        # Another in its place is left alone while it is there.
+        router.ip("route replace default via 192.168.9.2 metric 2048")
+        program.wait_event("clat.failed", "wan0", part="route")
+        put_back("route del default metric 2048")
+        self.lab.client(WAN0).udp_echo(self.lab.server_v4)
         program.stop()
 
 

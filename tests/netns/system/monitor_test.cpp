@@ -173,6 +173,29 @@ TEST_F(MonitorTest, RoutesOfOthersAreToldOncePerReadAndOursAreNot) {
   EXPECT_EQ(only<model::Ipv6RoutesChanged>(events()).size(), 1u);
 }
 
+TEST_F(MonitorTest, OfTheIpv4RoutesOnlyDefaultsAreToldOncePerMetric) {
+  run("ip address add 10.0.0.1/24 dev up0");
+  (void)events();
+  run("for i in $(seq 250); do echo route add 10.1.$i.0/24 via 10.0.0.2; done | ip -batch -");
+  EXPECT_TRUE(only<model::Ipv4DefaultRouteChanged>(events()).empty());
+  run("ip route add default via 10.0.0.2 metric 7 && ip route delete default metric 7 && ip route add default dev up0");
+  const auto told = only<model::Ipv4DefaultRouteChanged>(events());
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0].metric, 0u);
+  EXPECT_EQ(told[1].metric, 7u);
+}
+
+// Else they would fill its buffer.
+TEST_F(MonitorTest, OtherIpv4RoutesDoNotEvenReachTheSocket) {
+  open(1);  // the kernel makes it its minimum, some 4 KiB
+  run("ip address add 10.0.0.1/24 dev up0");
+  (void)events();
+  run("for i in $(seq 250); do echo route add 10.1.$i.0/24 via 10.0.0.2; done | ip -batch -");
+  const auto drained = monitor().read([](const Event&) {});
+  ASSERT_TRUE(drained);
+  EXPECT_EQ(*drained, sources::NetlinkMonitor::Drained::all);
+}
+
 TEST_F(MonitorTest, RulesCountAsRoutes) {
   (void)events();
   run("ip -6 rule add to 64:ff9b::/96 lookup 99 priority 99");

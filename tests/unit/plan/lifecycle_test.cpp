@@ -340,6 +340,26 @@ TEST_F(Lifecycle, AFailingPartHoldsBackItsInterfaceOnly) {
   EXPECT_TRUE(clat("up0").up);
 }
 
+TEST_F(Lifecycle, ADefaultRouteThatSomebodyTookIsPutBackAtOnce) {
+  bring_up();
+  const auto before = bench.edge.executed.size();
+  bench.handle(Ipv4DefaultRouteChanged{7});
+  EXPECT_EQ(bench.edge.executed.size(), before) << "not of our metric";
+  bench.edge.steal("up0", Part::route);
+  bench.handle(Ipv4DefaultRouteChanged{2048});
+  EXPECT_TRUE(bench.edge.has("up0", Part::route));
+  EXPECT_EQ(field(*bench.last("part.lost", "up0"), "part"), "route");
+}
+
+TEST_F(Lifecycle, ADefaultRouteThatWasInTheWayIsNotWaitedForOnceItIsGone) {
+  bench.edge.failing[{"up0", Part::route}] = Error{"add default route", EEXIST};
+  bring_up();
+  bench.advance(1min);
+  bench.edge.failing.clear();
+  bench.handle(Ipv4DefaultRouteChanged{2048});
+  EXPECT_TRUE(bench.edge.has("up0", Part::route));
+}
+
 TEST_F(Lifecycle, AFailingRouteDelaysNeitherChildNorWithdrawal) {
   bench.edge.failing[{"up0", Part::route}] = Error{"add default route", EEXIST};
   bring_up();

@@ -360,6 +360,28 @@ TEST(Routes, OfOthersThatChangeAreAHint) {
   EXPECT_FALSE(event_in(message(RTM_NEWROUTE, {AF_INET6, 0, 0})));
 }
 
+TEST(Routes, AnIpv4DefaultThatMayHaveTakenOursIsToldByItsMetric) {
+  const auto metric = [](std::uint16_t type, std::uint8_t protocol, auto spoil) -> std::optional<std::uint32_t> {
+    auto header = route_header(AF_INET, 0, RTN_UNICAST);
+    header.rtm_protocol = protocol;
+    spoil(header);
+    const auto event =
+        event_in(message(type, bytes_of(header) + attribute(RTA_PRIORITY, bytes_of(std::uint32_t{2048}))));
+    if (!event) return std::nullopt;
+    return std::get<model::Ipv4DefaultRouteChanged>(*event).metric;
+  };
+  const auto as_it_is = [](rtmsg&) {};
+  EXPECT_EQ(metric(RTM_DELROUTE, kRouteProtocol, as_it_is), 2048U);
+  EXPECT_EQ(metric(RTM_DELROUTE, RTPROT_BOOT, as_it_is), 2048U);
+  EXPECT_EQ(metric(RTM_NEWROUTE, RTPROT_BOOT, as_it_is), 2048U);
+  EXPECT_EQ(metric(RTM_NEWROUTE, kRouteProtocol, as_it_is), std::nullopt);
+  EXPECT_EQ(metric(RTM_DELROUTE, kRouteProtocol, [](rtmsg& route) { route.rtm_dst_len = 24; }), std::nullopt);
+  EXPECT_EQ(metric(RTM_DELROUTE, kRouteProtocol, [](rtmsg& route) { route.rtm_table = 100; }), std::nullopt);
+  const auto bare = event_in(message(RTM_DELROUTE, bytes_of(route_header(AF_INET, 0, RTN_UNICAST))));
+  ASSERT_TRUE(bare);
+  EXPECT_EQ(std::get<model::Ipv4DefaultRouteChanged>(*bare).metric, 0U);
+}
+
 fib_rule_hdr rule_of(std::uint8_t family) {
   fib_rule_hdr header{};
   header.family = family;
