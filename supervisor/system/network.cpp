@@ -9,38 +9,18 @@
 
 #include "core/net/mtu.hpp"
 #include "supervisor/system/android_sockets.hpp"
+#include "supervisor/system/first_error.hpp"
 #include "supervisor/system/our_routes.hpp"
 #include "supervisor/system/tun_sysctls.hpp"
 
 namespace clat::system {
-
-namespace {
-
-// Keeps the first error.
-void note(Result<>& first, Result<> next) {
-  if (first && !next) first = std::move(next);
-}
-
-bool is_our_tun(const LinkMessage& link, const std::string& uplink) {
-  return link.kind == "tun" && link.alias == tun_alias(uplink);
-}
-
-// Of whatever uplink.
-bool is_our_tun(const LinkMessage& link) {
-  constexpr std::string_view kPrefix = "v4-";
-  return link.link.name.starts_with(kPrefix) && is_our_tun(link, link.link.name.substr(kPrefix.size()));
-}
-
-}  // namespace
-
-std::string tun_alias(const std::string& uplink) { return "clatvisor CLAT of " + uplink; }
 
 Result<Network> Network::open(StateDir& state, Sysctl sysctl) {
   auto rtnetlink = RtNetlink::open();
   if (!rtnetlink) return std::unexpected(rtnetlink.error());
   auto saved = SavedSysctls::open(state, sysctl);
   if (!saved) return std::unexpected(saved.error());
-  return Network(std::move(*rtnetlink), std::move(sysctl), std::move(*saved));
+  return Network(state, std::move(*rtnetlink), std::move(sysctl), std::move(*saved));
 }
 
 // --- tun
@@ -50,9 +30,12 @@ Result<int> Network::make(const std::string& uplink, const model::TunSpec& spec)
   if (!there) return std::unexpected(there.error());
   const auto held = tuns_.find(uplink);
   if (*there && held != tuns_.end() && held->second.ifindex == (*there)->link.ifindex) return held->second.ifindex;
-  tuns_.erase(uplink);
+  if (auto gone = let_go(uplink); !gone) return std::unexpected(std::move(gone).error().in(spec.name));
+  if (auto gone = delete_tuns_of(uplink, spec.name, Sparing::that_name); !gone) {
+    return std::unexpected(std::move(gone).error().in(spec.name));
+  }
   if (*there) {
-    if (!is_our_tun(**there, uplink)) return failure(spec.name + " exists and is not ours", EEXIST);
+    if (!is_tun_of(uplink, **there, spec.name)) return failure(spec.name + " exists and is not ours", EEXIST);
     if (!spec.adopt) return failure(spec.name + " was left by an earlier clatvisor, without a record", EEXIST);
   }
   auto tun = open_tun(spec.name, *there ? TunOpening::adopt : TunOpening::create, spec.shape);
@@ -60,6 +43,7 @@ Result<int> Network::make(const std::string& uplink, const model::TunSpec& spec)
   if (auto sole = hold_every_queue(*tun, spec); !sole) return std::unexpected(std::move(sole).error());
   // The mark comes before persistence: nothing of ours can outlive us unmarked.
   auto kept = rtnetlink_.change_link(tun->ifindex, {.alias = tun_alias(uplink)});
+  if (kept) kept = state_->note_tun(uplink, tun->ifindex);
   if (kept) kept = keep_tun(tun->queues.front(), true);
   if (!kept) return std::unexpected(std::move(kept).error().in(spec.name));
   const int ifindex = tun->ifindex;
@@ -77,20 +61,44 @@ Result<> Network::hold_every_queue(const OpenTun& tun, const model::TunSpec& spe
 }
 
 Result<> Network::remove(const std::string& uplink, const model::TunSpec& spec) {
-  if (const auto held = tuns_.find(uplink); held != tuns_.end()) {
-    // By ifindex: whatever it is called or marked by now. A child that still holds it does not keep it.
-    auto deleted = rtnetlink_.delete_link(held->second.ifindex);
-    if (!deleted) return in_context(std::move(deleted), spec.name);
-    tuns_.erase(held);
-  }
-  return delete_our_tun(uplink, spec.name);
+  auto gone = let_go(uplink);
+  if (gone) gone = delete_tuns_of(uplink, spec.name, Sparing::none);
+  return in_context(std::move(gone), spec.name);
 }
 
-Result<> Network::delete_our_tun(const std::string& uplink, const std::string& name) {
-  const auto link = rtnetlink_.link(name);
-  if (!link) return std::unexpected(link.error());
-  if (!*link || !is_our_tun(**link, uplink)) return {};
-  return in_context(rtnetlink_.delete_link((*link)->link.ifindex), name);
+// Of the tun that we hold, whatever it is called or marked by now, and wherever it was moved to. A child that still
+// holds it keeps it only where we cannot delete it, and only as long as it runs.
+Result<> Network::let_go(const std::string& uplink) {
+  const auto held = tuns_.find(uplink);
+  if (held == tuns_.end()) return {};
+  const auto& queue = held->second.queues.front();
+  Result<> gone;
+  switch (place_of(queue)) {
+    case TunPlace::here: gone = rtnetlink_.delete_link(held->second.ifindex); break;
+    case TunPlace::elsewhere: gone = keep_tun(queue, false); break;
+    case TunPlace::gone: break;
+  }
+  if (gone) tuns_.erase(held);
+  return gone;
+}
+
+// By its mark; or by its number and name, if somebody gave it another mark.
+bool Network::is_tun_of(const std::string& uplink, const LinkMessage& link, const std::string& name) const {
+  if (link.kind != "tun") return false;
+  return link.alias == tun_alias(uplink) || (link.link.name == name && link.link.ifindex == state_->noted_tun(uplink));
+}
+
+// That nobody here holds: under its name, and under another that somebody gave it.
+Result<> Network::delete_tuns_of(const std::string& uplink, const std::string& name, Sparing sparing) {
+  const auto named = rtnetlink_.link(name);
+  const auto noted = rtnetlink_.link(state_->noted_tun(uplink));
+  for (const auto& link : {named, noted}) {
+    if (!link) return std::unexpected(link.error());
+    if (!*link || !is_tun_of(uplink, **link, name)) continue;
+    if (sparing == Sparing::that_name && (*link)->link.name == name) continue;
+    if (auto deleted = rtnetlink_.delete_link((*link)->link.ifindex); !deleted) return deleted;
+  }
+  return {};
 }
 
 std::vector<int> Network::tun_queues(const std::string& uplink) const {
@@ -264,67 +272,5 @@ Result<> Network::change(const model::RouteSpec& before, const model::RouteSpec&
 }
 
 Result<> Network::remove(const model::RouteSpec& spec) { return rtnetlink_.delete_route(default_route(spec)); }
-
-// --- purge
-
-Result<> Network::purge_routes(const model::RecordSpec& record) {
-  Result<> result;
-  const auto host_routes = rtnetlink_.host_routes();
-  if (!host_routes) return std::unexpected(host_routes.error());
-  for (const auto& route : *host_routes) {
-    if (route.destination == record.v6 && route.device != 0) note(result, rtnetlink_.delete_route(route));
-  }
-  const auto defaults = rtnetlink_.default_routes();
-  if (!defaults) return std::unexpected(defaults.error());
-  for (const auto& route : *defaults) {
-    if (route.source == record.v4) note(result, rtnetlink_.delete_route(route));
-  }
-  return result;
-}
-
-Result<> Network::sweep(const std::vector<model::RecordSpec>& records) {
-  const auto has_v6 = [&](const Ipv6Address& v6) {
-    return std::ranges::find(records, v6, &model::RecordSpec::v6) != records.end();
-  };
-  Result<> result;
-  const auto links = rtnetlink_.links();
-  if (!links) return std::unexpected(links.error());
-  for (const auto& each : *links) {
-    const bool named = std::ranges::find(records, each.link.name, &model::RecordSpec::tun) != records.end();
-    // A carrier has only what somebody holds: another clatvisor, then.
-    if (!named && is_our_tun(each) && !each.carrier) note(result, rtnetlink_.delete_link(each.link.ifindex));
-  }
-  const auto proxies = rtnetlink_.proxies();
-  if (!proxies) return std::unexpected(proxies.error());
-  for (const auto& proxy : *proxies) {
-    if (proxy.protocol != kRouteProtocol || has_v6(proxy.address)) continue;
-    note(result, rtnetlink_.delete_proxy(proxy.device, proxy.address));
-  }
-  const auto routes = rtnetlink_.host_routes();
-  if (!routes) return std::unexpected(routes.error());
-  for (const auto& route : *routes) {
-    if (route == guard_route(route.destination) && !has_v6(route.destination)) {
-      note(result, rtnetlink_.delete_route(route));
-    }
-  }
-  return result;
-}
-
-Result<> Network::purge(const model::RecordSpec& record) {
-  Result<> result;
-  if (const auto proxies = rtnetlink_.proxies(); !proxies) {
-    note(result, std::unexpected(proxies.error()));
-  } else {
-    for (const auto& proxy : *proxies) {
-      if (proxy.address == record.v6) note(result, rtnetlink_.delete_proxy(proxy.device, proxy.address));
-    }
-  }
-  note(result, purge_routes(record));
-  note(result, remove(record.uplink, model::TunSpec{.name = record.tun}));
-  note(result, saved_.release(record.uplink));
-  // Last: until then it keeps the kernel from answering for the address.
-  note(result, remove(model::GuardSpec{record.v6}));
-  return in_context(std::move(result), "purge " + record.uplink);
-}
 
 }  // namespace clat::system

@@ -86,16 +86,25 @@ class Network {
   // Why the saved sysctls of a killed supervisor could not be taken over; empty: they could, or there were none.
   [[nodiscard]] const std::string& forgotten() const { return saved_.forgotten(); }
   // Takes away what bears our mark though no record names it: blackholes of addresses that a killed supervisor had just
-  // given up, and, where its records are lost, announcements, and the tuns that nobody holds.
+  // given up, and, where its records are lost, announcements, and the tuns that nobody holds. Where another clatvisor
+  // lives in this network namespace, they may be its, and only tuns are taken away.
   Result<> sweep(const std::vector<model::RecordSpec>& records);
 
   [[nodiscard]] const Sysctl& sysctl() const { return sysctl_; }
 
  private:
-  Network(RtNetlink rtnetlink, Sysctl sysctl, SavedSysctls saved)
-      : rtnetlink_(std::move(rtnetlink)), sysctl_(std::move(sysctl)), saved_(std::move(saved)) {}
+  Network(StateDir& state, RtNetlink rtnetlink, Sysctl sysctl, SavedSysctls saved)
+      : state_(&state), rtnetlink_(std::move(rtnetlink)), sysctl_(std::move(sysctl)), saved_(std::move(saved)) {}
   Result<> hold_every_queue(const OpenTun& tun, const model::TunSpec& spec);
-  Result<> delete_our_tun(const std::string& uplink, const std::string& name);
+  [[nodiscard]] bool is_tun_of(const std::string& uplink, const LinkMessage& link, const std::string& name) const;
+  Result<> let_go(const std::string& uplink);
+  enum class Sparing { none, that_name };
+  Result<> delete_tuns_of(const std::string& uplink, const std::string& name, Sparing sparing);
+  struct Swept {
+    Result<> result;
+    bool another_lives = false;  // there is a tun that another clatvisor holds
+  };
+  Swept sweep_tuns(const std::vector<model::RecordSpec>& records);
   Result<> configure(const model::SetupSpec& spec);
   Result<> refuse_ipv6_addresses(int tun);
   Result<> drop_link_local_addresses(int tun);
@@ -107,6 +116,7 @@ class Network {
     int ifindex = 0;
     std::vector<Fd> queues;
   };
+  StateDir* state_;
   RtNetlink rtnetlink_;
   Sysctl sysctl_;
   SavedSysctls saved_;

@@ -23,6 +23,7 @@ namespace {
 constexpr std::size_t kLargestFile = 64 * 1024;  // bytes
 constexpr std::string_view kFormat = "1";
 constexpr std::string_view kSuffix = ".record";
+constexpr std::string_view kTunSuffix = ".tun";
 constexpr const char* kLock = "lock";
 constexpr std::array<std::string_view, 2> kTunFormats{"vnet", "packet-info"};  // by model::TunFormat
 constexpr std::array<std::string_view, 3> kLegs{"fast", "routed", "anycast"};  // by model::Leg
@@ -239,7 +240,20 @@ Result<> StateDir::write(const model::RecordSpec& record) {
 
 Result<> StateDir::erase_record(const std::string& uplink) {
   if (!valid_interface_name(uplink)) return failure("\"" + uplink + "\" is no interface name", EINVAL);
-  return erase_note(uplink + std::string(kSuffix));
+  auto erased = erase_note(uplink + std::string(kTunSuffix));
+  return erased ? erase_note(uplink + std::string(kSuffix)) : erased;
+}
+
+Result<> StateDir::note_tun(const std::string& uplink, int ifindex) {
+  if (!valid_interface_name(uplink)) return failure("\"" + uplink + "\" is no interface name", EINVAL);
+  return write_note(uplink + std::string(kTunSuffix), {{"ifindex", std::to_string(ifindex)}});
+}
+
+int StateDir::noted_tun(const std::string& uplink) const {
+  if (!valid_interface_name(uplink)) return 0;
+  const auto lines = read_note(uplink + std::string(kTunSuffix));
+  if (!lines || lines->size() != 1 || lines->front().first != "ifindex") return 0;
+  return std::max(0, parse_number<int>(lines->front().second).value_or(0));
 }
 
 Result<model::RecordSpec> StateDir::read_record(const std::string& file) const {

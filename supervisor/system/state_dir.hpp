@@ -29,8 +29,11 @@ class StateDir {
 
   // Whole or not at all.
   Result<> write(const model::RecordSpec& record);
-  // Fine when there is none.
+  // And the note of its tun. Fine when there is none.
   Result<> erase_record(const std::string& uplink);
+  // The ifindex of an uplink's tun, by which a successor finds it whatever it is called or marked by then.
+  Result<> note_tun(const std::string& uplink, int ifindex);
+  [[nodiscard]] int noted_tun(const std::string& uplink) const;  // 0: none
   // EXDEV: of another network namespace; ESTALE: of another boot; else: not what we write, or one too many.
   struct Ignored {
     std::string file;

@@ -4,6 +4,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -71,6 +72,16 @@ Result<OpenTun> open_tun(const std::string& name, TunOpening opening, model::Tun
   tun.ifindex = static_cast<int>(::if_nametoindex(name.c_str()));
   if (tun.ifindex == 0) return failure(name + ": if_nametoindex", errno);
   return tun;
+}
+
+TunPlace place_of(const Fd& tun) {
+  const Fd its(::ioctl(tun.get(), TUNGETDEVNETNS, nullptr));
+  if (!its && errno == EBADFD) return TunPlace::gone;
+  const Fd ours(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  struct stat a{};
+  struct stat b{};
+  if (!its || !ours || ::fstat(its.get(), &a) != 0 || ::fstat(ours.get(), &b) != 0) return TunPlace::here;
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino ? TunPlace::here : TunPlace::elsewhere;
 }
 
 Result<> keep_tun(const Fd& tun, bool keep) {

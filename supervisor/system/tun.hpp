@@ -22,6 +22,10 @@ struct OpenTun {
 
 // The device goes with its last descriptor until keep_tun(). An adopted one must have been made in this shape.
 Result<OpenTun> open_tun(const std::string& name, TunOpening opening, model::TunShape shape);
+// Where the device is that a descriptor was opened for: in the network namespace of this process, moved to another by
+// somebody, or deleted. Before Linux 5.8 the kernel does not tell, and it counts as here.
+enum class TunPlace { here, elsewhere, gone };
+TunPlace place_of(const Fd& tun);
 // Whether the device outlives its last descriptor.
 Result<> keep_tun(const Fd& tun, bool keep);
 

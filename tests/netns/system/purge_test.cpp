@@ -89,13 +89,25 @@ TEST_F(PurgeTest, WithoutARecordWhatBearsOurMarkIsSwept) {
   EXPECT_EQ(snapshot(), before);
 }
 
-TEST_F(PurgeTest, ASweepLeavesTheTunOfAnotherThatLives) {
-  ASSERT_TRUE(ok(network().make("up0", tun)));
+TEST_F(PurgeTest, ASweepLeavesWhatAnotherThatLivesMade) {
+  make_everything(model::Leg::fast);
   const Fd other(::dup(tun_fd()));
   die();
+  const std::string before = snapshot();
   start();
   ASSERT_TRUE(ok(network().sweep({})));
-  EXPECT_NE(ifindex("v4-up0"), 0);
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(PurgeTest, ASweepNamesATunThatMayBeOneOfOurs) {
+  make_everything(model::Leg::fast);
+  die();
+  run("ip link set v4-up0 name other alias mine");
+  start();
+  const auto swept = network().sweep({record()});
+  ASSERT_FALSE(swept);
+  EXPECT_EQ(swept.error().what, "other may be what was v4-up0; it is left alone");
+  EXPECT_NE(ifindex("other"), 0);
 }
 
 TEST_F(PurgeTest, ASweepLeavesWhatOthersMade) {

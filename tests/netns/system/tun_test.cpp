@@ -4,6 +4,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -162,6 +163,72 @@ TEST_F(TunTest, ARenamedDeviceIsNoticedAndRemoved) {
   EXPECT_EQ(verify(tun).error().what, "v4-up0 is now called other");
   ASSERT_TRUE(ok(network().remove("up0", tun)));
   EXPECT_EQ(ifindex("other"), 0);
+}
+
+// A namespace of its own for as long as it lives, and a way to run something in it.
+class OtherNamespace {
+ public:
+  OtherNamespace() { run("ip netns add " + name_); }
+  ~OtherNamespace() { run("ip netns delete " + name_); }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] std::string links() const { return run("ip -n " + name_ + " -o link show type tun"); }
+
+ private:
+  std::string name_ = "clatvisor-test-" + std::to_string(::getpid());
+};
+
+TEST_F(TunTest, MovedToAnotherNamespaceItGoesWhenItIsRemovedOrMadeAnew) {
+  const OtherNamespace other;
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  run("ip link set v4-up0 netns " + other.name());
+  ASSERT_TRUE(ok(network().remove("up0", tun)));
+  EXPECT_EQ(other.links(), "");
+
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  run("ip link set v4-up0 netns " + other.name());
+  const auto again = network().make("up0", tun);
+  ASSERT_TRUE(ok(again));
+  EXPECT_EQ(other.links(), "");
+  EXPECT_EQ(*again, ifindex("v4-up0"));
+}
+
+TEST_F(TunTest, DeletedItsNumberIsAnothersAndNothingOfOursIsThere) {
+  const auto made = network().make("up0", tun);
+  ASSERT_TRUE(ok(made));
+  run("ip link delete v4-up0 && ip link add other index " + std::to_string(*made) + " type bridge");
+  ASSERT_TRUE(ok(network().remove("up0", tun)));
+  EXPECT_EQ(ifindex("other"), *made);
+}
+
+TEST_F(TunTest, ASuccessorRemovesARenamedOne) {
+  const std::string before = snapshot();
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  die();
+  run("ip link set v4-up0 name other");
+  start();
+  ASSERT_TRUE(ok(network().remove("up0", adopted)));
+  EXPECT_EQ(snapshot(), before);
+}
+
+TEST_F(TunTest, ASuccessorThatAdoptsTakesNoRenamedOneAndLeavesNone) {
+  ASSERT_TRUE(ok(network().make("up0", tun)));
+  die();
+  run("ip link set v4-up0 name other");
+  start();
+  ASSERT_TRUE(ok(network().make("up0", adopted)));
+  EXPECT_NE(ifindex("v4-up0"), 0);
+  EXPECT_EQ(ifindex("other"), 0);
+}
+
+TEST_F(TunTest, ASuccessorAdoptsOneWithAnotherMarkByItsNumber) {
+  const auto first = network().make("up0", tun);
+  ASSERT_TRUE(ok(first));
+  die();
+  run("ip link set v4-up0 alias mine");
+  start();
+  const auto second = network().make("up0", adopted);
+  ASSERT_TRUE(ok(second));
+  EXPECT_EQ(*first, *second);
 }
 
 TEST_F(TunTest, RemovingNeedsNobodysConsent) {

@@ -1,0 +1,103 @@
+// Network::purge and Network::sweep: cleaning up after a supervisor that was killed.
+#include <algorithm>
+#include <utility>
+
+#include "supervisor/system/first_error.hpp"
+#include "supervisor/system/network.hpp"
+#include "supervisor/system/our_routes.hpp"
+
+namespace clat::system {
+
+namespace {
+
+constexpr std::string_view kMark = "clatvisor CLAT of ";
+
+// By name and mark.
+bool is_our_tun(const LinkMessage& link) {
+  return link.kind == "tun" && link.alias.starts_with(kMark) &&
+         link.link.name == "v4-" + link.alias.substr(kMark.size());
+}
+
+}  // namespace
+
+std::string tun_alias(const std::string& uplink) { return std::string(kMark) + uplink; }
+
+Network::Swept Network::sweep_tuns(const std::vector<model::RecordSpec>& records) {
+  const auto links = rtnetlink_.links();
+  if (!links) return {.result = std::unexpected(links.error())};
+  Swept swept;
+  for (const auto& each : *links) {
+    const auto names_it = [&](const model::RecordSpec& record) {
+      return record.tun == each.link.name || state_->noted_tun(record.uplink) == each.link.ifindex;
+    };
+    if (each.kind != "tun") continue;
+    const auto record = std::ranges::find_if(records, names_it);
+    if (record == records.end()) {
+      // A carrier has only what somebody holds.
+      if (each.carrier)
+        swept.another_lives |= each.alias.starts_with(kMark);
+      else if (is_our_tun(each))
+        note(swept.result, rtnetlink_.delete_link(each.link.ifindex));
+    } else if (!is_tun_of(record->uplink, each, record->tun) && each.link.name != record->tun) {
+      // Its number alone is no proof.
+      note(swept.result, failure(each.link.name + " may be what was " + record->tun + "; it is left alone"));
+    }
+  }
+  return swept;
+}
+
+Result<> Network::sweep(const std::vector<model::RecordSpec>& records) {
+  const auto has_v6 = [&](const Ipv6Address& v6) {
+    return std::ranges::find(records, v6, &model::RecordSpec::v6) != records.end();
+  };
+  auto [result, another_lives] = sweep_tuns(records);
+  if (another_lives) return result;
+  const auto proxies = rtnetlink_.proxies();
+  if (!proxies) return std::unexpected(proxies.error());
+  for (const auto& proxy : *proxies) {
+    if (proxy.protocol != kRouteProtocol || has_v6(proxy.address)) continue;
+    note(result, rtnetlink_.delete_proxy(proxy.device, proxy.address));
+  }
+  const auto routes = rtnetlink_.host_routes();
+  if (!routes) return std::unexpected(routes.error());
+  for (const auto& route : *routes) {
+    if (route == guard_route(route.destination) && !has_v6(route.destination)) {
+      note(result, rtnetlink_.delete_route(route));
+    }
+  }
+  return result;
+}
+
+Result<> Network::purge_routes(const model::RecordSpec& record) {
+  Result<> result;
+  const auto host_routes = rtnetlink_.host_routes();
+  if (!host_routes) return std::unexpected(host_routes.error());
+  for (const auto& route : *host_routes) {
+    if (route.destination == record.v6 && route.device != 0) note(result, rtnetlink_.delete_route(route));
+  }
+  const auto defaults = rtnetlink_.default_routes();
+  if (!defaults) return std::unexpected(defaults.error());
+  for (const auto& route : *defaults) {
+    if (route.source == record.v4) note(result, rtnetlink_.delete_route(route));
+  }
+  return result;
+}
+
+Result<> Network::purge(const model::RecordSpec& record) {
+  Result<> result;
+  if (const auto proxies = rtnetlink_.proxies(); !proxies) {
+    note(result, std::unexpected(proxies.error()));
+  } else {
+    for (const auto& proxy : *proxies) {
+      if (proxy.address == record.v6) note(result, rtnetlink_.delete_proxy(proxy.device, proxy.address));
+    }
+  }
+  note(result, purge_routes(record));
+  note(result, remove(record.uplink, model::TunSpec{.name = record.tun}));
+  note(result, saved_.release(record.uplink));
+  // Last: until then it keeps the kernel from answering for the address.
+  note(result, remove(model::GuardSpec{record.v6}));
+  return in_context(std::move(result), "purge " + record.uplink);
+}
+
+}  // namespace clat::system
