@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
+import subprocess
+import tempfile
 import time
+import unittest
 from pathlib import Path
 
 from harness.case import LabTest
-from harness.clatvisor import SLOW
+from harness.clatvisor import ROOT, SLOW
 from harness.lab import WAN0
 
 
@@ -108,3 +112,31 @@ class Notify(LabTest):
         self.assertEqual(len(program.find("notify.failed")), 1)
         self.lab.client(WAN0).udp_echo(self.lab.direct_v4)
         program.stop()
+
+
+class SystemdUnit(unittest.TestCase):
+    """What the unit does when clatvisor has ended."""
+
+    def after_the_end(self, **variables: str) -> tuple[str, str]:
+        """What the command behind ExecStopPost prints, and for how long it sleeps."""
+        unit = (ROOT / "config" / "init" / "clatvisor.service").read_text()
+        command = re.search(r"^ExecStopPost=(.*)$", unit, re.MULTILINE)[1].replace("$$", "$")
+        with tempfile.TemporaryDirectory() as folder:
+            slept = Path(folder, "slept")
+            sleep = Path(folder, "sleep")
+            sleep.write_text(f'#!/bin/sh\necho "$1" > {slept}\n')
+            sleep.chmod(0o755)
+            done = subprocess.run(
+                shlex.split(command), env={"PATH": folder, **variables}, check=True, capture_output=True, text=True
+            )
+            return done.stdout, slept.read_text().strip() if slept.exists() else ""
+
+    def test_waits_and_says_so_where_it_cannot_work(self) -> None:
+        said, slept = self.after_the_end(SERVICE_RESULT="exit-code", EXIT_CODE="exited", EXIT_STATUS="71")
+        self.assertIn("cannot work", said)
+        self.assertEqual(slept, "10")
+
+    def test_does_not_wait_after_any_other_end(self) -> None:
+        for status in ("0", "70", "KILL", ""):
+            self.assertEqual(self.after_the_end(EXIT_STATUS=status), ("", ""), status)
+        self.assertEqual(self.after_the_end(), ("", ""), "it never started")
