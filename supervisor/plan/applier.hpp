@@ -52,9 +52,8 @@ class Applier {
   Clat* parent_of(const std::string& uplink, int pid);
   void look_at_queue(const std::string& uplink, const TunQueue& queue);
   void child_told_to_stop(const std::string& uplink, Process& process);
-  void fall_silent(Process& process, const std::string& reason);
-  [[nodiscard]] bool gives_up(const Backoff& failures) const;
-  milliseconds retry_delay(Backoff& failures);
+  [[nodiscard]] bool gives_up(const Retry& retry) const;
+  milliseconds retry_delay(Retry& retry);
   milliseconds fail(Piece& piece, Verb verb, const Error& error);
   void back_off(const std::string& uplink, Child& child, Ending end);
   void made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result);

@@ -38,11 +38,9 @@ void Applier::operator()(const ConfigLoaded& event) {
   }
   for (auto& [name, clat] : world_.clats) {
     // New settings are a new chance for what failed with the old ones.
-    for (auto& piece : clat.pieces) {
-      if (piece.failure) piece.failure->retry_at = now_;
-    }
-    clat.fast_path_retry_at = now_;
-    clat.route_retry_at = now_;
+    for (auto& piece : clat.pieces) piece.retry.hurry(now_);
+    clat.fast_path.hurry(now_);
+    clat.route_question.hurry(now_);
     clat.child.refused.reset();
     const auto* old = before ? before->find(name) : nullptr;
     const auto* now = event.config->find(name);
@@ -63,14 +61,10 @@ void Applier::operator()(const StopRequested& event) {
   world_.stopping = true;
   // What could not be removed before is tried at once.
   for (auto& [name, clat] : world_.clats) {
-    for (auto& piece : clat.pieces) {
-      piece.failure.reset();
-      piece.failures.succeed();
-    }
+    for (auto& piece : clat.pieces) piece.retry.succeed();
   }
   for (auto& [name, leftover] : world_.leftovers) {
-    leftover.retry_at = now_;
-    leftover.failures.succeed();
+    leftover.retry.succeed();
   }
   tell(notice::SupervisorStopping{event.signal});
 }
@@ -129,10 +123,8 @@ std::vector<Notice> apply(World& world, std::span<const Event> events, TimePoint
 void begin(World& world, const Action& action, TimePoint now) {
   if (const auto* part = std::get_if<PartAction>(&action)) {
     auto& clat = world.clats.at(part->uplink);
-    auto& piece = clat.piece(part_of(part->spec));
-    piece.in_flight = part->verb;
-    piece.target = part->spec;
-    if (part->verb == Verb::verify) piece.verify = false;
+    clat.under_way = UnderWay{part->verb, part->spec};
+    if (part->verb == Verb::verify) clat.piece(part_of(part->spec)).verify = false;
   } else if (const auto* purge = std::get_if<Purge>(&action)) {
     world.leftovers.at(purge->record.uplink).purging = true;
   } else if (const auto* look_up = std::get_if<LookUpRoute>(&action)) {

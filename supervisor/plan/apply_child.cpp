@@ -14,8 +14,7 @@ constexpr int kBadArguments = 64;
 void Applier::operator()(const ChildReady& event) {
   auto* clat = parent_of(event.uplink, event.pid);
   if (clat == nullptr) return;
-  clat->child.process.ready = true;
-  clat->child.process.heard();
+  clat->child.process.get_ready();
   clat->was_ready = true;
   tell(event.uplink, notice::ClatReady{event.pid, whole(now_ - clat->child.process.started), event.drained});
 }
@@ -25,12 +24,7 @@ void Applier::operator()(const ChildAnswered& event) {
 }
 
 void Applier::operator()(const ChildMute& event) {
-  if (auto* clat = parent_of(event.uplink, event.pid)) fall_silent(clat->child.process, event.reason);
-}
-
-void Applier::fall_silent(Process& process, const std::string& reason) {
-  process.mute = reason;
-  process.answer_by = now_;
+  if (auto* clat = parent_of(event.uplink, event.pid)) clat->child.process.fall_silent(event.reason, now_);
 }
 
 // A queue that keeps its packets from one audit to the next, with none read between, is one that nobody empties.
@@ -47,7 +41,7 @@ void Applier::look_at_queue(const std::string& uplink, const TunQueue& queue) {
 }
 
 void Applier::child_told_to_stop(const std::string& uplink, Process& process) {
-  process.kill_at = now_ + world_.config->clatd.stop_timeout;
+  process.stop(now_, world_.config->clatd.stop_timeout);
   if (!process.has_control) tell(uplink, notice::NetdStopping{process.pid});
 }
 
@@ -58,13 +52,13 @@ void Applier::operator()(const ChildExited& event) {
   const Process process = std::exchange(child.process, {});
   const auto spec = clat->piece(Part::child).have;
   clat->piece(Part::child).forget();
-  const bool asked = process.kill_at.has_value();
+  const bool asked = process.told_to_stop();
   const auto uptime = now_ - process.started;
   const auto end = event.signal != 0 ? std::variant<Exited, Killed>(Killed{event.signal}) : Exited{event.status};
   tell(event.uplink, notice::ClatExited{event.pid, end, whole(uptime), asked});
   if (!process.has_control) tell(event.uplink, notice::NetdStopped{});
   if (asked && !process.condemned) return;
-  if (uptime >= world_.config->clatd.restart.stable_after) child.backoff.succeed();
+  if (uptime >= world_.config->clatd.restart.stable_after) child.start.succeed();
   if (process.has_control && event.signal == 0 && event.status == kBadArguments) {
     child.refused = spec;
     child.last_end = Exited{event.status};
@@ -84,13 +78,13 @@ Clat* Applier::parent_of(const std::string& uplink, int pid) {
 }
 
 void Applier::back_off(const std::string& uplink, Child& child, Ending end) {
-  const auto delay = child.backoff.fail(world_.config->clatd.restart, world_.random);
   const bool flapped = child.is_flapping(now_);
-  child.not_before = now_ + delay;
+  const auto delay = child.start.backoff.fail(world_.config->clatd.restart, world_.random);
+  child.start.at = now_ + delay;
   if (child.ends.size() == kFlappingEnds) child.ends.erase(child.ends.begin());
   child.ends.push_back(now_);
   child.last_end = std::move(end);
-  tell(uplink, notice::ClatBackoff{delay, child.backoff.failures, *child.last_end});
+  tell(uplink, notice::ClatBackoff{delay, child.start.backoff.failures, *child.last_end});
   if (flapped || !child.is_flapping(now_)) return;
   tell(uplink, notice::ClatFlapping{kFlappingEnds, whole(now_ - child.ends.front()), *child.last_end,
                                     world_.config->clatd.restart.max});

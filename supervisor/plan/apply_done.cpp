@@ -11,13 +11,9 @@ void Applier::operator()(const Done& event) {
   const auto found = world_.clats.find(event.uplink);
   if (found == world_.clats.end()) return;
   auto& clat = found->second;
-  auto& piece = clat.piece(event.part);
-  if (!piece.in_flight || !piece.target) return;
-  const Spec target = *std::exchange(piece.target, std::nullopt);
-  piece.in_flight.reset();
-  if (event.result) {
-    tell(event.uplink, notice::ActionDone{event.verb, event.part});
-  }
+  if (!clat.under_way) return;
+  const Spec target = std::exchange(clat.under_way, std::nullopt)->target;
+  if (event.result) tell(event.uplink, notice::ActionDone{event.verb, event.part});
   switch (event.verb) {
     case Verb::make:
     case Verb::change:
@@ -28,12 +24,12 @@ void Applier::operator()(const Done& event) {
       return;
     case Verb::remove:
       if (!event.result) tell(event.uplink, notice::ActionFailed{event.verb, event.part, event.result.error()});
-      if (event.result || gives_up(piece.failures))
+      if (event.result || gives_up(clat.piece(event.part).retry))
         removed(clat, target);
       else
-        fail(piece, event.verb, event.result.error());
+        fail(clat.piece(event.part), event.verb, event.result.error());
       return;
-    case Verb::kill: clat.child.process.killed = true; return;
+    case Verb::kill: clat.child.process.phase = Process::Phase::killed; return;
     case Verb::verify:
       if (event.result) return;
       if (says_nothing(event.result.error())) return tell_unasked(event.result.error());
@@ -44,13 +40,13 @@ void Applier::operator()(const Done& event) {
 void Applier::operator()(const Purged& event) {
   const auto found = world_.leftovers.find(event.uplink);
   if (found == world_.leftovers.end()) return;
-  if (event.result || gives_up(found->second.failures)) {
+  if (event.result || gives_up(found->second.retry)) {
     if (const auto* tun = world_.link(found->second.record.tun)) world_.bury_tun(tun->ifindex);
     world_.leftovers.erase(found);
   } else {
     auto& leftover = found->second;
     leftover.purging = false;
-    leftover.retry_at = now_ + retry_delay(leftover.failures);
+    leftover.retry.fail(retry_delay(leftover.retry), now_, event.result.error());
   }
   if (event.result) return;
   tell(event.uplink,
@@ -58,21 +54,20 @@ void Applier::operator()(const Purged& event) {
 }
 
 // A stop does not wait long for what cannot be removed.
-bool Applier::gives_up(const Backoff& failures) const {
+bool Applier::gives_up(const Retry& retry) const {
   constexpr unsigned kTries = 3;
-  return world_.stopping && failures.failures + 1 >= kTries;
+  return world_.stopping && retry.backoff.failures + 1 >= kTries;
 }
 
-milliseconds Applier::retry_delay(Backoff& failures) {
+milliseconds Applier::retry_delay(Retry& retry) {
   constexpr milliseconds kLongestAtStop{200};
-  const auto delay = failures.fail(kRetry, world_.random);
+  const auto delay = retry.backoff.fail(kRetry, world_.random);
   return world_.stopping ? std::min(delay, kLongestAtStop) : delay;
 }
 
 milliseconds Applier::fail(Piece& piece, Verb verb, const Error& error) {
-  const auto delay = retry_delay(piece.failures);
-  piece.failure = Failure{verb, error, now_ + delay};
-  return delay;
+  piece.failing = verb;
+  return piece.retry.fail(retry_delay(piece.retry), now_, error);
 }
 
 void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result) {
@@ -81,8 +76,7 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   const bool first = !piece.stands();
   piece.have = target;
   piece.damaged = false;
-  piece.failure.reset();
-  piece.failures.succeed();
+  piece.retry.succeed();
   // From here on the new record says what there is; what an earlier supervisor left is part of it.
   if (part == Part::record) world_.leftovers.erase(uplink);
   if (part == Part::tun) {
@@ -105,12 +99,10 @@ void Applier::child_started(const std::string& uplink, Clat& clat, int pid) {
   auto& child = clat.child;
   ++child.spawns;
   const auto& spec = std::get<ChildSpec>(*clat.piece(Part::child).have);
-  child.process = {.pid = pid, .started = now_, .has_control = spec.dialect == config::Dialect::native};
-  child.not_before.reset();
+  child.process = Process::start(pid, now_, spec.dialect == config::Dialect::native);
+  child.start.forget();
   tell(uplink, notice::ClatSpawned{pid, child.restarts()});
   if (child.process.has_control) return;
-  // Android's has no word for it.
-  child.process.ready = true;
   clat.was_ready = true;
   tell(uplink, notice::NetdStarting{spec.v4, spec.v6, spec.prefix});
   tell(uplink, notice::NetdStarted{});
@@ -118,8 +110,7 @@ void Applier::child_started(const std::string& uplink, Clat& clat, int pid) {
 
 void Applier::fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind) {
   clat.fast_path_kind = kind;
-  clat.fast_path_error.reset();
-  clat.fast_path_backoff.succeed();
+  clat.fast_path.succeed();
   tell(uplink, notice::FastpathAttached{kind});
   if (std::exchange(clat.fast_path_was_lost, false)) tell(uplink, notice::FastpathRestored{kind});
 }
@@ -154,7 +145,7 @@ void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb ve
   if (part == Part::fast_path && verb == Verb::change) return fast_path_lost(uplink, clat, error);
   if (part == Part::child) return child_not_made(uplink, clat, verb, error);
   auto& piece = clat.piece(part);
-  const bool told = piece.failure && piece.failure->error == error;
+  const bool told = piece.retry.error == error;
   const auto retry_in = fail(piece, verb, error);
   if (told) return;
   const bool routed = wanted != nullptr && leg_of(world_, *wanted, clat) == Leg::routed;
@@ -168,15 +159,15 @@ void Applier::child_not_made(const std::string& uplink, Clat& clat, Verb verb, c
   tell(uplink, notice::ActionFailed{verb, Part::child, error});
   if (verb == Verb::make) return back_off(uplink, clat.child, NeverStarted{error});
   fail(clat.piece(Part::child), verb, error);
-  fall_silent(clat.child.process, error.text());
+  clat.child.process.fall_silent(error.text(), now_);
 }
 
 // The slow path carries the traffic; what was said once is not said again.
 void Applier::fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error) {
   constexpr config::Restart kSlowRetry{.initial = std::chrono::seconds(1), .max = std::chrono::minutes(5)};
-  clat.fast_path_retry_at = now_ + clat.fast_path_backoff.fail(kSlowRetry, world_.random);
-  const bool told = clat.fast_path_error && clat.fast_path_error->code == error.code;
-  clat.fast_path_error = error;
+  auto& retry = clat.fast_path;
+  const bool told = retry.error && retry.error->code == error.code;
+  retry.fail(retry.backoff.fail(kSlowRetry, world_.random), now_, error);
   if (told) return;
   tell(uplink, notice::FastpathUnavailable{error});
 }
@@ -184,7 +175,7 @@ void Applier::fast_path_unavailable(const std::string& uplink, Clat& clat, const
 void Applier::removed(Clat& clat, const Spec& target) {
   const Part part = part_of(target);
   auto& piece = clat.piece(part);
-  piece.failure.reset();
+  piece.retry.forget();
   switch (part) {
     case Part::child: child_told_to_stop(std::get<ChildSpec>(target).uplink, clat.child.process); return;
     case Part::tun:

@@ -127,7 +127,7 @@ void Applier::operator()(const Ipv4DefaultRouteChanged& event) {
     auto& route = clat.piece(Part::route);
     route.verify = true;
     // What was in the way may be gone.
-    if (route.failure) route.failure->retry_at = now_;
+    route.retry.hurry(now_);
   }
 }
 
@@ -176,10 +176,10 @@ void Applier::operator()(const LookedUp& event) {
   // Anything else says nothing about the route.
   if (!event.route && !none && !forbidden) {
     clat.ask_route = true;
-    clat.route_retry_at = now_ + retry_delay(clat.route_failures);
+    clat.route_question.fail(retry_delay(clat.route_question), now_, event.route.error());
     return;
   }
-  clat.route_failures.succeed();
+  clat.route_question.succeed();
   clat.reachable = event.route.has_value();
   clat.route_refusal = forbidden ? code : 0;
   if (event.route) clat.route = *event.route;
@@ -192,9 +192,9 @@ void Applier::operator()(const Audited& event) {
     const auto clat = world_.clats.find(check.uplink);
     if (clat == world_.clats.end()) continue;
     const Part part = part_of(check.spec);
-    const auto& piece = clat->second.piece(part);
     // It may have changed, or gone, since it was asked for.
-    if (!piece.in_flight && piece.is(check.spec)) lost(check.uplink, clat->second, part, error);
+    if (!clat->second.has_under_way(part) && clat->second.piece(part).is(check.spec))
+      lost(check.uplink, clat->second, part, error);
   }
   if (event.unasked) tell_unasked(*event.unasked);
   ask_some_routes(world_);

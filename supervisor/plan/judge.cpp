@@ -67,7 +67,7 @@ Leg leg_of(const World& world, const config::Interface& wanted, const Clat& clat
   const Leg slow = world.config->clatd.dialect == config::Dialect::native ? Leg::routed : Leg::anycast;
   if (wanted.fast_path == config::FastPathMode::off) return slow;
   if (wanted.fast_path == config::FastPathMode::required) return Leg::fast;
-  return clat.piece(Part::fast_path).stands() || !clat.fast_path_error ? Leg::fast : slow;
+  return clat.piece(Part::fast_path).stands() || !clat.fast_path.failed() ? Leg::fast : slow;
 }
 
 bool clatd_is_data_path(const World& world, const config::Interface& wanted, const Clat& clat) {

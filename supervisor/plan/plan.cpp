@@ -15,9 +15,7 @@ class ClatPlanner {
       : world_(world), uplink_(uplink), clat_(clat), outlook_(clat.outlook), now_(now) {}
 
   std::optional<Action> next() {
-    for (const auto& piece : clat_.pieces) {
-      if (piece.in_flight) return std::nullopt;
-    }
+    if (clat_.under_way) return std::nullopt;
     wait_for_clatd();
     if (auto action = child_overstays()) return action;
     if (auto action = look_up_route()) return action;
@@ -43,6 +41,7 @@ class ClatPlanner {
     wake(at);
     return false;
   }
+  bool has_come(const Retry& retry) { return !retry.at || has_come(*retry.at); }
 
   Action act(Verb verb, Spec spec, std::optional<Reason> reason = {}) const {
     return PartAction{uplink_, verb, std::move(spec), std::nullopt, clat_.child.process.pid, std::move(reason)};
@@ -50,7 +49,7 @@ class ClatPlanner {
 
   std::optional<Action> look_up_route() {
     const auto& uplink = outlook_.uplink;
-    if (!clat_.ask_route || clat_.asking_route || !uplink || !has_come(clat_.route_retry_at)) return std::nullopt;
+    if (!clat_.ask_route || clat_.asking_route || !uplink || !has_come(clat_.route_question)) return std::nullopt;
     return LookUpRoute{uplink_, uplink->ifindex, uplink->prefix.address()};
   }
 
@@ -66,17 +65,19 @@ class ClatPlanner {
   // Asked to leave and still there. One that has to be given up is condemned by then.
   std::optional<Action> child_overstays() {
     const auto& process = clat_.child.process;
-    if (const auto at = process.given_up_at()) wake(*at);
-    if (!piece(Part::child).have || !process.kill_at || process.killed) return std::nullopt;
-    if (!has_come(*process.kill_at)) return std::nullopt;
+    const auto at = process.deadline();
+    if (!at) return std::nullopt;
+    if (process.phase != Process::Phase::stopping) {
+      wake(*at);
+      return std::nullopt;
+    }
+    if (!piece(Part::child).have || !has_come(*at)) return std::nullopt;
     return act(Verb::kill, *piece(Part::child).have);
   }
 
   // This part failed a moment ago.
   bool held_back(Part part, bool removing) {
-    const auto& failure = piece(part).failure;
-    if (!failure || (failure->verb == Verb::remove) != removing) return false;
-    return !has_come(failure->retry_at);
+    return (piece(part).failing == Verb::remove) == removing && !has_come(piece(part).retry);
   }
 
   std::optional<Action> take_down() {
@@ -85,7 +86,7 @@ class ClatPlanner {
       const bool carries = std::ranges::any_of(
           kInOrder, [&](Part other) { return piece(other).have && stands_on(other, part, piece(other).have); });
       if (carries) continue;
-      if (part == Part::child && clat_.child.process.kill_at) continue;  // asked already
+      if (part == Part::child && clat_.child.process.told_to_stop()) continue;  // asked already
       if (part == Part::guard && guard_lingers()) continue;
       if (part == Part::record && !clat_.retired.empty()) continue;
       if (held_back(part, true)) continue;
@@ -121,10 +122,10 @@ class ClatPlanner {
   // What `make` waits for beyond the parts it stands on.
   bool may_make(Part part) {
     switch (part) {
-      case Part::fast_path: return !clat_.fast_path_error || has_come(clat_.fast_path_retry_at);
+      case Part::fast_path: return has_come(clat_.fast_path);
       case Part::child:
         if (want(part) == clat_.child.refused) return false;
-        return !clat_.child.not_before || has_come(*clat_.child.not_before);
+        return has_come(clat_.child.start);
       // IPv4 that leads nowhere yet would take the place of a default route that works.
       case Part::route: return clat_.was_ready && piece(Part::announce).is(want(Part::announce));
       case Part::guard:
@@ -155,7 +156,7 @@ class ClatPlanner {
       const bool anew = !have || (piece(part).damaged && (have == wanted || part == Part::fast_path));
       if (anew) {
         if (may_make(part)) return act(Verb::make, *wanted);
-      } else if (!grows_too_early(part) && !(part == Part::child && clat_.child.process.kill_at)) {
+      } else if (!grows_too_early(part) && !(part == Part::child && clat_.child.process.told_to_stop())) {
         return PartAction{uplink_, Verb::change, *wanted, have, clat_.child.process.pid, std::nullopt};
       }
     }
@@ -182,7 +183,7 @@ Audit audit(const World& world) {
   for (const auto& [uplink, clat] : world.clats) {
     for (const Part part : kInOrder) {
       const auto& piece = clat.piece(part);
-      if (is_audited(part) && piece.stands() && !piece.in_flight) all.checks.push_back({uplink, *piece.have});
+      if (is_audited(part) && piece.stands() && !clat.has_under_way(part)) all.checks.push_back({uplink, *piece.have});
     }
   }
   return all;
@@ -206,8 +207,8 @@ Plan plan(const World& world, TimePoint now, const Scope& scope) {
 
   for (const auto& [uplink, leftover] : world.leftovers) {
     if (!leftover.unfit || leftover.purging) continue;
-    if (leftover.retry_at > now)
-      wake(leftover.retry_at);
+    if (leftover.retry.at.value_or(now) > now)
+      wake(*leftover.retry.at);
     else
       result.actions.emplace_back(Purge{leftover.record});
   }

@@ -47,14 +47,14 @@ bool carries_ipv4(const Clat& clat) {
   // A fast path that is merely being attached again is not worth a word; one that cannot be is.
   const auto& announce = clat.piece(Part::announce).have;
   const bool fast = announce && std::get<AnnounceSpec>(*announce).leg == Leg::fast;
-  const bool broken = fast && !stands(Part::fast_path) && clat.piece(Part::fast_path).failure;
+  const bool broken = fast && !stands(Part::fast_path) && clat.piece(Part::fast_path).retry.failed();
   return stands(Part::setup) && stands(Part::announce) && clat.was_ready && !clat.misses_clatd && route && !broken;
 }
 
 Reason why_down(const Clat& clat) {
   if (clat.outlook.hindrance) return *clat.outlook.hindrance;
   if (clat.misses_clatd) return clat.why_no_clatd();
-  if (const auto* failure = clat.failure(); failure != nullptr) return Reason::of(failure->error);
+  if (const auto* failure = clat.failure(); failure != nullptr) return Reason::of(*failure->error);
   const auto lost = std::ranges::find(clat.pieces, true, &Piece::damaged);
   if (lost != clat.pieces.end()) return {Why::part_lost, std::string(model::name(part_of(*lost->have)))};
   return {Why::settings_changed};
@@ -82,20 +82,7 @@ void tell_up_or_down(const std::string& name, Clat& clat, TimePoint now, std::ve
 
 // A clatd of which nothing is heard is replaced.
 void give_up_child(const std::string& name, Process& process, TimePoint now, std::vector<Notice>& notices) {
-  const auto at = process.given_up_at();
-  if (!at || *at > now) return;
-  if (!process.last_look) {
-    process.last_look = now + kLastLook;
-    return;
-  }
-  if (!process.mute.empty())
-    process.condemned = Condemned{Condemned::By::mute, process.mute};
-  else if (!process.ready)
-    process.condemned = Condemned{Condemned::By::never_ready, {}, kReadyTimeout};
-  else
-    process.condemned =
-        Condemned{process.has_control ? Condemned::By::no_answer : Condemned::By::full_queue, {}, kAnswerTimeout};
-  notices.push_back({name, notice::ClatReplaced{process.pid, *process.condemned}});
+  if (process.expire(now)) notices.push_back({name, notice::ClatReplaced{process.pid, *process.condemned}});
 }
 
 // Without a fast path nothing gets through while no clatd reads packets. A restart in time is not worth a word.
@@ -114,7 +101,7 @@ void miss_clatd(const World& world, const std::string& name, Clat& clat, TimePoi
 void forget_failures(Clat& clat) {
   for (std::size_t i = 0; i < kParts; ++i) {
     auto& piece = clat.pieces[i];
-    if (piece.failure && piece.is(clat.outlook.wanted[i])) piece.failure.reset();
+    if (piece.is(clat.outlook.wanted[i])) piece.retry.forget();
   }
 }
 

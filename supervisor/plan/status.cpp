@@ -11,18 +11,26 @@ State state_of(const World& world, const std::string& uplink, const Clat& clat) 
   if (clat.obstacle) return needs_somebody(clat.obstacle->why) ? State::failed : State::waiting;
   if (clat.failure() != nullptr) return State::failed;
   if (clat.child.refused && clat.child.process.pid == 0) return State::failed;
-  if (clat.child.not_before && clat.child.process.pid == 0) return State::backoff;
+  if (clat.child.start.failed() && clat.child.process.pid == 0) return State::backoff;
   return clat.up ? State::up : State::starting;
 }
 
 ChildState child_state(const World& world, const Child& child, TimePoint now) {
+  using Phase = Process::Phase;
   const auto& process = child.process;
-  if (process.pid == 0) {
-    if (child.refused) return ChildState::failed;
-    if (!child.not_before) return ChildState::none;
-    return child.is_flapping(now) ? ChildState::flapping : ChildState::backoff;
+  switch (process.phase) {
+    case Phase::none:
+      if (child.refused) return ChildState::failed;
+      if (!child.start.failed()) return ChildState::none;
+      return child.is_flapping(now) ? ChildState::flapping : ChildState::backoff;
+    case Phase::condemned:
+    case Phase::stopping:
+    case Phase::killed: return ChildState::stopping;
+    case Phase::starting:
+    case Phase::running:
+    case Phase::asked:
+    case Phase::last_look: break;
   }
-  if (process.kill_at || process.condemned) return ChildState::stopping;
   if (!process.ready) return ChildState::starting;
   const bool stable = now - process.started >= world.config->clatd.restart.stable_after;
   return child.is_flapping(now) && !stable ? ChildState::flapping : ChildState::running;
@@ -33,7 +41,7 @@ ChildStatus child_status(const World& world, const Child& child, TimePoint now) 
                      .pid = child.process.pid,
                      .restarts = child.restarts(),
                      .last_end = child.last_end};
-  if (child.not_before) status.next_start_in = whole(*child.not_before - now);
+  if (child.start.at) status.next_start_in = whole(*child.start.at - now);
   if (child.is_flapping(now)) {
     status.ends = child.ends.size();
     status.ends_within = whole(now - child.ends.front());
@@ -63,7 +71,7 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
   }
   if (const auto* failure = clat.failure()) {
     status.failure = failure->error;
-    status.retry_in = whole(std::max(failure->retry_at - now, TimePoint::duration::zero()));
+    status.retry_in = whole(std::max(*failure->at - now, TimePoint::duration::zero()));
   }
   for (std::size_t i = 0; i < kParts; ++i) {
     if (clat.pieces[i].stands()) status.stands.push_back(static_cast<Part>(i));

@@ -9,29 +9,6 @@ void Piece::forget() {
   damaged = false;
 }
 
-void Process::expect_answer(TimePoint now) {
-  if (ready && mute.empty() && !kill_at && !answer_by) answer_by = now + kAnswerTimeout;
-}
-
-void Process::heard() {
-  if (!mute.empty()) return;
-  answer_by.reset();
-  last_look.reset();
-}
-
-std::optional<TimePoint> Process::given_up_at() const {
-  if (pid == 0 || kill_at || condemned) return std::nullopt;
-  if (last_look) return last_look;
-  const auto not_ready = ready ? TimePoint::max() : started + kReadyTimeout;
-  const auto at = std::min(not_ready, answer_by.value_or(TimePoint::max()));
-  return at == TimePoint::max() ? std::nullopt : std::optional(at);
-}
-
-std::optional<TimePoint> Process::counts_from(bool missed) const {
-  if (pid == 0 || !ready || condemned) return std::nullopt;
-  return missed && !has_control ? started + kSteadyRun : started;
-}
-
 bool Child::is_flapping(TimePoint now) const {
   return ends.size() == kFlappingEnds && now - ends.front() < kFlappingTime;
 }
@@ -48,18 +25,16 @@ Reason Clat::why_no_clatd() const {
   return {.why = Why::no_clatd, .ending = child.last_end};
 }
 
-const Failure* Clat::failure() const {
-  const auto failing = std::ranges::find_if(pieces, [](const Piece& each) { return each.failure.has_value(); });
-  return failing == pieces.end() ? nullptr : &*failing->failure;
+const Retry* Clat::failure() const {
+  const auto failing = std::ranges::find_if(pieces, [](const Piece& each) { return each.retry.failed(); });
+  return failing == pieces.end() ? nullptr : &failing->retry;
 }
 
-bool Clat::has_tun() const {
-  const auto& made = piece(Part::tun);
-  return made.have || made.in_flight;
-}
+bool Clat::has_tun() const { return piece(Part::tun).have || has_under_way(Part::tun); }
 
 bool Clat::empty() const {
-  return retired.empty() && std::ranges::none_of(pieces, [](const Piece& each) { return each.have || each.in_flight; });
+  return retired.empty() && !under_way &&
+         std::ranges::none_of(pieces, [](const Piece& each) { return each.have.has_value(); });
 }
 
 void World::bury_tun(int ifindex) {

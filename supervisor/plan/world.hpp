@@ -14,9 +14,10 @@
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/reason.hpp"
-#include "supervisor/plan/backoff.hpp"
 #include "supervisor/plan/outlook.hpp"
 #include "supervisor/plan/parts.hpp"
+#include "supervisor/plan/process.hpp"
+#include "supervisor/plan/retry.hpp"
 
 namespace clat::plan {
 
@@ -27,21 +28,12 @@ inline milliseconds whole(std::chrono::steady_clock::duration time) {
   return std::chrono::duration_cast<milliseconds>(time);
 }
 
-// Why an action failed, and when the next may be tried. It holds back its own part, and so what stands on it.
-struct Failure {
-  Verb verb = Verb::make;
-  Error error;
-  TimePoint retry_at{};
-};
-
 struct Piece {
   std::optional<Spec> have;
-  bool damaged = false;           // the kernel lacks some or all of it: it is made again, or what is left is removed
-  std::optional<Verb> in_flight;  // an action was issued and its result is not here yet
-  std::optional<Spec> target;     // of that action
-  bool verify = false;            // ask the kernel whether `have` is still true
-  std::optional<Failure> failure;
-  Backoff failures;
+  bool damaged = false;       // the kernel lacks some or all of it: it is made again, or what is left is removed
+  bool verify = false;        // ask the kernel whether `have` is still true
+  Verb failing = Verb::make;  // that `retry` is about; it holds back this part, and so what stands on it
+  Retry retry;
 
   [[nodiscard]] bool stands() const { return have && !damaged; }
   [[nodiscard]] bool is(const std::optional<Spec>& wanted) const { return have == wanted && !damaged; }
@@ -55,51 +47,17 @@ struct Addresses {
   bool operator==(const Addresses&) const = default;
 };
 
-// A clatd that does not read packets by then is replaced,
-constexpr std::chrono::seconds kReadyTimeout{10};
-// and so is one that has not answered for that long. Each audit asks.
-constexpr std::chrono::seconds kAnswerTimeout{5};
-// After that: clatvisor itself may have been held up, and the answer, or the exit of a child whose control socket
-// ended, waits to be read.
-constexpr std::chrono::seconds kLastLook{1};
 // Where clatd is the whole data path, IPv4 goes by another uplink after so long without one that reads packets.
 constexpr std::chrono::seconds kClatdGrace{2};
-// Android's clatd has no word for being ready. One that was missed counts again when it has run for so long.
-constexpr std::chrono::seconds kSteadyRun{1};
 // So many ends within that time are flapping.
 constexpr std::size_t kFlappingEnds = 5;
 constexpr std::chrono::minutes kFlappingTime{10};
-
-// One clatd from its start to its exit.
-struct Process {
-  int pid = 0;  // 0: none
-  bool ready = false;
-  TimePoint started{};
-  bool has_control = true;                      // Android's has not: it is alive as long as it empties its tun queue
-  std::optional<std::uint64_t> packets_read{};  // as the latest audit saw it, if it left others in the tun
-  std::optional<TimePoint> answer_by{};         // it was asked something; without an answer by then it is replaced
-  std::optional<TimePoint> last_look{};         // time was up; then it is condemned
-  std::string mute{};                           // why nothing more can be heard of it
-  std::optional<Condemned> condemned{};         // why it is replaced
-  std::optional<TimePoint> kill_at{};           // SIGTERM was sent; SIGKILL follows then
-  bool killed = false;
-
-  // From now on the time runs, unless it does already.
-  void expect_answer(TimePoint now);
-  // It lives.
-  void heard();
-  // When it is given up unless it gets ready, or answers.
-  [[nodiscard]] std::optional<TimePoint> given_up_at() const;
-  // From when on it counts as one that reads packets, if it does not end before. `missed`: the one before was.
-  [[nodiscard]] std::optional<TimePoint> counts_from(bool missed) const;
-};
 
 // An uplink's clatds, one after the other.
 struct Child {
   Process process;
   unsigned spawns = 0;
-  Backoff backoff;
-  std::optional<TimePoint> not_before;  // backing off until then
+  Retry start;                     // the last one ended, or could not be started
   std::vector<TimePoint> ends;     // of the last kFlappingEnds that nobody had asked for, starts that failed among them
   std::optional<Ending> last_end;  // of these
   std::optional<Spec> refused;     // clatd said that these arguments are bad: no other try with them
@@ -114,8 +72,15 @@ struct RetiredGuard {
 };
 constexpr std::chrono::seconds kGuardGrace{10};
 
+// An action that was issued and whose result is not here yet.
+struct UnderWay {
+  Verb verb = Verb::make;
+  Spec target;
+};
+
 struct Clat {
   std::array<Piece, kParts> pieces;
+  std::optional<UnderWay> under_way;   // one at a time, so that each is planned knowing how the one before went
   std::optional<Addresses> addresses;  // kept while the uplink is away, to be taken again in the same /64
   std::optional<Route> route;          // last known, towards the NAT64
   bool reachable = false;              // `route` holds now
@@ -123,9 +88,8 @@ struct Clat {
   bool ask_route = true;               // something changed that may change it
   bool asking_route = false;           // the answer is on its way
   bool adopt = false;                  // the parts of `addresses` exist already, left by an earlier supervisor
-  TimePoint route_retry_at{};          // the last question failed: no other before then
-  Backoff route_failures;
-  int tun = 0;  // ifindex of our tun, 0: none
+  Retry route_question;                // the last one failed
+  int tun = 0;                         // ifindex of our tun, 0: none
   Child child;
   bool was_ready = false;                   // some child has been ready since the addresses were chosen
   std::optional<TimePoint> no_clatd_since;  // no child reads packets
@@ -139,15 +103,14 @@ struct Clat {
 
   std::string fast_path_kind;  // "tcx", "clsact"; empty: not attached
   bool fast_path_was_lost = false;
-  std::optional<Error> fast_path_error;
-  TimePoint fast_path_retry_at{};
-  Backoff fast_path_backoff;
+  Retry fast_path;  // it is not to be had; the other leg carries the traffic
 
   Piece& piece(Part part) { return pieces[index(part)]; }
   [[nodiscard]] const Piece& piece(Part part) const { return pieces[index(part)]; }
-  [[nodiscard]] bool empty() const;              // nothing of it is in the kernel
-  [[nodiscard]] bool has_tun() const;            // or is about to
-  [[nodiscard]] const Failure* failure() const;  // of the first part that has one
+  [[nodiscard]] bool empty() const;    // nothing of it is in the kernel
+  [[nodiscard]] bool has_tun() const;  // or is about to
+  [[nodiscard]] bool has_under_way(Part part) const { return under_way && part_of(under_way->target) == part; }
+  [[nodiscard]] const Retry* failure() const;  // of the first part that has one
   // The tun is not there any more. What stood on it is found unwanted by the plan.
   void lose_tun();
   [[nodiscard]] Reason why_no_clatd() const;  // while it is missed
@@ -158,8 +121,7 @@ struct Leftover {
   RecordSpec record;
   bool unfit = false;  // to be purged
   bool purging = false;
-  TimePoint retry_at = {};
-  Backoff failures = {};
+  Retry retry = {};
 };
 
 // Routes that an audit asks for although nothing is known to have changed.
