@@ -80,10 +80,7 @@ Result<> check(const Attachment& a) {
 std::string name(AttachKind kind) { return kind == AttachKind::tcx ? "tcx" : "clsact"; }
 
 struct FastPath::Impl {
-  std::string bpf_dir;
-  std::string space;   // network namespace
-  std::string folder;  // of our ABI version
-  Fd lock;             // on that folder
+  OwnFolders folders;
   Object object;
   Program uplink_ethernet, uplink_raw_ip, tun_egress, tun_ingress;
   int interfaces = -1;  // map fds, owned by `object`
@@ -91,9 +88,12 @@ struct FastPath::Impl {
   bool tcx = false;
   bool outdated = false;  // some program may still be at work on an entry that was replaced or removed
 
+  // With the maps that are pinned. False where those do not fit.
+  Result<bool> open_programs();
   Result<> load();
-  [[nodiscard]] std::array<std::pair<int, std::string>, 2> map_pins() const {
-    return {std::pair{interfaces, folder + "/" + kInterfacesPin}, std::pair{counters, folder + "/" + kCountersPin}};
+  [[nodiscard]] std::array<std::pair<int, Pin>, 2> map_pins() const {
+    return {std::pair{interfaces, Pin{folders.present, kInterfacesPin}},
+            std::pair{counters, Pin{folders.present, kCountersPin}}};
   }
   Result<> pin_maps() const;
 
@@ -104,14 +104,12 @@ struct FastPath::Impl {
             Hook{"tun-egress", ends.tun, Flow::egress, tun_egress.fd, tun_egress.id},
             Hook{"uplink-ingress", ends.uplink, Flow::ingress, uplink.fd, uplink.id}};
   }
-  [[nodiscard]] std::vector<std::string> other_folders() const {
-    auto folders = version_folders(bpf_dir);
-    std::erase_if(folders, [this](const auto& one) { return one == folder || !is_of_namespace(one, space); });
-    return folders;
+  [[nodiscard]] Pin pin(int uplink_ifindex, const Hook& hook) const {
+    return link_pin(folders.present, uplink_ifindex, hook.name);
   }
-  [[nodiscard]] std::vector<std::string> older_pins(int uplink_ifindex, const Hook& hook) const {
-    auto pins = other_folders();
-    for (auto& pin : pins) pin = link_pin(pin, uplink_ifindex, hook.name);
+  [[nodiscard]] std::vector<Pin> older_pins(int uplink_ifindex, const Hook& hook) const {
+    std::vector<Pin> pins;
+    for (const auto& folder : folders.others) pins.push_back(link_pin(folder, uplink_ifindex, hook.name));
     return pins;
   }
 
@@ -131,26 +129,27 @@ struct FastPath::Impl {
   Result<> forget_other_versions();
 };
 
-Result<> FastPath::Impl::load() {
-  // Where memory for maps and programs counts against RLIMIT_MEMLOCK (before 5.11), libbpf 1.x raises it by itself.
+Result<bool> FastPath::Impl::open_programs() {
   auto opened = open_object();
   if (!opened) return std::unexpected(std::move(opened).error());
   object = std::move(*opened);
-  bool fit = true;
   for (const auto& [name, pin] :
        {std::pair{"clat_interfaces", kInterfacesPin}, std::pair{"clat_counters", kCountersPin}}) {
-    const auto path = folder + "/" + pin;
-    bpf_map* map = bpf_object__find_map_by_name(object.get(), name);
-    if (const int error = bpf_map__set_pin_path(map, path.c_str()); error != 0) {
-      return libbpf_failure("name a pin", -error);
-    }
-    fit = fit && fits(map, path);
+    const auto taken = take_pinned(bpf_object__find_map_by_name(object.get(), name), {folders.present, pin});
+    if (!taken || !*taken) return taken;
   }
+  return true;
+}
+
+Result<> FastPath::Impl::load() {
+  // Where memory for maps and programs counts against RLIMIT_MEMLOCK (before 5.11), libbpf 1.x raises it by itself.
+  auto fit = open_programs();
   // Else what is attached would go on with maps that nobody can write any more.
-  if (!fit) {
-    if (auto emptied = empty_folder(folder); !emptied) return emptied;
+  if (fit && !*fit) {
+    if (auto emptied = empty_folder(folders.present); !emptied) return emptied;
+    fit = open_programs();
   }
-  // Takes the pins of the maps that it made back when it fails.
+  if (!fit) return std::unexpected(std::move(fit).error());
   if (const int error = bpf_object__load(object.get()); error != 0) {
     return libbpf_failure("load the BPF programs", -error);
   }
@@ -168,13 +167,13 @@ Result<> FastPath::Impl::load() {
   }
   interfaces = bpf_object__find_map_fd_by_name(object.get(), "clat_interfaces");
   counters = bpf_object__find_map_fd_by_name(object.get(), "clat_counters");
-  return {};
+  return pin_maps();
 }
 
 // Again, when somebody removed a pin.
 Result<> FastPath::Impl::pin_maps() const {
-  for (const auto& [map, path] : map_pins()) {
-    if (auto pinned = pin_map(map, path); !pinned) return pinned;
+  for (const auto& [map, pin] : map_pins()) {
+    if (auto pinned = pin_map(map, pin); !pinned) return pinned;
   }
   return {};
 }
@@ -271,9 +270,9 @@ void FastPath::Impl::remove_tun_entry(const Ends& ends) {
 }
 
 Result<> FastPath::Impl::attach_hook(const Attachment& a, const Hook& hook) {
-  const auto pin = link_pin(folder, a.uplink_ifindex, hook.name);
   if (tcx) {
-    if (auto attached = attach_link(hook, pin, older_pins(a.uplink_ifindex, hook)); !attached) return attached;
+    if (auto attached = attach_link(hook, pin(a.uplink_ifindex, hook), older_pins(a.uplink_ifindex, hook)); !attached)
+      return attached;
     // One that attached by clsact may have been here before.
     return remove_classifier(hook.ifindex, hook.flow);
   }
@@ -288,11 +287,11 @@ Result<> FastPath::Impl::attach_hook(const Attachment& a, const Hook& hook) {
   for (const auto& older : older_pins(a.uplink_ifindex, hook)) {
     if (auto removed = remove_link(older); !removed) return removed;
   }
-  return remove_link(pin);
+  return remove_link(pin(a.uplink_ifindex, hook));
 }
 
 Result<> FastPath::Impl::detach_hook(int uplink_ifindex, const Hook& hook) {
-  auto result = remove_link(link_pin(folder, uplink_ifindex, hook.name));
+  auto result = remove_link(pin(uplink_ifindex, hook));
   for (const auto& older : older_pins(uplink_ifindex, hook)) {
     if (auto removed = remove_link(older); !removed && result) result = std::move(removed);
   }
@@ -319,9 +318,10 @@ Result<> FastPath::Impl::detach(const Ends& ends) {
 
 // Their maps live on in whatever programs are still attached.
 Result<> FastPath::Impl::forget_other_versions() {
-  for (const auto& other : other_folders()) {
-    if (auto removed = remove_linkless_folder(other); !removed) return removed;
+  for (const auto& folder : folders.others) {
+    if (auto removed = remove_linkless_folder(folder); !removed) return removed;
   }
+  std::erase_if(folders.others, [](const auto& folder) { return !is_in_place(folder).value_or(true); });
   return {};
 }
 
@@ -333,15 +333,12 @@ FastPath::~FastPath() = default;
 Result<FastPath> FastPath::open(const std::string& bpf_dir, bool allow_tcx) {
   capture_libbpf_log();
   clear_libbpf_log();
-  auto own = take_version_folder(bpf_dir, CLAT_ABI_VERSION);
-  if (!own) return std::unexpected(std::move(own).error());
+  auto folders = take_folders(bpf_dir, CLAT_ABI_VERSION);
+  if (!folders) return std::unexpected(std::move(folders).error());
   auto impl = std::make_unique<Impl>();
-  impl->bpf_dir = bpf_dir;
-  impl->space = own->space;
-  impl->folder = own->path;
-  impl->lock = std::move(own->lock);
+  impl->folders = std::move(*folders);
   if (auto loaded = impl->load(); !loaded) {
-    remove_empty_folders(bpf_dir, impl->folder);
+    remove_empty_folders(impl->folders.bpf_dir, impl->folders.present);
     return std::unexpected(std::move(loaded).error());
   }
   impl->tcx = allow_tcx && has_tcx(impl->tun_ingress.fd);
@@ -397,8 +394,12 @@ Result<> FastPath::forget(int uplink_ifindex) {
 }
 
 Result<> FastPath::verify_pins() {
-  for (const auto& [map, path] : impl_->map_pins()) {
-    if (auto pinned = verify_map_pin(map, path); !pinned) return pinned;
+  const auto& folder = impl_->folders.present;
+  const auto in_place = is_in_place(folder);
+  if (!in_place) return std::unexpected(in_place.error());
+  if (!*in_place) return failure(folder.path + " is gone");
+  for (const auto& [map, pin] : impl_->map_pins()) {
+    if (auto pinned = verify_map_pin(map, pin); !pinned) return pinned;
   }
   return {};
 }

@@ -2,7 +2,6 @@
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -40,40 +39,35 @@ std::optional<LinkFacts> facts_of(int link) {
   return LinkFacts{info.type, info.netns.netns_ino, info.netns.attach_type};
 }
 
-// The link at `path` when it is on this hook, else nothing, and then nothing stays at `path`.
-Result<Fd> adoptable(const Hook& hook, const std::string& path) {
-  Fd link(bpf_obj_get(path.c_str()));
-  if (!link) {
-    if (errno == ENOENT) return link;
-    const int code = errno;
-    if (unlink(path.c_str()) != 0) return libbpf_failure("open pinned link " + path, code);
-    return Fd();
+// The pinned link when it is on this hook, else nothing, and then nothing stays pinned there.
+Result<Fd> adoptable(const Hook& hook, const Pin& pin) {
+  auto link = open_pin(pin);
+  if (!link) return link;
+  if (*link) {
+    const auto facts = facts_of(link->get());
+    if (facts && facts->type == kLinkTypeTcx && facts->ifindex == static_cast<std::uint32_t>(hook.ifindex) &&
+        facts->attach_type == tcx_type(hook.flow)) {
+      return link;
+    }
   }
-  const auto facts = facts_of(link.get());
-  if (facts && facts->type == kLinkTypeTcx && facts->ifindex == static_cast<std::uint32_t>(hook.ifindex) &&
-      facts->attach_type == tcx_type(hook.flow)) {
-    return link;
-  }
-  // Of an interface that is gone, or detached by somebody: such a link never attaches again.
-  if (auto removed = remove_link(path); !removed) return std::unexpected(std::move(removed).error());
+  // Of an interface that is gone, or detached by somebody: such a link never attaches again. Or none of ours.
+  if (auto removed = remove_link(pin); !removed) return std::unexpected(std::move(removed).error());
   return Fd();
 }
 
 // False: there is no link to take over.
-Result<bool> take_over(const Hook& hook, const std::string& path, const std::string& from) {
+Result<bool> take_over(const Hook& hook, const Pin& pin, const Pin& from) {
   auto link = adoptable(hook, from);
   if (!link) return std::unexpected(std::move(link).error());
   if (!*link) return false;
   if (const int error = bpf_link_update(link->get(), hook.program_fd, nullptr); error != 0) {
-    if (error != -ENOLINK) return libbpf_failure("update the pinned link " + from, -error);
+    if (error != -ENOLINK) return libbpf_failure("update the pinned link " + from.path(), -error);
     if (auto removed = remove_link(from); !removed) return std::unexpected(std::move(removed).error());
     return false;
   }
-  if (from == path) return true;
-  if (const int error = bpf_obj_pin(link->get(), path.c_str()); error != 0) {
-    return libbpf_failure("pin link at " + path, -error);
-  }
-  if (unlink(from.c_str()) != 0) return failure("unlink " + from, errno);
+  if (&from == &pin) return true;
+  if (auto pinned = make_pin(link->get(), pin); !pinned) return std::unexpected(std::move(pinned).error());
+  if (auto removed = remove_pin(from); !removed) return std::unexpected(std::move(removed).error());
   return true;
 }
 
@@ -100,15 +94,15 @@ bool has_tcx(int program_fd) {
   return !link && errno == ENODEV;
 }
 
-Result<> attach_link(const Hook& hook, const std::string& path, const std::vector<std::string>& older) {
-  auto done = take_over(hook, path, path);
+Result<> attach_link(const Hook& hook, const Pin& pin, const std::vector<Pin>& older) {
+  auto done = take_over(hook, pin, pin);
   for (const auto& from : older) {
     if (!done) break;
-    // With a link at `path` already, an older one is a second program on the hook.
+    // With a link at `pin` already, an older one is a second program on the hook.
     if (*done) {
       if (auto removed = remove_link(from); !removed) return removed;
     } else {
-      done = take_over(hook, path, from);
+      done = take_over(hook, pin, from);
     }
   }
   if (!done) return std::unexpected(std::move(done).error());
@@ -116,22 +110,18 @@ Result<> attach_link(const Hook& hook, const std::string& path, const std::vecto
 
   const Fd link = create_link(hook);
   if (!link) return libbpf_failure("create a TCX link", errno);
-  if (const int error = bpf_obj_pin(link.get(), path.c_str()); error != 0) {
-    return libbpf_failure("pin link at " + path, -error);
-  }
-  return {};
+  return make_pin(link.get(), pin);
 }
 
-Result<> remove_link(const std::string& path) {
-  const Fd link(bpf_obj_get(path.c_str()));
-  if (link) bpf_link_detach(link.get());
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return failure("unlink " + path, errno);
-  return {};
+Result<> remove_link(const Pin& pin) {
+  if (const auto link = open_pin(pin); link && *link) bpf_link_detach(link->get());
+  return remove_pin(pin);
 }
 
-bool is_attached(const std::string& path) {
-  const Fd link(bpf_obj_get(path.c_str()));
-  const auto facts = link ? facts_of(link.get()) : std::nullopt;
+bool may_be_attached(const Pin& pin) {
+  const auto link = open_pin(pin);
+  if (!link) return true;
+  const auto facts = *link ? facts_of(link->get()) : std::nullopt;
   return facts && facts->ifindex != 0;
 }
 

@@ -3,41 +3,56 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
-#include <unistd.h>
 
 #include <cerrno>
 
-#include "core/base/fd.hpp"
+#include "bpf/libbpf_log.hpp"
 
 namespace clat::bpf {
 
-bool fits(const bpf_map* map, const std::string& path) {
-  const Fd pinned(bpf_obj_get(path.c_str()));
-  if (!pinned) return true;
+namespace {
+
+Result<bpf_map_info> facts_of(int map) {
   bpf_map_info info{};
   std::uint32_t size = sizeof(info);
-  return bpf_obj_get_info_by_fd(pinned.get(), &info, &size) == 0 && info.type == bpf_map__type(map) &&
-         info.key_size == bpf_map__key_size(map) && info.value_size == bpf_map__value_size(map) &&
-         info.max_entries == bpf_map__max_entries(map) && info.map_flags == bpf_map__map_flags(map);
+  if (bpf_obj_get_info_by_fd(map, &info, &size) != 0) return failure("ask about a map", errno);
+  return info;
 }
 
-Result<> verify_map_pin(int map, const std::string& path) {
-  bpf_map_info ours{}, theirs{};
-  std::uint32_t size = sizeof(ours);
-  if (bpf_obj_get_info_by_fd(map, &ours, &size) != 0) return failure("ask about a map", errno);
-  const Fd pinned(bpf_obj_get(path.c_str()));
-  if (!pinned) return failure("the map is not pinned at " + path + " any more", errno);
-  size = sizeof(theirs);
-  if (bpf_obj_get_info_by_fd(pinned.get(), &theirs, &size) != 0) return failure("ask about the map at " + path, errno);
-  if (theirs.id != ours.id) return failure("another map is pinned at " + path);
+}  // namespace
+
+Result<bool> take_pinned(bpf_map* map, const Pin& pin) {
+  const auto pinned = open_pin(pin);
+  if (!pinned) return std::unexpected(pinned.error());
+  if (!*pinned) return true;
+  const auto info = facts_of(pinned->get());
+  if (!info || info->type != bpf_map__type(map) || info->key_size != bpf_map__key_size(map) ||
+      info->value_size != bpf_map__value_size(map) || info->max_entries != bpf_map__max_entries(map) ||
+      info->map_flags != bpf_map__map_flags(map)) {
+    return false;
+  }
+  if (const int error = bpf_map__reuse_fd(map, pinned->get()); error != 0) {
+    return libbpf_failure("take over the map at " + pin.path(), -error);
+  }
+  return true;
+}
+
+Result<> verify_map_pin(int map, const Pin& pin) {
+  const auto ours = facts_of(map);
+  if (!ours) return std::unexpected(ours.error());
+  const auto pinned = open_pin(pin);
+  if (!pinned) return std::unexpected(pinned.error());
+  if (!*pinned) return failure("no map of ours is pinned at " + pin.path() + " any more");
+  const auto theirs = facts_of(pinned->get());
+  if (!theirs) return std::unexpected(theirs.error());
+  if (theirs->id != ours->id) return failure("another map is pinned at " + pin.path());
   return {};
 }
 
-Result<> pin_map(int map, const std::string& path) {
-  if (verify_map_pin(map, path)) return {};
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) return failure("unlink " + path, errno);
-  if (bpf_obj_pin(map, path.c_str()) != 0) return failure("pin a map at " + path, errno);
-  return {};
+Result<> pin_map(int map, const Pin& pin) {
+  if (verify_map_pin(map, pin)) return {};
+  if (auto removed = remove_pin(pin); !removed) return removed;
+  return make_pin(map, pin);
 }
 
 }  // namespace clat::bpf

@@ -1,19 +1,18 @@
 // A map at its pin.
 #pragma once
 
-#include <string>
-
+#include "bpf/pin.hpp"
 #include "core/base/error.hpp"
 
 struct bpf_map;
 
 namespace clat::bpf {
 
-// Whether the map pinned at `path` can be this one; also when there is none.
-bool fits(const bpf_map* map, const std::string& path);
-// The error says why this map is not what is pinned at `path`.
-Result<> verify_map_pin(int map, const std::string& path);
+// Has `map`, not loaded yet, be the one that is pinned, where one of ours is. False when that cannot be.
+Result<bool> take_pinned(bpf_map* map, const Pin& pin);
+// The error says why this map is not what is pinned there.
+Result<> verify_map_pin(int map, const Pin& pin);
 // Pins it, in place of whatever is there.
-Result<> pin_map(int map, const std::string& path);
+Result<> pin_map(int map, const Pin& pin);
 
 }  // namespace clat::bpf

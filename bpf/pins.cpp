@@ -1,6 +1,5 @@
 #include "bpf/pins.hpp"
 
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -12,25 +11,15 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <filesystem>
+#include <string_view>
+#include <utility>
 
 namespace clat::bpf {
-
-namespace fs = std::filesystem;
 
 namespace {
 
 constexpr char kDefaultMount[] = "/sys/fs/bpf";
 constexpr char kLinkPrefix[] = "link-";
-
-std::vector<std::string> names_in(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    names.push_back(entry->path().filename().string());
-  }
-  return names;
-}
 
 bool is_number(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return std::isdigit(c) != 0; });
@@ -43,7 +32,14 @@ bool is_version(std::string_view name) {
   return is_number(name.substr(1, dash - 1)) && (dash == name.npos || is_number(name.substr(dash + 1)));
 }
 
-bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+bool is_bpffs(const Fd& folder) {
+  struct statfs facts{};
+  return fstatfs(folder.get(), &facts) == 0 && static_cast<std::uint32_t>(facts.f_type) == BPF_FS_MAGIC;
+}
+
+Result<> outside_bpffs(const std::string& path, const std::string& place) {
+  return failure(path + " is not in a bpffs; mount one there: mount -t bpf -o mode=0700 bpf " + place);
+}
 
 Result<> mount_default() {
   if (mount("bpf", kDefaultMount, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME, "mode=0700") != 0) {
@@ -52,22 +48,41 @@ Result<> mount_default() {
   return {};
 }
 
-Result<> require_bpffs(const std::string& bpf_dir) {
-  fs::path nearest = bpf_dir;
-  while (!exists(nearest.string()) && nearest.has_relative_path()) nearest = nearest.parent_path();
-  if (is_on_bpffs(nearest.string())) return {};
-  if (bpf_dir.starts_with(std::string(kDefaultMount) + "/") && nearest.string().starts_with(kDefaultMount)) {
-    return mount_default();
+Result<> make_folder(const Fd& in, const std::string& path) {
+  const auto name = path.substr(path.rfind('/') + 1);
+  if (mkdirat(in.get(), name.c_str(), 0700) != 0 && errno != EEXIST) return failure("make " + path, errno);
+  return {};
+}
+
+Result<TrustedFolder> make_bpf_dir(const std::string& path) {
+  bool may_mount = path.starts_with(std::string(kDefaultMount) + "/"), mount_first = false;
+  const auto make = [&](const Fd& in, const std::string& path_of_in, const std::string& name) -> Result<> {
+    if (is_bpffs(in)) return make_folder(in, path_of_in + "/" + name);
+    mount_first = may_mount && path_of_in == kDefaultMount;
+    return outside_bpffs(path, path_of_in);
+  };
+  auto made = open_trusted(path, make);
+  if (!made && std::exchange(mount_first, false)) {
+    if (auto mounted = mount_default(); !mounted) return std::unexpected(std::move(mounted).error());
+    made = open_trusted(path, make);
   }
-  return failure(bpf_dir + " is not in a bpffs; mount one there: mount -t bpf bpf " + nearest.string());
+  if (made && !is_bpffs(made->fd)) return std::unexpected(outside_bpffs(path, path).error());
+  return made;
+}
+
+Result<TrustedFolder> make_and_lock(const TrustedFolder& bpf_dir, const std::string& name) {
+  constexpr int kTries = 10;
+  Result<TrustedFolder> lock = failure("lock " + bpf_dir.path_of(name), ENOENT);
+  for (int i = 0; i < kTries && !lock && lock.error().code == ENOENT; ++i) {
+    if (auto made = make_folder(bpf_dir.fd, bpf_dir.path_of(name)); !made) {
+      return std::unexpected(std::move(made).error());
+    }
+    lock = lock_folder(bpf_dir, name);
+  }
+  return lock;
 }
 
 }  // namespace
-
-bool is_on_bpffs(const std::string& path) {
-  struct statfs facts{};
-  return statfs(path.c_str(), &facts) == 0 && static_cast<std::uint32_t>(facts.f_type) == BPF_FS_MAGIC;
-}
 
 Result<std::string> network_namespace() {
   constexpr int kCookieOption = 71;  // SO_NETNS_COOKIE of Linux 5.14, on most machines; older headers lack it
@@ -83,115 +98,98 @@ Result<std::string> network_namespace() {
   return std::to_string(facts.st_ino);
 }
 
-std::string version_folder(const std::string& bpf_dir, unsigned version, const std::string& space) {
-  return bpf_dir + "/v" + std::to_string(version) + "-" + space;
+std::string version_name(unsigned version, const std::string& space) {
+  return "v" + std::to_string(version) + "-" + space;
 }
 
-bool is_of_namespace(const std::string& folder, const std::string& space) {
-  const auto name = fs::path(folder).filename().string();
+bool is_of_namespace(const std::string& name, const std::string& space) {
   const auto dash = name.find('-');
   return dash == name.npos || name.substr(dash + 1) == space;
 }
 
-std::vector<std::string> version_folders(const std::string& bpf_dir) {
-  std::vector<std::string> folders;
-  for (const auto& name : names_in(bpf_dir)) {
-    if (is_version(name)) folders.push_back(bpf_dir + "/" + name);
-  }
-  return folders;
+Result<std::vector<std::string>> version_names(const TrustedFolder& bpf_dir) {
+  auto names = names_in(bpf_dir);
+  if (names) std::erase_if(*names, [](const auto& name) { return !is_version(name); });
+  return names;
 }
 
-std::vector<std::string> link_pins(const std::string& folder) {
-  std::vector<std::string> pins;
-  for (const auto& name : names_in(folder)) {
-    if (name.starts_with(kLinkPrefix)) pins.push_back(folder + "/" + name);
+Result<std::vector<Pin>> link_pins(const TrustedFolder& folder) {
+  const auto names = names_in(folder);
+  if (!names) return std::unexpected(names.error());
+  std::vector<Pin> pins;
+  for (const auto& name : *names) {
+    if (name.starts_with(kLinkPrefix)) pins.push_back({folder, name});
   }
   return pins;
 }
 
-// bpffs reserves names with dots.
-std::string link_pin(const std::string& folder, int uplink_ifindex, const std::string& hook) {
-  return folder + "/" + kLinkPrefix + std::to_string(uplink_ifindex) + "-" + hook;
+Pin link_pin(const TrustedFolder& folder, int uplink_ifindex, const std::string& hook) {
+  return {folder, kLinkPrefix + std::to_string(uplink_ifindex) + "-" + hook};
 }
 
-Result<Fd> lock_folder(const std::string& folder) {
-  Fd lock(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock) return failure("open " + folder, errno);
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return failure(folder + " is in use by another clatvisor", EBUSY);
-    return failure("lock " + folder, errno);
+Result<> remove_map_pins(const TrustedFolder& folder) {
+  for (const auto* name : {kInterfacesPin, kCountersPin}) {
+    if (auto removed = remove_pin({folder, name}); !removed) return removed;
+  }
+  return {};
+}
+
+Result<TrustedFolder> open_bpf_dir(const std::string& path) {
+  auto folder = open_trusted(path);
+  if (folder && !is_bpffs(folder->fd)) return std::unexpected(outside_bpffs(path, path).error());
+  return folder;
+}
+
+Result<TrustedFolder> lock_folder(const TrustedFolder& bpf_dir, const std::string& name) {
+  auto folder = open_trusted(bpf_dir, name);
+  if (!folder) return folder;
+  // Who can read a folder can lock it. One of ours is made so that nobody else can.
+  if (fchmod(folder->fd.get(), 0700) != 0) return failure("close " + folder->path + " to others", errno);
+  if (flock(folder->fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return failure(folder->path + " is in use by another clatvisor", EBUSY);
+    return failure("lock " + folder->path, errno);
   }
   // Whoever had it may have removed it.
-  struct stat locked{}, there{};
-  if (fstat(lock.get(), &locked) != 0 || stat(folder.c_str(), &there) != 0 || locked.st_ino != there.st_ino) {
-    return failure("lock " + folder, ENOENT);
-  }
-  return lock;
+  const auto in_place = is_in_place(*folder);
+  if (!in_place) return std::unexpected(in_place.error());
+  if (!*in_place) return failure("lock " + folder->path, ENOENT);
+  return folder;
 }
 
-namespace {
-
-Result<> make_folder(const std::string& folder) {
-  fs::path made;
-  for (const auto& part : fs::path(folder)) {
-    made /= part;
-    if (exists(made.string())) continue;
-    if (mkdir(made.c_str(), 0700) != 0 && errno != EEXIST) return failure("make " + made.string(), errno);
-  }
-  return {};
-}
-
-Result<Fd> make_and_lock(const std::string& folder) {
-  constexpr int kTries = 10;
-  Result<Fd> lock = failure("lock " + folder, ENOENT);
-  for (int i = 0; i < kTries && !lock && lock.error().code == ENOENT; ++i) {
-    auto made = make_folder(folder);
-    if (made) {
-      lock = lock_folder(folder);
-    } else {
-      lock = std::unexpected(std::move(made).error());
+Result<OwnFolders> take_folders(const std::string& bpf_dir, unsigned version) {
+  auto all = make_bpf_dir(bpf_dir);
+  if (!all) return std::unexpected(std::move(all).error());
+  auto space = network_namespace();
+  if (!space) return std::unexpected(std::move(space).error());
+  const auto name = version_name(version, *space);
+  auto present = make_and_lock(*all, name);
+  if (!present) return std::unexpected(std::move(present).error());
+  const auto names = version_names(*all);
+  if (!names) return std::unexpected(names.error());
+  std::vector<TrustedFolder> others;
+  for (const auto& other : *names) {
+    if (other == name || !is_of_namespace(other, *space)) continue;
+    if (auto lock = lock_folder(*all, other)) {
+      others.push_back(std::move(*lock));
+    } else if (lock.error().code != ENOENT) {
+      remove_empty_folders(*all, *present);
+      return std::unexpected(std::move(lock).error());
     }
   }
-  return lock;
+  return OwnFolders{std::move(*all), std::move(*space), std::move(*present), std::move(others)};
 }
 
-}  // namespace
-
-Result<OwnFolder> take_version_folder(const std::string& bpf_dir, unsigned version) {
-  if (bpf_dir.empty() || bpf_dir[0] != '/') return failure("bpf-dir \"" + bpf_dir + "\" is no absolute path");
-  if (auto there = require_bpffs(bpf_dir); !there) return std::unexpected(std::move(there).error());
-  const auto space = network_namespace();
-  if (!space) return std::unexpected(space.error());
-  const auto folder = version_folder(bpf_dir, version, *space);
-  auto lock = make_and_lock(folder);
-  if (!lock) return std::unexpected(std::move(lock).error());
-  for (const auto& other : version_folders(bpf_dir)) {
-    if (other == folder || !is_of_namespace(other, *space)) continue;
-    if (auto free = lock_folder(other); !free && free.error().code == EBUSY) {
-      remove_empty_folders(bpf_dir, folder);
-      return std::unexpected(std::move(free).error());
-    }
-  }
-  return OwnFolder{folder, *space, std::move(*lock)};
-}
-
-Result<> remove_map_pins(const std::string& folder) {
-  for (const auto* pin : {kInterfacesPin, kCountersPin}) {
-    const auto path = folder + "/" + pin;
-    if (unlink(path.c_str()) != 0 && errno != ENOENT) return failure("unlink " + path, errno);
-  }
-  return {};
-}
-
-Result<> remove_linkless_folder(const std::string& folder) {
-  if (!link_pins(folder).empty()) return {};
+Result<> remove_linkless_folder(const TrustedFolder& folder) {
+  const auto links = link_pins(folder);
+  if (!links) return std::unexpected(links.error());
+  if (!links->empty()) return {};
   if (auto removed = remove_map_pins(folder); !removed) return removed;
-  if (rmdir(folder.c_str()) != 0 && errno != ENOENT) return failure("remove " + folder, errno);
+  if (rmdir(folder.path.c_str()) != 0 && errno != ENOENT) return failure("remove " + folder.path, errno);
   return {};
 }
 
-void remove_empty_folders(const std::string& bpf_dir, const std::string& folder) {
-  if (rmdir(folder.c_str()) == 0) rmdir(bpf_dir.c_str());
+void remove_empty_folders(const TrustedFolder& bpf_dir, const TrustedFolder& folder) {
+  if (rmdir(folder.path.c_str()) == 0) rmdir(bpf_dir.path.c_str());
 }
 
 }  // namespace clat::bpf

@@ -1,12 +1,14 @@
 // The folder in a bpffs where links and maps outlive the process: below it one folder for each ABI version and network
-// namespace, for interfaces are numbered in each namespace anew. Whoever works in one holds a lock on it.
+// namespace, for interfaces are numbered in each namespace anew. Whoever works in one holds a lock on it. A folder that
+// others may write to, or made, is none of ours, and neither read nor locked nor emptied.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "bpf/pin.hpp"
 #include "core/base/error.hpp"
-#include "core/base/fd.hpp"
+#include "core/base/trusted_folder.hpp"
 
 namespace clat::bpf {
 
@@ -17,35 +19,39 @@ constexpr char kCountersPin[] = "counters";
 // number, which may be used again when the namespace is gone.
 Result<std::string> network_namespace();
 
-// "DIR/v2-NAMESPACE"
-std::string version_folder(const std::string& bpf_dir, unsigned version, const std::string& space);
-// Folders of all ABI versions and namespaces, as full paths in no order; empty when there is no `bpf_dir`.
-std::vector<std::string> version_folders(const std::string& bpf_dir);
+// "v2-NAMESPACE"
+std::string version_name(unsigned version, const std::string& space);
 // Version 1 had no namespace in the name, and wanted a `bpf_dir` for each: what is there is of this one.
-bool is_of_namespace(const std::string& folder, const std::string& space);
-// Pins named "link-..." in a version folder, as full paths.
-std::vector<std::string> link_pins(const std::string& folder);
-std::string link_pin(const std::string& folder, int uplink_ifindex, const std::string& hook);
+bool is_of_namespace(const std::string& name, const std::string& space);
+// Names of the folders of all ABI versions and namespaces, in no order.
+Result<std::vector<std::string>> version_names(const TrustedFolder& bpf_dir);
 
-// A version folder that nobody else works in while `lock` is open. The lock ends with the process, however it ends, and
-// is not handed to programs that it starts.
-struct OwnFolder {
-  std::string path;
-  std::string space;
-  Fd lock;
+// All named "link-..." in a version folder.
+Result<std::vector<Pin>> link_pins(const TrustedFolder& folder);
+Pin link_pin(const TrustedFolder& folder, int uplink_ifindex, const std::string& hook);
+Result<> remove_map_pins(const TrustedFolder& folder);
+
+// ENOENT when it is not there, EPERM when it, or a folder above it, is not ours alone.
+Result<TrustedFolder> open_bpf_dir(const std::string& path);
+// A version folder that nobody else works in while it is open. The lock ends with the process, however it ends, and is
+// not handed to programs that it starts. EBUSY when somebody has it, ENOENT when it is gone, EPERM as above.
+Result<TrustedFolder> lock_folder(const TrustedFolder& bpf_dir, const std::string& name);
+
+// What one process works in.
+struct OwnFolders {
+  TrustedFolder bpf_dir;
+  std::string space;                  // network namespace
+  TrustedFolder present;              // of the given ABI version; locked
+  std::vector<TrustedFolder> others;  // of other versions, locked
 };
 // Makes the folder of this version and namespace, and those above it. They must lie in a bpffs; for one below
 // /sys/fs/bpf, where nothing is mounted, it is mounted, as init systems do. EBUSY when somebody works in a folder of
-// this namespace, of whatever version.
-Result<OwnFolder> take_version_folder(const std::string& bpf_dir, unsigned version);
-// EBUSY when somebody else has it, ENOENT when it is gone.
-Result<Fd> lock_folder(const std::string& folder);
-bool is_on_bpffs(const std::string& path);
+// this namespace, of whatever version; EPERM as above.
+Result<OwnFolders> take_folders(const std::string& bpf_dir, unsigned version);
 
-Result<> remove_map_pins(const std::string& folder);
 // Takes the map pins of a version folder away, and the folder. Not while links are pinned in it.
-Result<> remove_linkless_folder(const std::string& folder);
+Result<> remove_linkless_folder(const TrustedFolder& folder);
 // Removes empty folders that a failed open left.
-void remove_empty_folders(const std::string& bpf_dir, const std::string& folder);
+void remove_empty_folders(const TrustedFolder& bpf_dir, const TrustedFolder& folder);
 
 }  // namespace clat::bpf

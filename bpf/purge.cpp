@@ -13,8 +13,8 @@
 #include "bpf/fast_path.hpp"
 #include "bpf/libbpf_log.hpp"
 #include "bpf/link.hpp"
+#include "bpf/pin.hpp"
 #include "bpf/pins.hpp"
-#include "core/base/fd.hpp"
 
 namespace clat::bpf {
 
@@ -26,19 +26,20 @@ struct Seen {
 };
 
 // The interfaces of a pinned map. Every ABI version keys it by ifindex; what the values hold only this one knows.
-std::vector<Seen> interfaces_in(const std::string& pin) {
+std::vector<Seen> interfaces_in(const Pin& pin) {
   std::vector<Seen> seen;
-  const Fd map(bpf_obj_get(pin.c_str()));
+  const auto map = open_pin(pin);
   bpf_map_info info{};
   std::uint32_t size = sizeof(info);
-  if (!map || bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0 || info.key_size != sizeof(std::uint32_t)) {
+  if (!map || !*map || bpf_obj_get_info_by_fd(map->get(), &info, &size) != 0 ||
+      info.key_size != sizeof(std::uint32_t)) {
     return seen;
   }
   std::uint32_t key = 0;
-  for (const void* last = nullptr; seen.size() < info.max_entries && bpf_map_get_next_key(map.get(), last, &key) == 0;
+  for (const void* last = nullptr; seen.size() < info.max_entries && bpf_map_get_next_key(map->get(), last, &key) == 0;
        last = &key) {
     clat_interface entry{};
-    const bool known = info.value_size == sizeof(entry) && bpf_map_lookup_elem(map.get(), &key, &entry) == 0;
+    const bool known = info.value_size == sizeof(entry) && bpf_map_lookup_elem(map->get(), &key, &entry) == 0;
     seen.push_back({key, known && (entry.flags & CLAT_FLAG_OWN_QDISC) != 0});
   }
   return seen;
@@ -58,9 +59,9 @@ Result<> purge_classifiers(const std::vector<Seen>& interfaces) {
   return first;
 }
 
-Result<> remove_links(const std::string& folder) {
+Result<> remove_links(const std::vector<Pin>& pins) {
   Result<> first;
-  for (const auto& pin : link_pins(folder)) {
+  for (const auto& pin : pins) {
     if (auto removed = remove_link(pin); !removed && first) first = std::move(removed);
   }
   return first;
@@ -68,53 +69,59 @@ Result<> remove_links(const std::string& folder) {
 
 // Of another network namespace: nobody can tell from here what its filters are on, only whether its links are. Where
 // they are, a supervisor may come back to them.
-Result<> purge_foreign(const std::string& folder) {
-  if (std::ranges::any_of(link_pins(folder), is_attached)) return {};
-  if (auto removed = remove_links(folder); !removed) return removed;
+Result<> purge_elsewhere(const TrustedFolder& folder) {
+  const auto pins = link_pins(folder);
+  if (!pins) return std::unexpected(pins.error());
+  if (std::ranges::any_of(*pins, may_be_attached)) return {};
+  if (auto removed = remove_links(*pins); !removed) return removed;
   return remove_linkless_folder(folder);
 }
 
-Result<> purge_own(const std::string& folder) {
+Result<> purge_here(const TrustedFolder& folder) {
   if (auto emptied = empty_folder(folder); !emptied) return emptied;
   return remove_linkless_folder(folder);
 }
 
 }  // namespace
 
-Result<> empty_folder(const std::string& folder) {
-  auto result = remove_links(folder);
-  if (auto removed = purge_classifiers(interfaces_in(folder + "/" + kInterfacesPin)); !removed && result) {
+Result<> empty_folder(const TrustedFolder& folder) {
+  const auto pins = link_pins(folder);
+  auto result = pins ? remove_links(*pins) : std::unexpected(pins.error());
+  if (auto removed = purge_classifiers(interfaces_in({folder, kInterfacesPin})); !removed && result) {
     result = std::move(removed);
   }
   if (auto removed = remove_map_pins(folder); !removed && result) result = std::move(removed);
   return result;
 }
 
-Result<> FastPath::purge(const std::string& bpf_dir) {
-  if (access(bpf_dir.c_str(), F_OK) != 0) {
-    if (errno == ENOENT || errno == ENOTDIR) return {};
-    return failure("look into " + bpf_dir, errno);
+Result<> FastPath::purge(const std::string& path) {
+  const auto bpf_dir = open_bpf_dir(path);
+  if (!bpf_dir) {
+    const int code = bpf_dir.error().code;
+    return code == ENOENT || code == ENOTDIR ? Result<>() : std::unexpected(bpf_dir.error());
   }
-  if (!is_on_bpffs(bpf_dir)) return failure(bpf_dir + " is not in a bpffs");
   capture_libbpf_log();
   const auto space = network_namespace();
   if (!space) return std::unexpected(space.error());
+  const auto names = version_names(*bpf_dir);
+  if (!names) return std::unexpected(names.error());
   Result<> first;
   const auto keep = [&](Result<> result) {
     if (!result && first) first = std::move(result);
   };
-  for (const auto& folder : version_folders(bpf_dir)) {
-    const bool own = is_of_namespace(folder, *space);
-    const auto lock = lock_folder(folder);
-    if (lock) {
-      keep(own ? purge_own(folder) : purge_foreign(folder));
-    } else if (own && lock.error().code != ENOENT) {
-      keep(std::unexpected(lock.error()));
+  for (const auto& name : *names) {
+    const bool here = is_of_namespace(name, *space);
+    if (const auto folder = lock_folder(*bpf_dir, name)) {
+      keep(here ? purge_here(*folder) : purge_elsewhere(*folder));
+    } else if (folder.error().code != ENOENT && (here || folder.error().code != EBUSY)) {
+      keep(std::unexpected(folder.error()));
     }
   }
   // Other namespaces' folders may be left in it.
-  if (rmdir(bpf_dir.c_str()) != 0 && errno != ENOENT && (errno != ENOTEMPTY || version_folders(bpf_dir).empty())) {
-    keep(failure("remove " + bpf_dir, errno));
+  const int code = rmdir(bpf_dir->path.c_str()) == 0 ? 0 : errno;
+  const auto rest = version_names(*bpf_dir);
+  if (code != 0 && code != ENOENT && (code != ENOTEMPTY || (rest && rest->empty()))) {
+    keep(failure("remove " + bpf_dir->path, code));
   }
   return first;
 }

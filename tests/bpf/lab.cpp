@@ -90,6 +90,12 @@ BpfFolder::~BpfFolder() {
   rmdir(path_.c_str());
 }
 
+bpf::FastPath BpfFolder::open(bool allow_tcx) const {
+  auto opened = bpf::FastPath::open(bpf_dir(), allow_tcx);
+  if (!opened) throw std::runtime_error(opened.error().text());
+  return std::move(*opened);
+}
+
 int ifindex_of(const std::string& name) { return static_cast<int>(if_nametoindex(name.c_str())); }
 
 Fd make_tun(const std::string& name) {

@@ -36,9 +36,11 @@ class BpfFolder {
 
   [[nodiscard]] const std::string& mount_point() const { return path_; }
   [[nodiscard]] std::string bpf_dir() const { return path_ + "/clatvisor"; }
+  // Throws with the error's words.
+  [[nodiscard]] bpf::FastPath open(bool allow_tcx = true) const;
   // Where a build of this ABI version pins when it is run in the present network namespace.
   [[nodiscard]] std::string pins(unsigned version = CLAT_ABI_VERSION) const {
-    return bpf::version_folder(bpf_dir(), version, *bpf::network_namespace());
+    return bpf_dir() + "/" + bpf::version_name(version, *bpf::network_namespace());
   }
 
  private:

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -35,11 +36,7 @@ constexpr int kPatience = 5000;  // ms
 class LifecycleTest : public testing::TestWithParam<bool> {
  protected:
   [[nodiscard]] bool tcx() const { return GetParam(); }
-  bpf::FastPath open() {
-    auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
-    if (!opened) throw std::runtime_error(opened.error().text());
-    return std::move(*opened);
-  }
+  bpf::FastPath open() { return folder_.open(tcx()); }
   bpf::FastPath attached() {
     auto fast_path = open();
     if (auto done = fast_path.attach(lab_.attachment()); !done) throw std::runtime_error(done.error().text());
@@ -612,8 +609,8 @@ TEST_P(LifecycleTest, NorBesideAnotherAbiVersion) {
   for (const unsigned version : {0U, 7U}) {
     std::filesystem::create_directories(folder_.pins(version));
     {
-      const auto other = bpf::lock_folder(folder_.pins(version));
-      ASSERT_TRUE(other);
+      const Fd other(::open(folder_.pins(version).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      ASSERT_EQ(flock(other.get(), LOCK_EX | LOCK_NB), 0);
       const auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
       ASSERT_FALSE(opened);
       EXPECT_EQ(opened.error().code, EBUSY) << opened.error().text();

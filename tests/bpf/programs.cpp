@@ -41,6 +41,19 @@ bool uses(int program, const std::set<std::uint32_t>& maps) {
   return std::any_of(ids.begin(), ids.begin() + count, [&](auto id) { return maps.contains(id); });
 }
 
+constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46), kTcxEgress = static_cast<bpf_attach_type>(47);
+
+std::vector<std::uint32_t> tcx_programs(int ifindex, bpf_attach_type hook) {
+  std::vector<std::uint32_t> ids(64);
+  auto count = static_cast<std::uint32_t>(ids.size());
+  if (bpf_prog_query(ifindex, hook, 0, nullptr, ids.data(), &count) != 0) {
+    if (errno == ENOENT) return {};
+    fail("bpf_prog_query");
+  }
+  ids.resize(count);
+  return ids;
+}
+
 bool is_ours(std::uint32_t program) {
   const Fd fd(bpf_prog_get_fd_by_id(program));
   return fd && std::string_view(info_of<bpf_prog_info>(fd.get()).name).starts_with("clat_");
@@ -50,7 +63,7 @@ bool is_ours(std::uint32_t program) {
 
 BpfObjects objects_of(const std::string& bpf_dir) {
   BpfObjects objects;
-  const auto folder = bpf::version_folder(bpf_dir, CLAT_ABI_VERSION, *bpf::network_namespace());
+  const auto folder = bpf_dir + "/" + bpf::version_name(CLAT_ABI_VERSION, *bpf::network_namespace());
   for (const auto* pin : {"/interfaces", "/counters"}) {
     const Fd fd(bpf_obj_get((folder + pin).c_str()));
     if (fd) objects.maps.insert(info_of<bpf_map_info>(fd.get()).id);
@@ -92,13 +105,8 @@ std::size_t open_files() {
 }
 
 std::size_t our_tcx_programs(int ifindex, bool ingress) {
-  std::array<std::uint32_t, 64> ids{};
-  auto count = static_cast<std::uint32_t>(ids.size());
-  if (bpf_prog_query(ifindex, static_cast<bpf_attach_type>(ingress ? 46 : 47), 0, nullptr, ids.data(), &count) != 0) {
-    if (errno == ENOENT) return 0;
-    fail("bpf_prog_query");
-  }
-  return static_cast<std::size_t>(std::count_if(ids.begin(), ids.begin() + count, is_ours));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(tcx_programs(ifindex, ingress ? kTcxIngress : kTcxEgress), is_ours));
 }
 
 unsigned our_filters(const std::string& interface, const std::string& direction) {
@@ -148,8 +156,11 @@ ForeignProgram::ForeignProgram()
   if (!program_) fail("load a program");
 }
 void ForeignProgram::attach_tcx(int ifindex) {
-  link_ = Fd(bpf_link_create(program_.get(), ifindex, static_cast<bpf_attach_type>(46), nullptr));
+  link_ = Fd(bpf_link_create(program_.get(), ifindex, kTcxIngress, nullptr));
   if (!link_) fail("attach a TCX program");
+}
+bool ForeignProgram::is_on_tcx(int ifindex) const {
+  return std::ranges::count(tcx_programs(ifindex, kTcxIngress), id()) == 1;
 }
 void ForeignProgram::attach_clsact(int ifindex, std::uint32_t handle, std::uint32_t priority) {
   bpf_tc_hook hook{};

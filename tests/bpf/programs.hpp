@@ -45,6 +45,8 @@ class ForeignProgram {
  public:
   ForeignProgram();
   void attach_tcx(int ifindex);  // ingress; until this object dies
+  [[nodiscard]] int link() const { return link_.get(); }
+  [[nodiscard]] bool is_on_tcx(int ifindex) const;
   void attach_clsact(int ifindex, std::uint32_t handle = 0, std::uint32_t priority = 0);
   [[nodiscard]] std::uint64_t seen() const;
   [[nodiscard]] std::uint32_t id() const;

@@ -35,10 +35,11 @@
 // The order of the slots in the file; faults.py reads the names from there.
 // clang-format off
 #define CALLS(X) \
-  X(access) X(bind) X(bpf) X(connect) X(execvp) X(faccessat) X(fcntl) X(fdopendir) X(flock) X(fork) X(fstat) \
-  X(ftruncate) X(getrandom) X(getsockname) X(getsockopt) X(ioctl) X(kill) X(mkdir) X(open) X(openat) X(pipe2) \
-  X(poll) X(prctl) X(read) X(recv) X(recvmsg) X(renameat) X(rmdir) X(send) X(sendto) X(setsockopt) X(signalfd) \
-  X(socket) X(socketpair) X(stat) X(statfs) X(unlink) X(unlinkat) X(waitid) X(write)
+  X(access) X(bind) X(bpf) X(connect) X(execvp) X(faccessat) X(fchmod) X(fcntl) X(fdopendir) X(flock) X(fork) \
+  X(fstat) X(fstatat) X(fstatfs) X(ftruncate) X(getrandom) X(getsockname) X(getsockopt) X(ioctl) X(kill) X(lstat) \
+  X(mkdir) X(mkdirat) X(open) X(openat) X(pipe2) X(poll) X(prctl) X(read) X(readlinkat) X(recv) X(recvmsg) X(renameat) \
+  X(rmdir) X(send) X(sendto) X(setsockopt) X(signalfd) X(socket) X(socketpair) X(stat) X(statfs) X(unlink) X(unlinkat) \
+  X(waitid) X(write)
 // clang-format on
 
 enum Call {
@@ -153,18 +154,24 @@ WRAP(bind, int, (int fd, const struct sockaddr* address, socklen_t size), (fd, a
 WRAP(connect, int, (int fd, const struct sockaddr* address, socklen_t size), (fd, address, size))
 WRAP(execvp, int, (const char* file, char* const argv[]), (file, argv))
 WRAP(faccessat, int, (int fd, const char* path, int mode, int flags), (fd, path, mode, flags))
+WRAP(fchmod, int, (int fd, mode_t mode), (fd, mode))
 WRAP(flock, int, (int fd, int operation), (fd, operation))
 WRAP(fork, pid_t, (void), ())
 WRAP(fstat, int, (int fd, struct stat* status), (fd, status))
+WRAP(fstatat, int, (int fd, const char* path, struct stat* status, int flags), (fd, path, status, flags))
+WRAP(fstatfs, int, (int fd, struct statfs* facts), (fd, facts))
 WRAP(ftruncate, int, (int fd, off_t size), (fd, size))
 WRAP(getrandom, ssize_t, (void* bytes, size_t size, unsigned flags), (bytes, size, flags))
 WRAP(getsockname, int, (int fd, struct sockaddr* address, socklen_t* size), (fd, address, size))
 WRAP(getsockopt, int, (int fd, int level, int name, void* value, socklen_t* size), (fd, level, name, value, size))
 WRAP(kill, int, (pid_t pid, int signal), (pid, signal))
+WRAP(lstat, int, (const char* path, struct stat* status), (path, status))
 WRAP(mkdir, int, (const char* path, mode_t mode), (path, mode))
+WRAP(mkdirat, int, (int fd, const char* path, mode_t mode), (fd, path, mode))
 WRAP(pipe2, int, (int fds[2], int flags), (fds, flags))
 WRAP(poll, int, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
 WRAP(read, ssize_t, (int fd, void* bytes, size_t size), (fd, bytes, size))
+WRAP(readlinkat, ssize_t, (int fd, const char* path, char* target, size_t size), (fd, path, target, size))
 WRAP(recv, ssize_t, (int fd, void* bytes, size_t size, int flags), (fd, bytes, size, flags))
 WRAP(recvmsg, ssize_t, (int fd, struct msghdr* message, int flags), (fd, message, flags))
 WRAP(renameat, int, (int from, const char* old, int to, const char* new), (from, old, to, new))
