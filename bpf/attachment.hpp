@@ -30,7 +30,7 @@ struct Attachment {
   std::uint32_t mark = 0;                 // fwmark of what leaves the uplink; 0: left alone
   std::uint32_t ipv4_mtu = 65535;         // of the IPv4 side: a tun takes whatever comes, bytes
   std::vector<RangeMapping> ranges = {};  // at most CLAT_MAX_RANGES; the first that fits counts
-  bool private_in_wkp = false;            // private peers behind 64:ff9b::/96 (RFC 6052 §3.1)
+  bool allow_private_ipv4 = false;        // private peers behind 64:ff9b::/96 (RFC 6052 §3.1)
   // The translator reads the uplink by a packet socket of its own: what is punted goes on to the stack, as a packet for
   // another host, which drops it without a word.
   bool packet_socket = false;

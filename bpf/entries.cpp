@@ -50,7 +50,7 @@ clat_interface uplink_entry(const Attachment& a) {
   for (std::size_t i = 0; i < 4; ++i) entry.v6_be32[i] = word_be32(a.v6.bytes, i);
   entry.prefix = prefix_value(a.prefix);
   entry.uplink_mtu = std::max(a.uplink_mtu, kIpv6MinimumMtu);
-  entry.largest_ipv6 = std::min(entry.uplink_mtu, kLargestMtu);
+  entry.largest_ipv6 = std::min(entry.uplink_mtu, kLargestClatMtu);
   entry.ipv4_mtu = a.ipv4_mtu;
   entry.lowest_ipv6_mtu = std::clamp(a.lowest_ipv6_mtu, kIpv6MinimumMtu, entry.uplink_mtu);
   entry.mark = a.mark;
@@ -60,7 +60,7 @@ clat_interface uplink_entry(const Attachment& a) {
   }
   std::ranges::copy(a.mac.bytes, entry.mac);
   if (a.layer == LinkLayer::raw_ip) entry.flags |= CLAT_FLAG_RAW_IP;
-  if (a.prefix.text() == "64:ff9b::/96" && !a.private_in_wkp) entry.flags |= CLAT_FLAG_NO_PRIVATE_PEERS;
+  if (a.prefix.text() == "64:ff9b::/96" && !a.allow_private_ipv4) entry.flags |= CLAT_FLAG_NO_PRIVATE_PEERS;
   if (a.packet_socket) entry.flags |= CLAT_FLAG_PACKET_SOCKET;
   for (const auto& range : a.ranges | std::views::take(CLAT_MAX_RANGES)) {
     entry.ranges[entry.range_count++] = {word_be32(range.v4.address.bytes, 0),

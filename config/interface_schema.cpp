@@ -11,7 +11,6 @@ namespace clat::config {
 namespace {
 
 constexpr std::uint32_t kFirstMetric = 2048;
-constexpr std::uint32_t kLargestMtu = 65'535;
 constexpr std::uint32_t kMostQueues = 8;
 
 // An interface while it is read, with the places that a comparison with others must name.
@@ -23,7 +22,9 @@ struct Draft {
   Interface values;
 };
 
-Result<std::uint32_t> mtu(std::string_view text) { return whole_number(text, kIpv6MinimumMtu, kLargestMtu, "auto"); }
+Result<std::uint32_t> mtu(std::string_view text) {
+  return whole_number(text, kIpv6MinimumMtu, kLargestIpv6Mtu, "auto");
+}
 
 Result<std::uint32_t> any_number(std::string_view text) {
   return whole_number(text, 0, std::numeric_limits<std::uint32_t>::max());

@@ -4,8 +4,8 @@
 #include <csignal>
 #include <utility>
 
+#include "core/clatd/android_sockets.hpp"
 #include "supervisor/launch.hpp"
-#include "supervisor/system/android_sockets.hpp"
 
 namespace clat {
 
@@ -158,9 +158,9 @@ Result<Made> KernelEdge::spawn(const model::ChildSpec& child) {
   // The child has copies of its own; here they end with the launch.
   std::vector<Fd> sockets;
   if (child.dialect == config::Dialect::aosp) {
-    auto packet = system::open_packet_socket(child.uplink_ifindex, child.v6);
+    auto packet = android::open_packet_socket(child.uplink_ifindex, child.v6);
     if (!packet) return std::unexpected(std::move(packet).error());
-    auto raw = system::open_raw_socket(child.uplink_ifindex, child.v6, child.mark);
+    auto raw = android::open_raw_socket(child.uplink_ifindex, child.v6, child.mark);
     if (!raw) return std::unexpected(std::move(raw).error());
     launch.fds.insert(launch.fds.end(), {packet->get(), raw->get()});
     sockets.push_back(std::move(*packet));

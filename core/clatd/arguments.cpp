@@ -30,7 +30,7 @@ struct Draft {
   std::optional<Ids> ids;
   std::optional<std::uint32_t> queues, icmp_rate;
   std::vector<RangeMapping> ranges;
-  bool vnet = false, private_in_wkp = false;
+  bool vnet = false, allow_private_ipv4 = false;
 };
 
 Fault fault(std::string_view option, std::string_view why) {
@@ -53,7 +53,7 @@ Refusal take_fd(std::string_view value, std::optional<int>& fd) {
 }
 
 Refusal take_mtu(std::string_view value, std::optional<std::uint32_t>& mtu) {
-  return take_number(value, kIpv6MinimumMtu, kMostMtu, "an MTU", mtu);
+  return take_number(value, kIpv6MinimumMtu, kLargestIpv6Mtu, "an MTU", mtu);
 }
 
 Refusal take_interface(std::string_view value, Draft& draft) {
@@ -142,7 +142,7 @@ constexpr std::array kOptions{
     Option{"--map", take_range},
     Option{"--allow-private-ipv4",
            [](Text, Draft& draft) -> Refusal {
-             draft.private_in_wkp = true;
+             draft.allow_private_ipv4 = true;
              return {};
            },
            false},
@@ -208,7 +208,7 @@ std::expected<CommandLine, std::string> finish(Draft& draft) {
                    .lowest_ipv6_mtu = draft.lowest,
                    .icmp_rate = draft.icmp_rate.value_or(kDefaultIcmpRate),
                    .ranges = std::move(draft.ranges),
-                   .private_in_wkp = draft.private_in_wkp};
+                   .allow_private_ipv4 = draft.allow_private_ipv4};
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ struct Arguments {
   std::optional<std::uint32_t> lowest_ipv6_mtu;  // RFC 7915 §4.1; none: the MTU
   std::uint32_t icmp_rate = kDefaultIcmpRate;    // own ICMP errors a second; burst of as many
   std::vector<RangeMapping> ranges;
-  bool private_in_wkp = false;
+  bool allow_private_ipv4 = false;
   bool operator==(const Arguments&) const = default;
 };
 

@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include "core/clatd/android_edge.hpp"
+#include "core/clatd/android_port.hpp"
 #include "core/clatd/android_setup.hpp"
 #include "core/clatd/arguments.hpp"
-#include "core/clatd/native_edge.hpp"
+#include "core/clatd/native_port.hpp"
 #include "core/clatd/output.hpp"
 #include "core/clatd/sandbox.hpp"
 #include "core/clatd/service.hpp"
@@ -74,9 +74,9 @@ Result<> check_descriptors(const Arguments& arguments) {
   return {};
 }
 
-std::unique_ptr<Edge> make_edge(const Arguments& arguments, int tun_fd) {
-  if (arguments.dialect == Dialect::native) return std::make_unique<NativeEdge>(tun_fd);
-  return std::make_unique<AndroidEdge>(tun_fd, *arguments.packet_fd, *arguments.raw_fd);
+std::unique_ptr<Port> make_port(const Arguments& arguments, int tun_fd) {
+  if (arguments.dialect == Dialect::native) return std::make_unique<NativePort>(tun_fd);
+  return std::make_unique<AndroidPort>(tun_fd, *arguments.packet_fd, *arguments.raw_fd);
 }
 
 std::vector<std::unique_ptr<Pump>> make_pumps(const Arguments& arguments, Shared& shared) {
@@ -84,11 +84,11 @@ std::vector<std::unique_ptr<Pump>> make_pumps(const Arguments& arguments, Shared
                           .v6 = arguments.v6,
                           .prefix = arguments.prefix,
                           .ranges = arguments.ranges,
-                          .private_in_wkp = arguments.private_in_wkp};
+                          .allow_private_ipv4 = arguments.allow_private_ipv4};
   std::vector<std::unique_ptr<Pump>> pumps;
   for (const int tun : arguments.tun_fds) {
     settings.first_identification = random_identification();
-    pumps.push_back(std::make_unique<Pump>(settings, make_edge(arguments, tun), shared));
+    pumps.push_back(std::make_unique<Pump>(settings, make_port(arguments, tun), shared));
   }
   return pumps;
 }
@@ -100,12 +100,12 @@ Result<> fill_in_for_android(Arguments& arguments) {
   if (!arguments.mtu) {
     const auto mtu = interface_mtu(arguments.interface);
     if (!mtu) return std::unexpected(mtu.error());
-    arguments.mtu = std::clamp(*mtu, kIpv6MinimumMtu, kMostMtu);
+    arguments.mtu = std::clamp(*mtu, kIpv6MinimumMtu, kLargestIpv6Mtu);
   }
   if (arguments.dialect != Dialect::aosp_2019) return {};
   auto sockets = set_up_as_android(arguments, *arguments.mtu);
   if (!sockets) return std::unexpected(sockets.error());
-  // Theirs is the process: nothing closes them.
+  // The process keeps them until it ends.
   arguments.packet_fd = sockets->packet.release();
   arguments.raw_fd = sockets->raw.release();
   std::array<char, 80> line;

@@ -10,9 +10,9 @@
 
 namespace clat::clatd {
 
-constexpr std::uint32_t kDefaultMtu = 1500, kMostMtu = 0xffff;
+constexpr std::uint32_t kDefaultMtu = 1500;
 
-constexpr bool is_ipv6_mtu(std::uint32_t bytes) { return bytes >= kIpv6MinimumMtu && bytes <= kMostMtu; }
+constexpr bool is_ipv6_mtu(std::uint32_t bytes) { return bytes >= kIpv6MinimumMtu && bytes <= kLargestIpv6Mtu; }
 
 // One writer, any number of readers. Both numbers travel in one word, so nobody sees one of them changed alone.
 class SharedMtus {

@@ -37,7 +37,7 @@ void Pump::translate(const xlat::Frame& frame, xlat::Sink& sink) {
 std::optional<Stop> Pump::drain() {
   for (std::size_t input = 0; input < inputs().size(); ++input) {
     for (int n = 0; n < kMostDrained; ++n) {
-      const auto inbound = edge_->read(input);
+      const auto inbound = port_->read(input);
       if (inbound.state == Inbound::State::ended) return inbound.stop;
       if (inbound.state == Inbound::State::none) break;
       counters_.drained.add(1);
@@ -47,7 +47,7 @@ std::optional<Stop> Pump::drain() {
 }
 
 std::optional<Stop> Pump::serve(std::size_t input, bool broken) {
-  if (!edge_->takes_udp_super_packets()) return serve_batch(input, broken, *this);
+  if (!port_->takes_udp_super_packets()) return serve_batch(input, broken, *this);
   const auto stop = serve_batch(input, broken, coalescer_);
   coalescer_.flush();
   return stop;
@@ -55,7 +55,7 @@ std::optional<Stop> Pump::serve(std::size_t input, bool broken) {
 
 std::optional<Stop> Pump::serve_batch(std::size_t input, bool broken, xlat::Sink& sink) {
   for (int n = 0; n < kBatch; ++n) {
-    const auto inbound = edge_->read(input);
+    const auto inbound = port_->read(input);
     switch (inbound.state) {
       case Inbound::State::packet: translate(inbound.frame, sink); break;
       case Inbound::State::lost: counters_.of(inbound.verdict).add(1); break;

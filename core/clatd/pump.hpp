@@ -1,4 +1,4 @@
-// Moves packets from one edge through a translator of its own and back. One thread's.
+// Moves packets from one port through a translator of its own and back. One thread's.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 #include <span>
 
 #include "core/clatd/counters.hpp"
-#include "core/clatd/edge.hpp"
+#include "core/clatd/port.hpp"
 #include "core/clatd/shared.hpp"
 #include "core/xlat/coalesce.hpp"
 #include "core/xlat/translator.hpp"
@@ -17,10 +17,10 @@ namespace clat::clatd {
 class Pump final : private xlat::Sink {
  public:
   // The MTUs are those of `shared`, whatever the settings say.
-  Pump(const xlat::Settings& settings, std::unique_ptr<Edge> edge, Shared& shared)
-      : edge_(std::move(edge)), translator_(settings), shared_(shared) {}
+  Pump(const xlat::Settings& settings, std::unique_ptr<Port> port, Shared& shared)
+      : port_(std::move(port)), translator_(settings), shared_(shared) {}
 
-  [[nodiscard]] std::span<const int> inputs() const { return edge_->inputs(); }
+  [[nodiscard]] std::span<const int> inputs() const { return port_->inputs(); }
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
   // Throws away what is queued, and counts it: who sent it has long sent it again.
@@ -29,12 +29,12 @@ class Pump final : private xlat::Sink {
   std::optional<Stop> serve(std::size_t input, bool broken);
 
  private:
-  void send(const xlat::Frame& frame) override { counters_.write_errors.add(edge_->write(frame)); }
+  void send(const xlat::Frame& frame) override { counters_.write_errors.add(port_->write(frame)); }
   bool may_answer() override;
   std::optional<Stop> serve_batch(std::size_t input, bool broken, xlat::Sink& sink);
   void translate(const xlat::Frame& frame, xlat::Sink& sink);
 
-  std::unique_ptr<Edge> edge_;
+  std::unique_ptr<Port> port_;
   xlat::Translator translator_;
   xlat::Coalescer coalescer_{*this};
   Shared& shared_;

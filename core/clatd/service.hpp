@@ -29,7 +29,7 @@ class Service {
   Service& operator=(const Service&) = delete;
 
   // Where there are several pumps; the threads then wait for run(). Afterwards nothing here allocates, nor makes a
-  // system call but those of its edges, poll() and the control socket's. Their threads use this object until the
+  // system call but those of its ports, poll() and the control socket's. Their threads use this object until the
   // process ends.
   Result<> start_threads();
 

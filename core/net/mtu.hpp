@@ -7,9 +7,11 @@
 namespace clat {
 
 constexpr std::uint32_t kIpv6MinimumMtu = 1280;  // RFC 8200 §5
-// bpf_skb_change_head refuses a packet above about 16,064 bytes that is no GSO packet (SKB_MAX_ALLOC with 4 KiB pages),
-// after it was translated. On links that could carry more, IPv4 is kept below that.
-constexpr std::uint32_t kLargestMtu = 16'000;
+constexpr std::uint32_t kLargestIpv6Mtu = 65'535;
+// The largest IPv6 MTU that a CLAT makes use of. bpf_skb_change_head refuses a translated packet above some 16,064
+// bytes unless it is a GSO packet (SKB_MAX_ALLOC with 4 KiB pages), so on links that carry more, IPv4 is kept below
+// that.
+constexpr std::uint32_t kLargestClatMtu = 16'000;
 constexpr std::uint32_t kHeaderDifference = 20;  // IPv6 header 40, IPv4 header 20
 constexpr std::uint32_t kFragmentHeader = 8;     // RFC 8200 §4.5
 

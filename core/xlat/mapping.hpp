@@ -73,8 +73,8 @@ class Mapping {
 // Everybody behind the NAT64.
 class PeerSide : public Mapping {
  public:
-  PeerSide(const Nat64Prefix& prefix, bool private_in_wkp)
-      : Mapping(prefix), refuses_private_(is_well_known() && !private_in_wkp) {}
+  PeerSide(const Nat64Prefix& prefix, bool allow_private_ipv4)
+      : Mapping(prefix), refuses_private_(is_well_known() && !allow_private_ipv4) {}
 
   // Whether packets with this peer may be translated: `translated`, or why not.
   [[nodiscard]] Verdict judge(std::uint32_t v4) const {

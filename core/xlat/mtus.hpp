@@ -18,7 +18,7 @@ struct Mtus {
 
   // What can be held to: IPv6 has a smallest MTU, and nothing larger than the uplink's goes out.
   [[nodiscard]] Mtus sane() const {
-    const auto six = std::clamp(ipv6, kIpv6MinimumMtu, 65535U);
+    const auto six = std::clamp(ipv6, kIpv6MinimumMtu, kLargestIpv6Mtu);
     return {six, std::clamp(ipv4, 68U, 65535U), std::clamp(lowest_ipv6, kIpv6MinimumMtu, six)};
   }
 };

@@ -49,7 +49,8 @@ Verdict rewrite_if_error(Direction direction, const Sides& sides, const Mtus& mt
 }  // namespace
 
 Translator::Translator(const Settings& settings)
-    : sides_{OwnSide(settings.v4, settings.v6, settings.ranges), PeerSide(settings.prefix, settings.private_in_wkp)},
+    : sides_{OwnSide(settings.v4, settings.v6, settings.ranges),
+             PeerSide(settings.prefix, settings.allow_private_ipv4)},
       identification_(settings.first_identification),
       mtus_(settings.mtus.sane()) {}
 

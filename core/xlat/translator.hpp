@@ -23,7 +23,7 @@ struct Settings {
   std::uint16_t first_identification = 0;  // of IPv4 packets made here; a random one hides restarts
   Mtus mtus = {};
   std::span<const RangeMapping> ranges = {};  // copied; at most kMostRanges, the first that fits counts
-  bool private_in_wkp = false;  // let non-global IPv4 addresses through the Well-Known Prefix (RFC 6052 §3.1)
+  bool allow_private_ipv4 = false;  // let non-global IPv4 addresses through the Well-Known Prefix (RFC 6052 §3.1)
 };
 
 class Translator {

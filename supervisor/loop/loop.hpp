@@ -42,7 +42,7 @@ class Loop {
  public:
   // `sink` gets model::Tick.
   static Result<std::unique_ptr<Loop>> create(Sink sink);
-  Loop(const Loop&) = delete;  // the edges refer to it
+  Loop(const Loop&) = delete;  // everything that uses it refers to it
   Loop& operator=(const Loop&) = delete;
   ~Loop();  // after everything that uses it
 
@@ -58,7 +58,7 @@ class Loop {
   // Level-triggered: calls back for as long as something is left to read. Makes `fd` non-blocking.
   Result<Watch> watch(int fd, Readable readable);
 
-  // For the edges beside this one.
+  // For its neighbours in this folder.
   [[nodiscard]] uv_loop_s* raw();
 
  private:

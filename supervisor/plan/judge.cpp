@@ -28,7 +28,7 @@ std::vector<Ipv6Address> ranked_addresses(const World& world, int ifindex) {
 
 std::uint32_t uplink_mtu(const config::Interface& wanted, const Uplink& uplink, const Route& route) {
   const auto least =
-      std::min({uplink.mtu, route.mtu.value_or(uplink.mtu), wanted.mtu.value_or(uplink.mtu), kLargestMtu});
+      std::min({uplink.mtu, route.mtu.value_or(uplink.mtu), wanted.mtu.value_or(uplink.mtu), kLargestClatMtu});
   return std::max(least, kIpv6MinimumMtu);
 }
 
@@ -103,7 +103,7 @@ FastPathSpec fast_path_spec(const Makings& from) {
           .uplink_mtu = from.mtus.uplink,
           .lowest_ipv6_mtu = from.mtus.lowest_ipv6,
           .mark = from.wanted.mark,
-          .private_in_wkp = from.wanted.allow_private_ipv4,
+          .allow_private_ipv4 = from.wanted.allow_private_ipv4,
           .packet_socket = from.config.clatd.dialect != config::Dialect::native};
 }
 

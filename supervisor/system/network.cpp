@@ -7,8 +7,8 @@
 #include <iterator>
 #include <utility>
 
+#include "core/clatd/android_sockets.hpp"
 #include "core/net/mtu.hpp"
-#include "supervisor/system/android_sockets.hpp"
 #include "supervisor/system/first_error.hpp"
 #include "supervisor/system/our_routes.hpp"
 #include "supervisor/system/tun_sysctls.hpp"
@@ -219,7 +219,7 @@ Result<> Network::announce(const model::AnnounceSpec& spec) {
     if (auto routed = route_into_tun(spec); !routed) return routed;
   }
   if (spec.leg == model::Leg::anycast) {
-    auto joined = join_anycast(spec.uplink_ifindex, spec.v6);
+    auto joined = android::join_anycast(spec.uplink_ifindex, spec.v6);
     if (!joined) return std::unexpected(std::move(joined).error());
     anycast_.insert_or_assign(spec.uplink, std::move(*joined));
   }

@@ -80,7 +80,7 @@ void Hooks::configure(const Clat& clat) {
   attachment_.ipv4_mtu = clat.mtus.ipv4;
   attachment_.lowest_ipv6_mtu = clat.mtus.lowest_ipv6;
   attachment_.ranges = clat.ranges;
-  attachment_.private_in_wkp = clat.private_in_wkp;
+  attachment_.allow_private_ipv4 = clat.allow_private_ipv4;
   if (auto updated = fast_path_->update(attachment_); !updated) throw std::runtime_error(updated.error().text());
 }
 

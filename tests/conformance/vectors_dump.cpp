@@ -38,7 +38,7 @@ void print(const test::Vector& vector) {
   const bool to_ipv6 = vector.direction == test::Direction::to_ipv6;
   std::string expected;
   for (const auto& packet : vector.expected) expected += (expected.empty() ? "" : ", ") + hex(packet);
-  const bool unusual = !clat.ranges.empty() || clat.private_in_wkp || !clat.may_answer;
+  const bool unusual = !clat.ranges.empty() || clat.allow_private_ipv4 || !clat.may_answer;
   std::printf(R"({"id": "%s", "description": "%s", "to": %d, "v4": "%s", "v6": "%s", "prefix": "%s", )"
               R"("mtus": [%u, %u, %u], "unusual": %s, "offloads": %s, "verdict": "%s", "any_identification": %s, )"
               R"("input": %s, "expected": [%s], "met": %s})"

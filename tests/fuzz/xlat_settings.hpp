@@ -15,7 +15,7 @@ struct Preamble {
 
 inline bool same_settings(const Clat& left, const Clat& right) {
   return left.v4 == right.v4 && left.v6 == right.v6 && left.prefix == right.prefix && left.mtus == right.mtus &&
-         left.ranges == right.ranges && left.private_in_wkp == right.private_in_wkp &&
+         left.ranges == right.ranges && left.allow_private_ipv4 == right.allow_private_ipv4 &&
          left.may_answer == right.may_answer;
 }
 

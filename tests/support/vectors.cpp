@@ -34,7 +34,7 @@ Clat Scene::clat() const {
 }
 
 xlat::Settings Clat::settings(std::uint16_t first_identification) const {
-  return {v4, v6, prefix, first_identification, mtus, ranges, private_in_wkp};
+  return {v4, v6, prefix, first_identification, mtus, ranges, allow_private_ipv4};
 }
 
 const std::vector<Scene>& scenes() {

@@ -33,7 +33,7 @@ struct Clat {
   Nat64Prefix prefix;
   xlat::Mtus mtus = {};
   std::vector<RangeMapping> ranges = {};
-  bool private_in_wkp = false;
+  bool allow_private_ipv4 = false;
   // False: the rate of the translator's own ICMP errors is used up.
   bool may_answer = true;
 

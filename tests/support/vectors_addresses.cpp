@@ -101,7 +101,7 @@ void add_private(std::vector<Vector>& table) {
         for (auto vector :
              {to_ipv6(id, "let through to " + with, s, packet(out4(s), segment), packet(out6(s), segment)),
               to_ipv4(id, "let through from " + with, s, packet(in6(s), segment), packet(in4(s), segment))}) {
-          vector.clat.private_in_wkp = true;
+          vector.clat.allow_private_ipv4 = true;
           table.push_back(vector);
         }
       } else {
@@ -118,7 +118,7 @@ void add_private(std::vector<Vector>& table) {
     const auto out = to_peer(s, udp(counting(20))), in = from_peer(s, udp(counting(20)));
     for (auto vector : {error4("L5", "let through an icmpv6 error", s, {3, 0}, out.six, {11, 0}, out.four),
                         error6("L5", "let through an icmp error", s, {3, 3}, in.four, {1, 4}, in.six)}) {
-      vector.clat.private_in_wkp = true;
+      vector.clat.allow_private_ipv4 = true;
       table.push_back(vector);
     }
   }

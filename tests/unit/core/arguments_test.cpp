@@ -59,7 +59,7 @@ TEST(Arguments, WhatIsNotSaidHasItsDefault) {
   EXPECT_EQ(got.lowest_ipv6_mtu, std::nullopt);
   EXPECT_EQ(got.icmp_rate, 100U);
   EXPECT_TRUE(got.ranges.empty());
-  EXPECT_FALSE(got.private_in_wkp);
+  EXPECT_FALSE(got.allow_private_ipv4);
 }
 
 TEST(Arguments, TakesHowToTranslate) {
@@ -69,7 +69,7 @@ TEST(Arguments, TakesHowToTranslate) {
   EXPECT_EQ(got.mtu, 1492U);
   EXPECT_EQ(got.lowest_ipv6_mtu, 1280U);
   EXPECT_EQ(got.icmp_rate, 0U);
-  EXPECT_TRUE(got.private_in_wkp);
+  EXPECT_TRUE(got.allow_private_ipv4);
   ASSERT_EQ(got.ranges.size(), 2U);
   EXPECT_EQ(got.ranges[0].text(), "192.168.1.0/24=2001:db8:1:c1a7::/96");
   EXPECT_EQ(got.ranges[1].text(), "10.0.0.0/8=2001:db8:2::/64");

@@ -42,7 +42,7 @@ TEST_F(Clatd, DropsWhatWasQueuedBeforeItWasReadyAndSaysHowMuch) {
 bool is_usual(const test::Clat& clat) {
   const auto usual = test::neutral().clat();
   return clat.prefix == usual.prefix && clat.v6 == usual.v6 && clat.v4 == usual.v4 && clat.mtus == usual.mtus &&
-         clat.ranges.empty() && !clat.private_in_wkp && clat.may_answer;
+         clat.ranges.empty() && !clat.allow_private_ipv4 && clat.may_answer;
 }
 
 TEST_F(Clatd, TranslatesEveryVectorOfItsConfiguration) {

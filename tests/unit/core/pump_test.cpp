@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "core/base/fd.hpp"
-#include "core/clatd/native_edge.hpp"
+#include "core/clatd/native_port.hpp"
 #include "core/clatd/service.hpp"
 #include "core/xlat/segment.hpp"
 #include "tests/support/vector_parts.hpp"
@@ -118,7 +118,7 @@ class PumpTest : public testing::Test {
           .mtus = {kDefaultMtu, kDefaultMtu}, .errors = {1'000'000, std::chrono::seconds(1), 1'000'000}, .drops = {}};
       std::vector<std::unique_ptr<Pump>> pumps;
       pumps.push_back(std::make_unique<Pump>(test::neutral().clat().settings(),
-                                             std::make_unique<NativeEdge>(pumps_tun_.get()), shared));
+                                             std::make_unique<NativePort>(pumps_tun_.get()), shared));
       Service service(std::move(pumps), shared, pumps_control_.get(), [](const Stop&) {});
       allocations_count = true;
       stop_ = service.run();
@@ -257,7 +257,7 @@ TEST_F(PumpTest, AllocatesForNoPacket) {
 }
 
 // Two inputs that never run dry, by descriptors that are always readable.
-class Springs final : public Edge {
+class Springs final : public Port {
  public:
   Springs() {
     for (auto& fd : inputs_) fd = eventfd(1, EFD_CLOEXEC);
@@ -292,7 +292,7 @@ TEST_F(PumpTest, LetsNeitherDirectionStarve) {
 }
 
 // Any number of equal packets of one flow at once, then nothing, or the end.
-class Burst final : public Edge {
+class Burst final : public Port {
  public:
   Burst(std::size_t size, std::vector<std::size_t>& written, Inbound after = {})
       : left_(size), written_(written), after_(after) {}
@@ -322,7 +322,7 @@ class Burst final : public Edge {
 // Served by the test itself: what is queued before makes one batch.
 class PumpBatch : public PumpTest {
  protected:
-  Pump pump(std::unique_ptr<Edge> edge) { return {test::neutral().clat().settings(), std::move(edge), shared_}; }
+  Pump pump(std::unique_ptr<Port> port) { return {test::neutral().clat().settings(), std::move(port), shared_}; }
   using Sizes = std::vector<std::size_t>;
   Sizes written_;
 
@@ -373,10 +373,10 @@ TEST_F(PumpBatch, IsWrittenBeforeTheTunEnds) {
   EXPECT_EQ(written_, Sizes{2});
 }
 
-TEST_F(PumpBatch, IsLeftAsItIsByAnEdgeWithoutSuperPackets) {
-  auto edge = std::make_unique<Burst>(3, written_);
-  edge->refuse_udp_super_packets();
-  auto pump = this->pump(std::move(edge));
+TEST_F(PumpBatch, IsLeftAsItIsByAPortWithoutSuperPackets) {
+  auto port = std::make_unique<Burst>(3, written_);
+  port->refuse_udp_super_packets();
+  auto pump = this->pump(std::move(port));
   EXPECT_FALSE(pump.serve(0, false));
   EXPECT_EQ(written_, (Sizes{1, 1, 1}));
 }
@@ -385,7 +385,7 @@ TEST_F(PumpBatch, IsLeftAsItIsByAnEdgeWithoutSuperPackets) {
 TEST_F(PumpBatch, IsCutUpWhenTheKernelKnowsNoUdpSuperPackets) {
   udp_super_packets_errno = EINVAL;
   udp_super_packets_refused = 0;
-  auto pump = this->pump(std::make_unique<NativeEdge>(pumps_tun_.get()));
+  auto pump = this->pump(std::make_unique<NativePort>(pumps_tun_.get()));
   for (const int packets : {5, 4}) {
     put_flow(packets);
     EXPECT_FALSE(pump.serve(0, false));
@@ -398,7 +398,7 @@ TEST_F(PumpBatch, IsCutUpWhenTheKernelKnowsNoUdpSuperPackets) {
 
 TEST_F(PumpBatch, CountsEachPacketOfALostSuperPacket) {
   udp_super_packets_errno = EIO;
-  auto pump = this->pump(std::make_unique<NativeEdge>(pumps_tun_.get()));
+  auto pump = this->pump(std::make_unique<NativePort>(pumps_tun_.get()));
   put_flow(5);
   EXPECT_FALSE(pump.serve(0, false));
   EXPECT_EQ(pump.counters().write_errors.value(), 5U);

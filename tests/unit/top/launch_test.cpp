@@ -70,7 +70,7 @@ TEST(Launch, OurClatdUnderstandsItsOwnDialect) {
   EXPECT_EQ(understood(child), clatd::CommandLine(arguments));
 
   child.prefix = arguments.prefix = *Nat64Prefix::parse("2001:db8:64::/48");
-  child.allow_private_ipv4 = arguments.private_in_wkp = true;
+  child.allow_private_ipv4 = arguments.allow_private_ipv4 = true;
   child.icmp_rate = arguments.icmp_rate = 0;
   EXPECT_EQ(understood(child), clatd::CommandLine(arguments));
 }

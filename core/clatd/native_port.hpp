@@ -1,14 +1,14 @@
 // One queue of a tun with vnet headers, for both directions and both families.
 #pragma once
 
-#include "core/clatd/edge.hpp"
+#include "core/clatd/port.hpp"
 
 namespace clat::clatd {
 
-class NativeEdge final : public Edge {
+class NativePort final : public Port {
  public:
   // The descriptor stays the caller's and is non-blocking.
-  explicit NativeEdge(int tun_fd) : tun_fd_(tun_fd) {}
+  explicit NativePort(int tun_fd) : tun_fd_(tun_fd) {}
 
   [[nodiscard]] std::span<const int> inputs() const override { return {&tun_fd_, 1}; }
   Inbound read(std::size_t input) override;

@@ -1,4 +1,4 @@
-#include "core/clatd/edge.hpp"
+#include "core/clatd/port.hpp"
 
 #include <unistd.h>
 

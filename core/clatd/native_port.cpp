@@ -1,4 +1,4 @@
-#include "core/clatd/native_edge.hpp"
+#include "core/clatd/native_port.hpp"
 
 #include <unistd.h>
 
@@ -12,7 +12,7 @@ namespace clat::clatd {
 
 using xlat::VnetHeader;
 
-Inbound NativeEdge::read(std::size_t) {
+Inbound NativePort::read(std::size_t) {
   auto inbound = read_tun(tun_fd_, buffer_, sizeof(VnetHeader));
   if (inbound.state != Inbound::State::packet) return inbound;
   std::memcpy(&inbound.frame.vnet, buffer_.packet() - sizeof(VnetHeader), sizeof(VnetHeader));
@@ -20,7 +20,7 @@ Inbound NativeEdge::read(std::size_t) {
 }
 
 // A tun that has no room, or is down, loses the packet. Linux before 6.2 knows no UDP super-packets.
-std::size_t NativeEdge::write(const xlat::Frame& frame) {
+std::size_t NativePort::write(const xlat::Frame& frame) {
   std::uint8_t* const at = frame.data - sizeof(VnetHeader);
   std::memcpy(at, &frame.vnet, sizeof(VnetHeader));
   if (::write(tun_fd_, at, frame.size + sizeof(VnetHeader)) >= 0) return 0;

@@ -1,4 +1,4 @@
-// Where packets come in and go out. A dialect has an edge of its own; chosen once, at start.
+// Where packets come in and go out. Each dialect has a port of its own, chosen once, at the start.
 #pragma once
 
 #include <array>
@@ -29,14 +29,14 @@ struct Inbound {
 };
 
 // No call blocks.
-class Edge {
+class Port {
  public:
-  virtual ~Edge() = default;
+  virtual ~Port() = default;
 
   // Descriptors to wait for; the first is the tun.
   [[nodiscard]] virtual std::span<const int> inputs() const = 0;
   virtual Inbound read(std::size_t input) = 0;
-  // Answers how many packets found no room. May change what the frame lies in.
+  // Returns how many packets found no room. May change the buffer that the frame lies in.
   virtual std::size_t write(const xlat::Frame& frame) = 0;
   // Whether UDP super-packets need not be cut up before they are written.
   [[nodiscard]] virtual bool takes_udp_super_packets() const = 0;

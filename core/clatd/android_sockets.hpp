@@ -1,4 +1,5 @@
-// The sockets that Android's netd opens for its clatd, option by option (ClatCoordinator, AOSP since 2021).
+// The sockets of Android's clatd, option by option (ClatCoordinator, AOSP since 2021). Its netd opens them for it;
+// until 2021 clatd opened them itself.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,7 @@
 #include "core/base/fd.hpp"
 #include "core/net/address.hpp"
 
-namespace clat::system {
+namespace clat::android {
 
 // -r: what arrives on the device for this address, a virtio_net_hdr in front. Blocking.
 Result<Fd> open_packet_socket(int ifindex, const Ipv6Address& address);
@@ -18,4 +19,4 @@ Result<Fd> open_raw_socket(int ifindex, const Ipv6Address& address, std::uint32_
 // A socket that does nothing but keep the address an anycast address of the device.
 Result<Fd> join_anycast(int ifindex, const Ipv6Address& address);
 
-}  // namespace clat::system
+}  // namespace clat::android

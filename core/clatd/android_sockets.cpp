@@ -1,4 +1,4 @@
-#include "supervisor/system/android_sockets.hpp"
+#include "core/clatd/android_sockets.hpp"
 
 #include <arpa/inet.h>
 #include <linux/filter.h>
@@ -12,7 +12,7 @@
 #include <cstring>
 #include <string>
 
-namespace clat::system {
+namespace clat::android {
 
 namespace {
 
@@ -87,4 +87,4 @@ Result<Fd> join_anycast(int ifindex, const Ipv6Address& address) {
   return socket;
 }
 
-}  // namespace clat::system
+}  // namespace clat::android

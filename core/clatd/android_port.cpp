@@ -1,4 +1,4 @@
-#include "core/clatd/android_edge.hpp"
+#include "core/clatd/android_port.hpp"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -74,9 +74,9 @@ bool leave_out_l2(VnetHeader& vnet, std::uint16_t l2) {
 
 }  // namespace
 
-Inbound AndroidEdge::read(std::size_t input) { return input == 0 ? read_ipv4() : read_ipv6(); }
+Inbound AndroidPort::read(std::size_t input) { return input == 0 ? read_ipv4() : read_ipv6(); }
 
-Inbound AndroidEdge::read_ipv4() {
+Inbound AndroidPort::read_ipv4() {
   auto inbound = read_tun(inputs_[0], buffer_, sizeof(tun_pi));
   if (inbound.state != Inbound::State::packet) return inbound;
   tun_pi info{};
@@ -84,7 +84,7 @@ Inbound AndroidEdge::read_ipv4() {
   return (info.flags & TUN_PKT_STRIP) != 0 ? Inbound::lost(Verdict::truncated) : inbound;
 }
 
-Inbound AndroidEdge::read_ipv6() {
+Inbound AndroidPort::read_ipv6() {
   // Behind an Ethernet header of 14 bytes the IP header is aligned.
   std::uint8_t* const at = buffer_.packet() + 2;
   Facts facts;
@@ -108,7 +108,7 @@ Inbound AndroidEdge::read_ipv6() {
 }
 
 // Neither the tun nor the raw socket can be told what is left to do: super-packets are cut, checksums finished.
-std::size_t AndroidEdge::write(const Frame& frame) {
+std::size_t AndroidPort::write(const Frame& frame) {
   xlat::Segments segments(frame);
   if (!segments.fit()) return 1;
   std::size_t lost = 0;
@@ -119,14 +119,14 @@ std::size_t AndroidEdge::write(const Frame& frame) {
   return lost;
 }
 
-bool AndroidEdge::write_ipv4(const Frame& packet) const {
+bool AndroidPort::write_ipv4(const Frame& packet) const {
   const tun_pi info{0, htons(ETH_P_IP)};
   std::uint8_t* const at = packet.data - sizeof info;
   std::memcpy(at, &info, sizeof info);
   return ::write(inputs_[0], at, packet.size + sizeof info) >= 0;
 }
 
-bool AndroidEdge::write_ipv6(const Frame& packet) const {
+bool AndroidPort::write_ipv6(const Frame& packet) const {
   sockaddr_in6 to{};
   to.sin6_family = AF_INET6;
   std::memcpy(&to.sin6_addr, packet.data + 24, sizeof to.sin6_addr);

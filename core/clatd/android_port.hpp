@@ -3,15 +3,15 @@
 
 #include <array>
 
-#include "core/clatd/edge.hpp"
+#include "core/clatd/port.hpp"
 
 namespace clat::clatd {
 
-class AndroidEdge final : public Edge {
+class AndroidPort final : public Port {
  public:
   // All stay the caller's. tun_fd: non-blocking, 4 bytes of struct tun_pi in front of each packet. packet_fd:
   // SOCK_RAW with PACKET_AUXDATA and PACKET_VNET_HDR. raw_fd: IPPROTO_RAW.
-  AndroidEdge(int tun_fd, int packet_fd, int raw_fd) : inputs_{tun_fd, packet_fd}, raw_fd_(raw_fd) {}
+  AndroidPort(int tun_fd, int packet_fd, int raw_fd) : inputs_{tun_fd, packet_fd}, raw_fd_(raw_fd) {}
 
   [[nodiscard]] std::span<const int> inputs() const override { return inputs_; }
   Inbound read(std::size_t input) override;
