@@ -1,4 +1,4 @@
-// Where the steps of reading a config put what they object to.
+// Collects the errors that the steps of reading a config find.
 #pragma once
 
 #include <compare>

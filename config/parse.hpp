@@ -17,7 +17,7 @@ using Parsed = std::expected<Config, std::vector<Problem>>;
 // At most 1 MiB of UTF-8. All problems at once, in the order of the file, unless it is not YAML at all: then the first.
 Parsed parse(std::string_view text, const Surroundings& surroundings);
 
-// Reads and parses. What is not a regular file is refused without reading from it, so a FIFO does not block.
+// Reads and parses. Anything but a regular file is refused without reading from it, so a FIFO does not block.
 Parsed load(const std::string& path, const Surroundings& surroundings);
 
 }  // namespace clat::config

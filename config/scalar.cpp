@@ -41,7 +41,7 @@ std::unexpected<Error> not_a_duration(std::string_view text) {
   return failure(in_quotes(text) + " is not a whole number and one of ms, s, m, h, like 500ms");
 }
 
-// Also what only an escape can bring past the check of the file: "\0", "\e", "\x9b", "\u2028".
+// The file itself was checked, but escapes can still write control characters: "\0", "\e", "\x9b", "\u2028".
 bool holds_control_characters(std::string_view text) {
   while (!text.empty()) {
     const auto character = decode_utf8(text);

@@ -15,7 +15,7 @@ using std::chrono::seconds;
 constexpr std::uint32_t kFastestIcmpRate = 1'000'000;
 constexpr double kLargestFactor = 100;
 
-// A mapping while it is read, with what is checked only when all of it is known.
+// A mapping while it is read, with the values that are checked once all of it is known.
 struct RestartDraft {
   Restart values;
   Place max;

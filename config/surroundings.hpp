@@ -1,4 +1,4 @@
-// What the config is checked against on this machine, passed in so that parsing has no effects of its own.
+// The facts of this machine that the config is checked against. They are passed in, so that parsing has no effects.
 #pragma once
 
 #include <sys/types.h>

@@ -11,8 +11,8 @@ namespace clat::config {
 // Whether a config file may hold it: what YAML calls printable, less the Unicode line breaks that editors do not count.
 bool is_allowed(const Utf8Character& character);
 
-// `text` in single quotes for a message: clipped to 48 characters, what could upset a terminal or a log replaced by
-// '?'.
+// `text` in single quotes for a message, clipped to 48 characters. '?' stands for anything that could upset a terminal
+// or a log.
 std::string in_quotes(std::string_view text);
 
 struct Excerpt {

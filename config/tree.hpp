@@ -19,7 +19,7 @@ constexpr std::size_t kMaxNodes = 262'144;
 struct Entry;
 
 struct Node {
-  // broken: a finding has been made already; nothing more is to be said about it.
+  // broken: an error was reported already, so later steps leave it alone.
   enum class Kind : std::uint8_t { scalar, mapping, sequence, broken };
   Kind kind = Kind::broken;
   Place place;

@@ -8,8 +8,8 @@
 
 namespace clat {
 
-// Threads may share one. They never wait for each other: who meets another gets no token. A flag and not an atomic
-// time, which 32-bit machines may lack.
+// Threads may share one. They never wait for each other: one that meets another gets no token. This takes a flag,
+// for 32-bit machines may lack an atomic time.
 class TokenBucket {
  public:
   // `tokens` a period, and up to `burst` at once; 0 of either: never one.

@@ -24,7 +24,7 @@ using xlat::Frame;
 using xlat::Verdict;
 using xlat::VnetHeader;
 
-// What the kernel says about a packet besides its bytes.
+// The facts about a packet that the kernel gives beside its bytes.
 struct Facts {
   VnetHeader vnet;
   sockaddr_ll from{};
@@ -32,8 +32,8 @@ struct Facts {
   bool whole = false;
 };
 
-// Answers the size of the frame, L2 header included and 0 if less than a vnet header came, or -1 and errno. Not libc's
-// recvmsg(), which can be socketcall(2).
+// Returns the size of the frame with its L2 header, 0 if less than a vnet header came, or -1 and errno. libc's
+// recvmsg() would not do: it can be socketcall(2), which the filter of system calls forbids.
 ssize_t receive(int fd, std::uint8_t* to, std::size_t room, Facts& facts) {
   std::array<iovec, 2> parts{iovec{&facts.vnet, sizeof facts.vnet}, iovec{to, room}};
   alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(tpacket_auxdata))> control{};
@@ -54,8 +54,8 @@ ssize_t receive(int fd, std::uint8_t* to, std::size_t room, Facts& facts) {
   return std::max<ssize_t>(got - front, 0);
 }
 
-// Whether the uplink's own stack would have taken the packet: promiscuous mode shows others', and one of a VLAN that
-// nobody listens to looks like one without a tag.
+// Whether the uplink's own stack would have taken the packet: promiscuous mode shows packets
+// for other hosts, and a packet of a VLAN without a device looks like one without a tag.
 bool is_ours(const Facts& facts) {
   constexpr std::uint16_t kVlanId = 0xfff;
   if (facts.from.sll_pkttype == PACKET_OTHERHOST || facts.from.sll_pkttype == PACKET_OUTGOING) return false;
@@ -107,7 +107,7 @@ Inbound AndroidPort::read_ipv6() {
   return {.state = Inbound::State::packet, .frame = {at + l2, static_cast<std::size_t>(size) - l2, facts.vnet}};
 }
 
-// Neither the tun nor the raw socket can be told what is left to do: super-packets are cut, checksums finished.
+// Neither the tun nor the raw socket takes offload requests, so super-packets are cut and checksums finished here.
 std::size_t AndroidPort::write(const Frame& frame) {
   xlat::Segments segments(frame);
   if (!segments.fit()) return 1;

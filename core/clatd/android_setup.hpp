@@ -1,4 +1,5 @@
-// What Android's clatd did itself before its supervisor did (2019 to 2021), and what both eras leave to clatd.
+// The set-up that Android's clatd did itself from 2019 to 2021 and its supervisor does since, and the part of it that
+// is clatd's in both eras.
 #pragma once
 
 #include "core/base/error.hpp"

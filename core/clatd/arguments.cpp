@@ -148,7 +148,7 @@ constexpr std::array kOptions{
            false},
 };
 
-// Which dialect is spoken shows in what is passed, never in the tun: TUNGETIFF cannot tell.
+// The options that are passed tell the dialect. The tun does not: TUNGETIFF cannot say which format it has.
 std::expected<Dialect, std::string> find_dialect(const Draft& draft) {
   const bool sockets = draft.packet_fd || draft.raw_fd, network = draft.network_id || draft.mark;
   if (draft.vnet) {
@@ -186,7 +186,7 @@ std::expected<CommandLine, std::string> finish(Draft& draft) {
   if (!draft.tun_fd) return fault("-t", "missing: the tun's file descriptor");
   const auto dialect = find_dialect(draft);
   if (!dialect) return Fault(dialect.error());
-  // Android knows /96 alone and does not say it.
+  // Android knows only /96, and leaves the length out.
   if (*dialect != Dialect::native && draft.prefix.find('/') == std::string::npos) draft.prefix += "/96";
   const auto prefix = Nat64Prefix::parse(draft.prefix);
   if (!prefix) return fault("-p", prefix.error().what);

@@ -21,7 +21,7 @@ class WholeCounter {
 };
 
 // For machines that cannot store 64 bits at once. A carry is announced before the lower word changes and confirmed
-// after; who reads in between takes the moment of the carry itself.
+// after; a reader in between returns the value at the carry itself.
 class SplitCounter {
  public:
   void add(std::uint64_t n) {

@@ -30,7 +30,7 @@ void set_signals() {
   struct sigaction stop{};
   stop.sa_handler = [](int) { _exit(kDone); };
   sigaction(SIGTERM, &stop, nullptr);
-  // A terminal sends these to the whole group; when to stop is the supervisor's to say.
+  // A terminal sends these to the whole process group; only the supervisor decides when clatd stops.
   for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE}) std::signal(number, SIG_IGN);
   sigset_t none;
   sigemptyset(&none);
@@ -93,7 +93,7 @@ std::vector<std::unique_ptr<Pump>> make_pumps(const Arguments& arguments, Shared
   return pumps;
 }
 
-// What Android's supervisor does not say.
+// Fills in the settings that Android's supervisor does not pass.
 Result<> fill_in_for_android(Arguments& arguments) {
   constexpr Ids kNobody{65534, 65534};
   if (!arguments.ids && geteuid() == 0) arguments.ids = kNobody;
@@ -123,7 +123,7 @@ void need(const Result<>& done) {
   _exit(kSystemError);
 }
 
-// Never returns: what it owns cannot be given back from inside the sandbox.
+// Never returns: the sandbox forbids the system calls that would release what it owns.
 [[noreturn]] void serve(Arguments arguments, pid_t parent) {
   need(check_descriptors(arguments));
   if (arguments.dialect != Dialect::native) need(fill_in_for_android(arguments));
@@ -160,8 +160,8 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace clat::clatd
 
-// What libstdc++ does about an uncaught exception: without this it demangles the type's name, for 60 KiB of code.
-// Nothing here throws but a failed allocation.
+// libstdc++ calls this for an uncaught exception. Its own version demangles the type's name, which takes 60 KiB of
+// code. Nothing here throws but a failed allocation.
 namespace __gnu_cxx {
 void __verbose_terminate_handler();
 void __verbose_terminate_handler() { std::abort(); }

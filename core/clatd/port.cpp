@@ -21,7 +21,7 @@ Inbound read_tun(int fd, PacketBuffer& buffer, std::size_t header) {
     case EINTR: return {};
     // The kernel took a packet from the queue and found it to be of a GSO type that virtio_net_hdr has no number for.
     case EINVAL: return Inbound::lost(Verdict::bad_offload);
-    // What tun says when its device has been deleted; a stand-in says end of file.
+    // A tun returns these once its device was deleted; a stand-in for a tun returns end of file.
     case EBADFD:
     case EBADF:
     case ENODEV:

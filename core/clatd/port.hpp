@@ -11,7 +11,7 @@
 
 namespace clat::clatd {
 
-// What came of a look at an input.
+// The result of one read.
 struct Inbound {
   enum class State : std::uint8_t {
     packet,  // in `frame`, until the next read
@@ -42,7 +42,7 @@ class Port {
   [[nodiscard]] virtual bool takes_udp_super_packets() const = 0;
 };
 
-// One packet of any size, and in front of it what its descriptor and the translator put there.
+// Holds one packet of any size, and in front of it the headers that its descriptor and the translator put there.
 class PacketBuffer {
  public:
   PacketBuffer() {}  // as it is: pages that no packet needs are never touched

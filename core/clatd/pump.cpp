@@ -4,7 +4,7 @@ namespace clat::clatd {
 
 namespace {
 
-// Packets between two looks at what else there is to do.
+// Packets that are read before other work gets its turn.
 constexpr int kBatch = 64;
 // More than any queue holds; beyond it the packets are fresh.
 constexpr int kMostDrained = 16384;

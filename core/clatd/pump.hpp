@@ -23,9 +23,9 @@ class Pump final : private xlat::Sink {
   [[nodiscard]] std::span<const int> inputs() const { return port_->inputs(); }
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
-  // Throws away what is queued, and counts it: who sent it has long sent it again.
+  // Throws away the packets that are queued, and counts them: their senders have long sent them again.
   std::optional<Stop> drain();
-  // Translates what an input has, up to a batch. `broken`: poll() found an error there.
+  // Translates the packets of one input, at most a batch of them. `broken`: poll() found an error there.
   std::optional<Stop> serve(std::size_t input, bool broken);
 
  private:

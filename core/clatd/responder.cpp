@@ -22,7 +22,7 @@ ssize_t transmit(int fd, const void* from, std::size_t size) {
 
 }  // namespace
 
-// A supervisor that does not read its answers goes without.
+// An answer that finds no room is lost: the supervisor has not read the earlier ones.
 std::optional<Stop> Responder::report(control::Kind kind, std::uint64_t cookie) {
   if (fd_ < 0) return std::nullopt;
   control::Report report;

@@ -17,7 +17,7 @@ class Responder {
  public:
   using Pumps = std::span<const std::unique_ptr<Pump>>;
 
-  // -1: nobody asks. The descriptor stays the caller's.
+  // -1: there is no supervisor. The caller keeps the descriptor.
   Responder(int control_fd, Pumps pumps, Shared& shared) : fd_(control_fd), pumps_(pumps), shared_(shared) {}
 
   [[nodiscard]] int fd() const { return fd_; }

@@ -24,7 +24,8 @@ Result<> check(int result, const char* what) {
   return failure(what, errno);
 }
 
-// Until the kernel knows no further capability. Only the privileged may; who has none loses nothing.
+// Drops capabilities until the kernel knows no further one. That takes a privilege; a process without it has nothing to
+// lose here.
 Result<> empty_bounding_set() {
   for (unsigned capability = 0; capability < 64; ++capability) {
     if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
@@ -38,7 +39,7 @@ Result<> change_ids(const Ids& ids) {
   const bool there =
       getuid() == ids.user && geteuid() == ids.user && getgid() == ids.group && getegid() == ids.group && ids.user != 0;
   if (setgroups(0, nullptr) != 0) {
-    // Somebody who is these ids already, without the right to change them.
+    // The process has these ids already, and no right to change them.
     if (errno == EPERM && there) return {};
     return failure("setgroups", errno);
   }
@@ -63,7 +64,7 @@ std::vector<int> own_descriptors(const Arguments& arguments) {
   return own;
 }
 
-// What whoever started us left open.
+// Closes every descriptor that the program which started us left open.
 Result<> close_others(const Arguments& arguments) {
   auto first = static_cast<unsigned>(STDERR_FILENO + 1);
   for (const int own : own_descriptors(arguments)) {

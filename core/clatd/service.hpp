@@ -1,9 +1,10 @@
 // All pumps at work: a single one in the main thread, several in a thread each while the main thread answers the
 // supervisor.
 //
-// No pump needs what another has read: the kernel chooses the queue by addresses and ports, of fragments by addresses
-// and protocol alone, so those of one datagram come by the same. What a pump writes moves the opposite flow to its
-// queue; when both ends begin at once, that may tear an echo in fragments, which is then lost.
+// No pump needs packets that another has read. The kernel chooses the queue by addresses and ports, and for fragments
+// by addresses and protocol alone, so all fragments of a datagram come by one queue. A packet that a pump writes moves
+// the opposite flow to that pump's queue; when both ends begin at once, an echo in fragments may be torn apart and
+// lost.
 #pragma once
 
 #include <atomic>
@@ -28,12 +29,12 @@ class Service {
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  // Where there are several pumps; the threads then wait for run(). Afterwards nothing here allocates, nor makes a
-  // system call but those of its ports, poll() and the control socket's. Their threads use this object until the
-  // process ends.
+  // Does nothing for a single pump. The threads wait for run(). Afterwards nothing here allocates, and the only system
+  // calls are those of the ports, poll() and those on the control socket. The threads use this object until the process
+  // ends.
   Result<> start_threads();
 
-  // Throws away what queued up before, says `ready`, then translates until something ends it.
+  // Throws away the packets that queued up before, sends `ready`, then translates until something ends it.
   Stop run();
 
  private:

@@ -1,4 +1,4 @@
-// What the pumps of one process have in common. Any thread may use it.
+// Shared by the pumps of one process; any thread may use it.
 #pragma once
 
 #include <cstdint>

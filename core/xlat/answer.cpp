@@ -18,13 +18,13 @@ struct Answer {
   Verdict verdict;
   IcmpType ipv4, ipv6;
 };
-// What is not here is dropped in silence: RFC 7915 wants that, or nobody knows who sent it.
+// Any other verdict is a silent drop: RFC 7915 asks for that, or the sender is not known.
 constexpr std::array kAnswers{
     Answer{Verdict::hop_limit_exceeded, {11, 0}, {3, 0}},
     Answer{Verdict::too_big, {3, 4}, {2, 0}},
     Answer{Verdict::source_route, {3, 5}, {}},
     Answer{Verdict::routing_header, {}, {4, 0}},
-    // The packet's source is what RFC 6052 §3.1 forbids to IPv6.
+    // Only for IPv4: an IPv6 sender would be the private address that RFC 6052 §3.1 forbids.
     Answer{Verdict::private_in_wkp, {3, 13}, {}},
     // Not in IPv6: "unless the discarded packet is itself an ICMPv6 message" (§5.4).
     Answer{Verdict::icmp_fragment, {3, 13}, {}},
@@ -34,15 +34,15 @@ constexpr std::uint8_t kHops = 64;
 constexpr std::uint8_t kInternetworkControl = 0xc0;  // RFC 1812 §4.3.2.5
 constexpr std::size_t kMostIpv4 = 576;               // RFC 1812 §4.3.2.3
 
-// RFC 1122 §3.2.2, RFC 4443 §2.4 (e): not about later fragments, nor about what is, or may be, an ICMP error.
+// RFC 1122 §3.2.2, RFC 4443 §2.4 (e): no answer to a later fragment, nor to a packet that is, or may be, an ICMP error.
 bool may_be_answered(Direction direction, const std::uint8_t* ip, const Layout& packet) {
   if (packet.fragment.part() == Part::later || packet.protocol == kIgmp) return false;
   if (!is_icmp(packet.protocol)) return true;
   return packet.size > packet.header && is_echo(direction, ip[packet.header]);
 }
 
-// Puts the ICMP header in front of what it quotes, as much of it as `room` holds. `addresses`: of ICMPv6's
-// pseudo-header; 0 of ICMPv4, which sums none.
+// Puts the ICMP header in front of the quoted packet, of which it keeps as much as `room` holds. `addresses`: their sum
+// in ICMPv6's pseudo-header; 0 for ICMPv4, which has none.
 Transport put_icmp(const Frame& about, IcmpType kind, std::uint32_t rest, std::size_t room, Sum addresses) {
   const std::size_t size = kIcmpHeader + std::min(about.size, room - kIcmpHeader);
   std::uint8_t* const icmp = about.data - kIcmpHeader;
@@ -91,7 +91,7 @@ void Translator::answer(Verdict verdict, const Frame& frame, Sink& sink) {
   if (kind.type == 0 || !may_be_answered(direction, frame.data, layout)) return;
   Segments segments({frame.data, layout.size, frame.vnet});
   if (!segments.fit() || !sink.may_answer()) return;
-  // Of a super-packet, what would have been the first on the wire.
+  // Of a super-packet, the first segment: the packet that would have been the first on the wire.
   Frame about;
   segments.next(about);
   sink.send(is_ipv4 ? answer_ipv4(about, kind, rest_ipv4(verdict, layout, mtus_), identification_++)

@@ -21,7 +21,7 @@ bool is_trustworthy(const Frame& frame, std::size_t header) {
   return fold(sum + complement(load<std::uint16_t>(field))) == 0xffff;
 }
 
-// The IP header's length of what may be a segment or the first of several; 0: of anything else.
+// Returns the length of the IP header if the packet may be part of a super-packet, 0 if not.
 std::size_t ip_header_of_segment(const Frame& frame, std::size_t most_bytes) {
   if (frame.vnet.flags == 0 || frame.vnet.gso_type != VnetHeader::kGsoNone || frame.size > most_bytes / 2) return 0;
   Layout layout;

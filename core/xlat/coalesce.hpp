@@ -10,11 +10,11 @@
 namespace clat::xlat {
 
 // Stands in front of another sink. Packets of one UDP flow that come one behind the other leave as one super-packet,
-// which the kernel's stack walks through once; Segments makes of it the packets that came, byte for byte. Whatever is
-// no part of it comes behind it, as it is.
+// which the kernel's stack walks through once; Segments cuts it into the packets that came, byte for byte. A packet
+// that is not part of it is sent after it, unchanged.
 //
-// The sum of a super-packet is made anew when it is cut, so none becomes part of one unless its checksum is still to be
-// finished or was verified: a wrong one would become right. IPv4 header checksums are right, as the translator's are.
+// Cutting a super-packet computes the checksums anew, which would make a wrong one right. So a packet becomes part of
+// one only if its checksum is unfinished or was verified. IPv4 header checksums are right, as the translator's are.
 class Coalescer final : public Sink {
  public:
   explicit Coalescer(Sink& next) : next_(next) {}  // the buffer as it is: pages that no packet needs are never touched
@@ -22,7 +22,7 @@ class Coalescer final : public Sink {
   // Held back, or sent behind what is held back.
   void send(const Frame& frame) override;
   bool may_answer() override { return next_.may_answer(); }
-  // Sends what is held back. Due before anything is waited for.
+  // Sends the packets that are held back. Call it before waiting for anything.
   void flush();
 
  private:

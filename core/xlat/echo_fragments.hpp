@@ -13,15 +13,15 @@
 
 namespace clat::xlat {
 
-// There is no clock: what was kept goes when it is taken, or when something newer needs its place. Whoever sends lone
-// fragments makes others lose echoes, and no more. When an Identification comes again before what was kept of an older
-// datagram has gone, two of them are mixed: that makes a wrong checksum, which the receiver sees.
+// There is no clock. An entry goes when it is taken, or when a newer one needs its place. A sender of lone fragments
+// can make others lose echoes, and nothing worse. If an Identification comes again while an entry of an older datagram
+// with the same one is kept, the two are mixed; the checksum is then wrong, and the receiver drops the packet.
 class EchoFragments {
  public:
   static constexpr std::size_t kMost = 8;                      // datagrams of which the first fragment waits
   static constexpr std::size_t kMostBytes = 2048 - kHeadroom;  // of such a packet
 
-  // What fragments of one datagram share, as they came.
+  // The fields that all fragments of one datagram share, as they came.
   struct Datagram {
     Halves source, destination;  // of IPv4 in the low 32 bits
     std::uint32_t id = 0;
@@ -35,7 +35,7 @@ class EchoFragments {
   // How long the message is whose first fragment is still to come, in bytes.
   void remember(const Datagram& datagram, std::size_t message_size);
 
-  // Each gives what was kept once. A packet stays where it is until the next is held.
+  // Each returns an entry and forgets it. A packet returned stays valid until the next one is held.
   std::optional<Frame> take_first(const Datagram& datagram);
   std::optional<std::size_t> take_message_size(const Datagram& datagram);
 

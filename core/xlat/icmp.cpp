@@ -15,7 +15,7 @@ constexpr std::uint8_t kUnreachable4 = 3, kTimeExceeded4 = 11, kParameterProblem
 constexpr std::uint8_t kFragmentationNeeded = 4;  // code of kUnreachable4
 constexpr std::uint8_t kUnreachable6 = 1, kPacketTooBig = 2, kTimeExceeded6 = 3, kParameterProblem6 = 4;
 
-// What an error says, but for RFC 4884's attribute.
+// Type, code and bytes 4-7 of an error, apart from RFC 4884's attribute.
 struct Message {
   std::uint8_t type = 0, code = 0;
   std::uint32_t rest = 0;  // bytes 4-7: a pointer or an MTU, as its family has it
@@ -78,7 +78,7 @@ std::optional<Message> to_icmp6(const Message& from) {
       if (from.code > 1) return std::nullopt;
       return Message{kTimeExceeded6, from.code};
     case kParameterProblem4:
-      // Code 1, a required option, is about what IPv6 does not have.
+      // Code 1 is about a required option, and IPv6 has none.
       if (const auto pointer = translated_pointer(kPointerToIpv6, from.rest >> 24);
           pointer && (from.code == 0 || from.code == 2)) {
         return Message{kParameterProblem6, 0, *pointer};
@@ -118,7 +118,7 @@ std::uint32_t mtu_to_ipv6(std::uint32_t reported, std::size_t total, const Mtus&
   return std::max(kIpv6MinimumMtu, std::min(reported + kHeaderDifference, most));
 }
 
-// RFC 7915 §5.2. What went out with a Fragment Header has that much less room.
+// RFC 7915 §5.2. A packet that left with a Fragment Header had 8 bytes less room.
 std::uint32_t mtu_to_ipv4(std::uint32_t reported, bool fragment, const Mtus& mtus) {
   const auto ipv6 = std::clamp(reported, kIpv6MinimumMtu, mtus.ipv6);
   return std::min(ipv6 - kHeaderDifference - (fragment ? clat::kFragmentHeader : 0), mtus.ipv4);
@@ -204,7 +204,7 @@ Verdict rewrite_error(Direction direction, const Sides& sides, const Mtus& mtus,
   store_be32(icmp.data, std::uint32_t{message->type} << 24 | std::uint32_t{message->code} << 16);
   store_be32(icmp.data + 4, message->rest);
   if (words != 0) icmp.data[attribute->at] = words;
-  // Right to right, wrong to wrong by the same difference.
+  // A right checksum stays right, and a wrong one stays wrong by the same difference.
   Sum after = sum_bytes(icmp.data, icmp.size) + minus(before);
   if (to_ipv6) after += icmp6_pseudo_header(addresses.after, icmp.size);
   store(icmp.data + 2, complement(fold(after)));

@@ -35,7 +35,8 @@ Verdict read_chain(const std::uint8_t* ip, Layout& layout) {
       layout.fragment = {true, (field & 1) != 0, static_cast<std::uint16_t>(field >> 3), load_be32(header + 4)};
       layout.protocol = header[0];
       layout.header += kFragmentHeader;
-      // RFC 7915 §5.1.1: what would be cut up with the payload cannot be skipped; ESP is opaque anyway.
+      // RFC 7915 §5.1.1: behind a Fragment Header an extension header is part of the fragmented payload, so it cannot
+      // be skipped. ESP is opaque anyway.
       const bool hidden =
           is_skipped_extension(layout.protocol) || layout.protocol == kFragment || layout.protocol == kAuthentication;
       if (hidden) return Verdict::hidden_extension;
@@ -46,7 +47,7 @@ Verdict read_chain(const std::uint8_t* ip, Layout& layout) {
     if (left < 8) return Verdict::bad_extension;
     const std::size_t length = (header[1] + std::size_t{1}) * 8;
     if (length > left) return Verdict::bad_extension;
-    // What follows still tells whether the packet is an ICMP error.
+    // Reading goes on: the transport's protocol says whether the packet is an ICMP error.
     if (layout.protocol == kRouting && header[3] != 0) layout.segments_left = layout.header + 3;
     layout.protocol = header[0];
     layout.header += length;

@@ -30,7 +30,7 @@ struct Fragment {
   }
 };
 
-// Where a packet's parts are. `size` leaves out what trails behind it.
+// Where a packet's parts are. `size` does not count trailing bytes.
 struct Layout {
   std::size_t header = 0;  // bytes in front of the transport, options and extension headers included
   std::size_t size = 0;
@@ -76,13 +76,13 @@ inline Verdict read_ipv6(const std::uint8_t* ip, std::size_t size, Layout& layou
 // By the packet's version.
 Verdict read_layout(const std::uint8_t* ip, std::size_t size, Layout& layout);
 
-// Of what goes into the checksum of `size` bytes of transport besides them (RFC 768, RFC 8200 §8.1).
+// The sum of the pseudo-header for `size` bytes of transport (RFC 768, RFC 8200 §8.1).
 inline Sum pseudo_header_sum(const std::uint8_t* ip, std::size_t size, std::uint8_t protocol) {
   const Sum addresses = ip[0] >> 4 == 4 ? sum4(ip + 12) + sum4(ip + 16) : sum16(ip + 8) + sum16(ip + 24);
   return addresses + big_endian(static_cast<std::uint32_t>(size)) + big_endian<std::uint16_t>(protocol);
 }
 
-// What a header says in either family, apart from addresses and lengths.
+// The fields that headers of both families have, apart from addresses and lengths.
 struct HeaderFields {
   std::uint8_t traffic_class = 0;
   std::uint8_t protocol = 0;  // of the family written

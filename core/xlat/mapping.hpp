@@ -36,7 +36,8 @@ constexpr bool is_nobody(std::uint32_t v4) {
   return first == 0 || first == 127 || first >> 4 == 0xe || v4 >> 16 == 0xa9fe || v4 == 0xffffffff;
 }
 
-// An RFC 6052 prefix, by shifts instead of byte by byte: what Nat64Prefix::embed and extract say, for the packet path.
+// An RFC 6052 prefix, by shifts instead of byte by byte. It agrees with Nat64Prefix::embed and extract, and is for the
+// packet path.
 class Mapping {
  public:
   Mapping() = default;

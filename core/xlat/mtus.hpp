@@ -16,7 +16,7 @@ struct Mtus {
 
   bool operator==(const Mtus&) const = default;
 
-  // What can be held to: IPv6 has a smallest MTU, and nothing larger than the uplink's goes out.
+  // Brought within limits: IPv6 has a smallest MTU, and no packet larger than the uplink's MTU goes out.
   [[nodiscard]] Mtus sane() const {
     const auto six = std::clamp(ipv6, kIpv6MinimumMtu, kLargestIpv6Mtu);
     return {six, std::clamp(ipv4, 68U, 65535U), std::clamp(lowest_ipv6, kIpv6MinimumMtu, six)};

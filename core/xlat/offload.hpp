@@ -1,4 +1,4 @@
-// What virtio_net_hdr says about a packet, checked against the packet.
+// A packet's virtio_net_hdr, checked against the packet.
 #pragma once
 
 #include "core/xlat/frame.hpp"
@@ -27,7 +27,8 @@ struct Offload {
 bool read_offload(const Frame& frame, std::size_t header, std::size_t size, std::uint8_t protocol, std::uint8_t gso_tcp,
                   Offload& offload);
 
-// Does what VnetHeader::kNeedsChecksum asks for. The offsets have been read by read_offload(), nothing trails.
+// Finishes the checksum where VnetHeader::kNeedsChecksum asks for it. read_offload() has checked the offsets, and the
+// packet has no trailing bytes.
 void finish_checksum(Frame& frame);
 
 // Moves the vnet header's offsets from an IP header of `before` bytes to one of `after`.

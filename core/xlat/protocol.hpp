@@ -11,7 +11,8 @@ constexpr std::uint8_t kHopByHop = 0, kIcmp4 = 1, kIgmp = 2, kTcp = 6, kUdp = 17
 
 constexpr std::size_t kIpv4Header = 20, kIpv6Header = 40, kFragmentHeader = 8, kIcmpHeader = 8;
 
-// RFC 7915 §5.1: up to here an IPv4 packet made of an IPv6 one has DF clear, 1280 being what IPv6 guarantees.
+// RFC 7915 §5.1: an IPv4 packet of up to this size has DF clear when it is made of an IPv6 one, for IPv6 guarantees
+// 1280.
 constexpr std::size_t kMayFragment = 1260;
 
 // The other family's number for a protocol: RFC 7915 §4.1 and §5.1 change only ICMP's.

@@ -23,7 +23,7 @@ bool read_quoted_ipv6(const Quote& quote, Layout& layout) {
   return layout.size - layout.header <= 0xffff - kIpv4Header;
 }
 
-// What was sent was an echo or no ICMP at all: errors are not answered with errors.
+// An error quotes an echo or a packet that is no ICMP: nobody answers an error with an error.
 bool is_translatable(Direction direction, const Transport& transport, std::size_t present) {
   if (!has_counterpart(direction, transport.protocol)) return false;
   if (!is_icmp(transport.protocol) || transport.fragment.part() == Part::later) return true;

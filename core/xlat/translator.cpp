@@ -31,14 +31,14 @@ void send_cut(Frame frame, std::uint16_t id, std::size_t mtu, Sink& sink) {
   }
 }
 
-// What may be shown as from 192.0.0.8: an error of a router that has no IPv4 address
+// Whether the packet may go on as one from 192.0.0.8: it is an ICMP error of a router that has no IPv4 address
 // (draft-ietf-v6ops-icmpext-xlat-v6only-source).
 bool is_foreign_error(const Halves& source, const OwnSide& own, const Transport& transport) {
   const bool is_no_router = source.high == 0 || source.high >> 56 == 0xff;
   return is_icmp_error(Direction::to_ipv4, transport) && !is_no_router && !own.find(source);
 }
 
-// What an ICMP error quotes changes its size, so this comes before all that depends on sizes.
+// Translating the quote of an ICMP error changes the packet's size, so every check of a size comes after this.
 Verdict rewrite_if_error(Direction direction, const Sides& sides, const Mtus& mtus, const AddressChange& addresses,
                          Frame& packet, Transport& transport) {
   if (!transport.is_error) return Verdict::translated;
@@ -71,7 +71,7 @@ Verdict Translator::translate(Frame& packet, std::size_t message_size, Sink& sin
   }
 }
 
-// The first or the last fragment. All that can be said against either was said, but what its size is good for.
+// Takes the first or the last fragment of an echo. The caller has checked everything but the size.
 Verdict Translator::translate_icmp_fragment(Frame& packet, Sink& sink) {
   Layout layout;
   (void)read_layout(packet.data, packet.size, layout);

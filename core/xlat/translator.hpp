@@ -30,16 +30,16 @@ class Translator {
  public:
   explicit Translator(const Settings& settings);
 
-  // Translates in place, IPv4 to IPv6 or back by the packet's version. Nothing, one packet, or several in order, go
-  // to the sink before it returns; all are the sink's to write to the same tun. The verdict speaks of the packet
-  // given; what was held before may come out with it. Super-packets and unfinished checksums (VnetHeader) stay so.
+  // Translates in place; the packet's version says in which direction. Before it returns, it hands the sink nothing,
+  // one packet, or several in order, all for the same tun. The verdict is about `frame`; fragments held earlier may
+  // come out with it. Super-packets stay super-packets, and unfinished checksums stay unfinished (VnetHeader).
   Verdict translate(Frame frame, Sink& sink);
 
   void set_mtus(const Mtus& mtus) { mtus_ = mtus.sane(); }
 
  private:
-  // What is not translated may be answered: then the packet is as it came, but for what trailed. `message_size`: of
-  // ICMP in fragments, all of it; 0: not known.
+  // A packet that is not translated may be answered. It is then unchanged, less any trailing bytes. `message_size`: of
+  // the whole ICMP message, where the packet is a fragment of one; 0: not known.
   Verdict translate(Frame& packet, std::size_t message_size, Sink& sink);
   Verdict to_ipv6(Frame& packet, std::size_t message_size, Sink& sink);
   Verdict to_ipv4(Frame& packet, std::size_t message_size, Sink& sink);

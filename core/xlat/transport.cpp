@@ -46,7 +46,7 @@ Verdict judge_icmp(Direction direction, Transport& icmp) {
 
 bool judge_offload(Direction direction, const Frame& frame, Transport& transport) {
   const VnetHeader& vnet = frame.vnet;
-  // Who cuts a packet finishes its checksum first.
+  // A checksum is finished before its packet is fragmented.
   const bool unfinished = (vnet.flags & VnetHeader::kNeedsChecksum) != 0 || vnet.gso_type != VnetHeader::kGsoNone;
   if (unfinished && transport.fragment.part() != Part::whole) return false;
   const auto header = static_cast<std::size_t>(transport.data - frame.data);
@@ -75,7 +75,8 @@ void compute_udp(const Transport& udp, const AddressChange& addresses) {
   const std::size_t length = load_be16(udp.data + 4);
   Sum sum = addresses.after + big_endian(static_cast<std::uint16_t>(length)) + big_endian<std::uint16_t>(kUdp);
   if (udp.offload.checksum == ChecksumState::inner && udp.inner_checksum_field + 2 <= length) {
-    // Once finished, the inner packet from its checksum_start on sums to the complement of what stands in its field.
+    // When its checksum is finished, the inner packet sums, from checksum_start on, to the complement of the field's
+    // present value.
     sum += sum_bytes(udp.data, udp.inner_checksum_start) +
            complement(load<std::uint16_t>(udp.data + udp.inner_checksum_field));
   } else {
@@ -114,7 +115,7 @@ void rewrite_echo(Direction direction, const Transport& icmp, const AddressChang
   const std::size_t size = icmp.message_size == 0 ? icmp.size : icmp.message_size;
   const Sum pseudo = icmp6_pseudo_header(to_ipv6 ? addresses.after : addresses.before, size);
   Sum change = to_ipv6 ? pseudo : minus(pseudo);
-  // What is unfinished will be summed from the bytes as they are by then.
+  // An unfinished checksum is summed later, from the bytes as they will be then.
   if (icmp.offload.checksum != ChecksumState::partial) {
     change += load<std::uint16_t>(icmp.data) + minus(before);
   }
@@ -137,7 +138,7 @@ bool is_icmp_error(Direction direction, const Transport& transport) {
 }
 
 bool has_counterpart(Direction direction, std::uint8_t protocol) {
-  // ICMP of the wrong family, and in IPv6 what would be read as an extension header, change their meaning.
+  // The other family's ICMP would change its meaning, and so would a number that IPv6 reads as an extension header.
   const std::uint8_t foreign = direction == Direction::to_ipv6 ? kIcmp6 : kIcmp4;
   return protocol != foreign && protocol != kIgmp && !is_skipped_extension(protocol) && protocol != kFragment;
 }
@@ -184,7 +185,7 @@ void rewrite_quoted_transport(Direction direction, const Transport& transport, s
     if (is_echo) transport.data[0] = translated_echo(direction, transport.data[0]);
     return;
   }
-  // A checksum of 0 stays: what it would be computed from is not all there.
+  // A checksum of 0 stays: the quote does not hold all the bytes to compute one from.
   if (transport.protocol == kUdp && load<std::uint16_t>(transport.data + 6) == 0) return;
   rewrite_transport(direction, transport, addresses);
 }

@@ -17,7 +17,7 @@ struct AddressChange {
 
 enum class Direction : std::uint8_t { to_ipv6, to_ipv4 };
 
-// What lies behind the IP header, trailing bytes left out.
+// The part of a packet behind its IP header, without trailing bytes.
 struct Transport {
   Fragment fragment = {};
   std::uint8_t protocol = 0;  // of the packet as it came
@@ -52,12 +52,12 @@ bool is_icmp_error(Direction direction, const Transport& transport);
 bool has_counterpart(Direction direction, std::uint8_t protocol);
 
 // Whether its headers can be read, agree with the frame's vnet header and have a counterpart. `icmp_fragment`: it needs
-// the message's size, or tells it. Fills in what the vnet header says; changes no byte.
+// the message's size, or tells it. Fills in transport.offload from the vnet header, and changes no byte of the packet.
 Verdict judge_transport(Direction direction, const Frame& frame, Transport& transport);
 
-// After judge_transport() said `translated`; not of an ICMP error, which is rewrite_error()'s.
+// Only after judge_transport() returned `translated`, and not for an ICMP error: that takes rewrite_error().
 void rewrite_transport(Direction direction, const Transport& transport, const AddressChange& addresses);
-// Of what an ICMP error quotes: transport.size is the original's, `present` bytes of it are there.
+// For the packet quoted in an ICMP error: transport.size is that of the original, and `present` bytes of it are there.
 void rewrite_quoted_transport(Direction direction, const Transport& transport, std::size_t present,
                               const AddressChange& addresses);
 
