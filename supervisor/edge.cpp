@@ -88,7 +88,11 @@ template <class Spec>
 Result<Made> KernelEdge::do_part(const model::PartAction& action, const Spec& spec) {
   switch (action.verb) {
     case Verb::make: return answer(network_.make(spec));
-    case Verb::change: return answer(network_.change(std::get<Spec>(*action.before), spec));
+    case Verb::change:
+      if constexpr (requires { network_.change(spec, spec); }) {
+        return answer(network_.change(std::get<Spec>(*action.before), spec));
+      }
+      break;
     case Verb::remove: return answer(network_.remove(spec));
     case Verb::verify:
       if constexpr (requires { network_.verify(spec); }) return answer(network_.verify(spec));

@@ -184,12 +184,6 @@ Result<> Network::remove(const model::SetupSpec& spec) {
 
 Result<> Network::make(const model::GuardSpec& spec) { return rtnetlink_.add_route(guard_route(spec.v6)); }
 
-Result<> Network::change(const model::GuardSpec& before, const model::GuardSpec& spec) {
-  auto made = make(spec);
-  if (!made || before == spec) return made;
-  return remove(before);
-}
-
 Result<> Network::remove(const model::GuardSpec& spec) { return rtnetlink_.delete_route(guard_route(spec.v6)); }
 
 // --- announce
@@ -264,12 +258,6 @@ Result<> Network::remove(const model::AnnounceSpec& spec) {
 // --- default route
 
 Result<> Network::make(const model::RouteSpec& spec) { return rtnetlink_.add_route(default_route(spec)); }
-
-Result<> Network::change(const model::RouteSpec& before, const model::RouteSpec& spec) {
-  if (before.metric == spec.metric) return rtnetlink_.replace_route(default_route(spec));
-  if (auto made = make(spec); !made) return made;
-  return remove(before);
-}
 
 Result<> Network::remove(const model::RouteSpec& spec) { return rtnetlink_.delete_route(default_route(spec)); }
 

@@ -44,7 +44,6 @@ class Network {
   Result<> remove(const model::SetupSpec& spec);
 
   Result<> make(const model::GuardSpec& spec);
-  Result<> change(const model::GuardSpec& before, const model::GuardSpec& spec);
   Result<> remove(const model::GuardSpec& spec);
 
   // The routed leg needs net.ipv6.conf.all.forwarding, which is the operator's to set: EPERM without it.
@@ -59,7 +58,6 @@ class Network {
 
   // EEXIST: another default route has this metric.
   Result<> make(const model::RouteSpec& spec);
-  Result<> change(const model::RouteSpec& before, const model::RouteSpec& spec);
   Result<> remove(const model::RouteSpec& spec);
 
   // The kernel's tables, each read once, to verify all parts of all CLATs by; `kernel` was read just before.

@@ -280,17 +280,6 @@ Result<> RtNetlink::add_route(const DefaultRoute& route) {
   return in_context(std::move(added), "add " + text(route));
 }
 
-Result<> RtNetlink::replace_route(const DefaultRoute& route) {
-  // The kernel replaces whatever has this metric first: make sure that it is ours.
-  const auto ours = default_routes();
-  if (!ours) return std::unexpected(ours.error());
-  if (contains(*ours, route)) return {};
-  const auto same_metric = [&](const DefaultRoute& other) { return other.metric == route.metric; };
-  if (std::ranges::none_of(*ours, same_metric)) return add_route(route);
-  return in_context(socket_.exchange(route_request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route)),
-                    "replace " + text(route));
-}
-
 Result<> RtNetlink::delete_route(const DefaultRoute& route) {
   return gone(socket_.exchange(route_request(RTM_DELROUTE, 0, route)), "delete " + text(route));
 }

@@ -54,8 +54,6 @@ class RtNetlink {
   Result<std::vector<HostRoute>> host_routes();  // ours
 
   Result<> add_route(const DefaultRoute& route);
-  // In place of ours of the same metric, without a gap.
-  Result<> replace_route(const DefaultRoute& route);
   Result<> delete_route(const DefaultRoute& route);
   Result<std::vector<DefaultRoute>> default_routes();  // ours
 

@@ -165,14 +165,6 @@ TEST_F(NetworkTest, GuardIsABlackhole) {
   EXPECT_EQ(snapshot(), before);
 }
 
-TEST_F(NetworkTest, GuardMovesToAnotherAddress) {
-  const model::GuardSpec other{*Ipv6Address::parse("2001:db8::c1a8")};
-  ASSERT_TRUE(ok(network().make(model::GuardSpec{v6})));
-  ASSERT_TRUE(ok(network().change(model::GuardSpec{v6}, other)));
-  EXPECT_FALSE(verify(model::GuardSpec{v6}));
-  EXPECT_TRUE(ok(verify(other)));
-}
-
 TEST_F(NetworkTest, AGuardOfOthersIsLeftAlone) {
   run("ip -6 route add blackhole 2001:db8::c1a7 proto static");
   const std::string before = snapshot();
@@ -207,7 +199,6 @@ TEST_F(NetworkTest, ADefaultRouteOfOthersIsLeftAlone) {
   const auto made = network().make(route);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, EEXIST);
-  EXPECT_EQ(network().change(route, route).error().code, EEXIST);
   EXPECT_TRUE(ok(network().remove(route)));
   EXPECT_EQ(snapshot(), before);
   auto other = route;
@@ -225,42 +216,6 @@ TEST_F(NetworkTest, ADefaultRouteOfOthersThroughOurTunIsLeftAloneToo) {
   EXPECT_EQ(network().make(route).error().code, EEXIST);
   EXPECT_TRUE(ok(network().remove(route)));
   EXPECT_EQ(snapshot(), before);
-}
-
-TEST_F(NetworkTest, DefaultRouteChangesItsSourceInPlace) {
-  auto other = setup(tun_);
-  other.v4 = *Ipv4Address::parse("192.0.0.5");
-  const model::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
-  const model::RouteSpec after{.tun = tun_, .v4 = other.v4, .metric = 2048};
-  ASSERT_TRUE(ok(network().make(setup(tun_))));
-  ASSERT_TRUE(ok(network().make(before)));
-  ASSERT_TRUE(ok(network().make(other)));
-  ASSERT_TRUE(ok(network().change(before, after)));
-  EXPECT_EQ(run("ip route show default"), "default dev v4-up0 proto 46 scope link src 192.0.0.5 metric 2048 \n");
-}
-
-TEST_F(NetworkTest, DefaultRouteChangesEvenWhenTheKernelDroppedIt) {
-  auto other = setup(tun_);
-  other.v4 = *Ipv4Address::parse("192.0.0.5");
-  const model::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
-  const model::RouteSpec after{.tun = tun_, .v4 = other.v4, .metric = 2048};
-  ASSERT_TRUE(ok(network().make(setup(tun_))));
-  ASSERT_TRUE(ok(network().make(before)));
-  // Takes the routes with that preferred source away.
-  ASSERT_TRUE(ok(network().change(setup(tun_), other)));
-  EXPECT_FALSE(verify(before));
-  ASSERT_TRUE(ok(network().change(before, after)));
-  EXPECT_TRUE(ok(verify(after)));
-}
-
-TEST_F(NetworkTest, DefaultRouteChangesItsMetric) {
-  const model::RouteSpec before{.tun = tun_, .v4 = v4, .metric = 2048};
-  const model::RouteSpec after{.tun = tun_, .v4 = v4, .metric = 100};
-  ASSERT_TRUE(ok(network().make(setup(tun_))));
-  ASSERT_TRUE(ok(network().make(before)));
-  ASSERT_TRUE(ok(network().change(before, after)));
-  EXPECT_FALSE(verify(before));
-  EXPECT_TRUE(ok(verify(after)));
 }
 
 // --- the way to the NAT64
