@@ -179,7 +179,7 @@ class StaleState(LabTest):
         os.mkfifo(program.state_dir / "fifo0.record")
         program.start().wait_up()
         self.assertGreater(len(program.find("record.ignored")), 2)
-        ours = {"wan0.record", "wwan0.record", "lock", "sysctls", "folder0.record"}
+        ours = {"wan0.record", "wwan0.record", "wan0.tun", "wwan0.tun", "lock", "sysctls", "folder0.record"}
         self.assertEqual({file.name for file in program.state_dir.iterdir()} - ours, set())
         self.assertEqual(program.find("supervisor.adopted"), [])
         self.assertTrue(all(self.lab.client(uplink).udp_works(self.lab.direct_v4) for uplink in self.uplinks))
