@@ -3,7 +3,6 @@
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -13,6 +12,8 @@
 #include <cerrno>
 #include <string_view>
 #include <utility>
+
+#include "core/base/network_namespace.hpp"
 
 namespace clat::bpf {
 
@@ -85,17 +86,9 @@ Result<TrustedFolder> make_and_lock(const TrustedFolder& bpf_dir, const std::str
 }  // namespace
 
 Result<std::string> network_namespace() {
-  constexpr int kCookieOption = 71;  // SO_NETNS_COOKIE of Linux 5.14, on most machines; older headers lack it
-  const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket) return failure("open a socket", errno);
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof(cookie);
-  if (getsockopt(socket.get(), SOL_SOCKET, kCookieOption, &cookie, &size) == 0) return std::to_string(cookie);
-  if (errno != ENOPROTOOPT) return failure("ask for the network namespace's cookie", errno);
-  struct stat facts{};
-  constexpr char kSelf[] = "/proc/thread-self/ns/net";
-  if (stat(kSelf, &facts) != 0) return failure(std::string("look at ") + kSelf, errno);
-  return std::to_string(facts.st_ino);
+  const auto here = this_network_namespace();
+  if (!here) return std::unexpected(here.error());
+  return std::to_string(here->cookie.value_or(here->inode));
 }
 
 std::string version_name(unsigned version, const std::string& space) {

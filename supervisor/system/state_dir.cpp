@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <memory>
 #include <string_view>
 
+#include "core/base/network_namespace.hpp"
 #include "core/base/numbers.hpp"
 #include "supervisor/system/interface_name.hpp"
 
@@ -53,18 +53,10 @@ Result<> write_all(const Fd& file, std::string_view text) {
   return {};
 }
 
-// Device and inode alone are not enough: an inode number is given to the next namespace when one goes.
-Result<std::string> this_network_namespace() {
-  struct stat status{};
-  if (::stat("/proc/thread-self/ns/net", &status) != 0) return failure("stat /proc/thread-self/ns/net", errno);
-  std::string identity = std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
-  const Fd any(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-  if (any && ::getsockopt(any.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0) {
-    identity += ":" + std::to_string(cookie);
-  }
-  return identity;
+std::string text_of(const NetworkNamespace& space) {
+  std::string text = std::to_string(space.device) + ":" + std::to_string(space.inode);
+  if (space.cookie) text += ":" + std::to_string(*space.cookie);
+  return text;
 }
 
 Result<StateDir::Lines> parse_lines(std::string_view text) {
@@ -156,9 +148,9 @@ Result<Origin> Origin::here() {
   auto boot = read_all(file, 64);
   if (!boot) return std::unexpected(std::move(boot.error()).in("boot_id"));
   while (boot->ends_with('\n')) boot->pop_back();
-  auto network = this_network_namespace();
+  const auto network = this_network_namespace();
   if (!network) return std::unexpected(network.error());
-  return Origin{.boot = std::move(*boot), .namespace_ = std::move(*network)};
+  return Origin{.boot = std::move(*boot), .namespace_ = text_of(*network)};
 }
 
 StateDir::StateDir(std::string path, Origin origin, Fd directory, Fd lock)
