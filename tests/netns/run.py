@@ -14,6 +14,8 @@ import ctypes
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import xml.etree.ElementTree as xml
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 
@@ -43,24 +46,52 @@ def run_tests(wanted: list[str]) -> int:
     return 0 if result.wasSuccessful() else 1
 
 
-def run_unprivileged(build: str, report: str) -> int:
-    """Each unit test program as nobody, without a capability."""
+NOBODY = 65534
+
+
+def locked_folder(path: Path) -> Path:
+    """The first folder on the way that nobody may not enter, or else `path` itself."""
+    return next((each for each in [*reversed(path.parents), path] if not each.stat().st_mode & 0o001), path)
+
+
+def copy_for_nobody(stage: Path, build: Path) -> list[Path]:
+    """The programs and what they read, at the same paths below `stage`, for everybody to read. What to mount where."""
+    def leave_out(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if name == ".git" or (Path(folder, name) / "CMakeCache.txt").exists()]
+
+    for source, ignore in ((ROOT, leave_out), (build / "bin", None)):
+        shutil.copytree(source, stage / source.relative_to("/"), ignore=ignore, symlinks=True, dirs_exist_ok=True)
+    for folder, _, files in os.walk(stage):
+        os.chmod(folder, 0o755)
+        for file in files:
+            path = Path(folder, file)
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
+    return sorted({locked_folder(ROOT), locked_folder(build)})
+
+
+def run_unprivileged(build_folder: str, report: str) -> int:
+    """Each unit test program as nobody, without a capability. Wherever the checkout lies, in /root, say: what they need is
+    copied, and the copy mounted over the original, where nobody else sees it."""
+    build = Path(build_folder).resolve()
     listing = subprocess.run(
         ["ctest", "--test-dir", build, "-L", "^unit$", "--show-only=json-v1"], check=True, capture_output=True, text=True
     )
     programs = sorted({test["command"][0] for test in json.loads(listing.stdout)["tests"] if "command" in test})
-    programs = [program for program in programs if Path(program).is_relative_to(Path(build).resolve())]
-    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
-    readable = subprocess.run([*drop, "test", "-r", HERE / "run.py"], check=False).returncode == 0
-    if not readable:  # a checkout in /root, say: reading is the one thing that this user may do more
-        keep = "-all,+dac_read_search"
-        drop[-2:] = [f"--bounding-set={keep}", f"--inh-caps={keep}", f"--ambient-caps={keep}"]
+    programs = [program for program in programs if Path(program).is_relative_to(build)]
+    drop = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
     suite = xml.Element("testsuite", name="unprivileged")
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="clatvisor-nobody-") as folder:
-        os.chown(folder, 65534, 65534)
+        os.chmod(folder, 0o755)
+        stage, home = Path(folder, "stage"), Path(folder, "home")
+        home.mkdir()
+        os.chown(home, NOBODY, NOBODY)
+        over = copy_for_nobody(stage, build)
+        mounts = [f"mount --bind {shlex.quote(str(stage / path.relative_to('/')))} {shlex.quote(str(path))}" for path in over]
+        private = ["unshare", "--mount", "sh", "-ec", "; ".join([*mounts, f"cd {home}", 'exec "$@"']), "sh"]
         for program in programs:
             done = subprocess.run(
-                [*drop, program, "--gtest_brief=1"], cwd=folder, env={**os.environ, "TMPDIR": folder, "HOME": folder},
+                [*private, *drop, program, "--gtest_brief=1"], cwd="/", env={**os.environ, "TMPDIR": str(home), "HOME": str(home)},
                 capture_output=True, text=True, errors="replace", timeout=600,
             )  # fmt: skip
             case = xml.SubElement(suite, "testcase", name=f"{Path(program).name} as nobody", status="run")
