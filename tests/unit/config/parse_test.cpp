@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <ctime>
 
 #include "fixture.hpp"
 
@@ -163,12 +164,12 @@ TEST(Parse, TunNamesCarryThePrefixV4) { EXPECT_EQ(tun_name("wan0"), "v4-wan0"); 
 TEST(Parse, TwentyThousandInterfacesTakeWellUnderASecond) {
   std::string text = "interfaces:\n";
   for (int i = 0; i < 20'000; ++i) text += "  w" + std::to_string(i) + ": {nat64-prefix: 64:ff9b::/96}\n";
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of this process, whatever else the machine has to do
   const Config config = config_of(text);
-  const auto taken = std::chrono::steady_clock::now() - start;
+  const std::clock_t taken = std::clock() - start;
   EXPECT_EQ(config.interfaces.size(), 20'000U);
   EXPECT_EQ(config.interfaces.back().route_metric, 2048U + 19'999U);
-  EXPECT_LT(taken, 1s);
+  EXPECT_LT(taken, 1 * CLOCKS_PER_SEC);
 }
 
 }  // namespace
