@@ -11,6 +11,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -75,6 +76,11 @@ bool keep_only_the_needed_capabilities() {
   keep(CAP_NET_ADMIN);
   if (!kernel_is_at_least(6, 8)) keep(CAP_PERFMON);
   return syscall(SYS_capset, &header, data) == 0;
+}
+
+unsigned test_rounds(unsigned usual) {
+  const char* given = std::getenv("CLATVISOR_TEST_ROUNDS");
+  return std::max(3U, static_cast<unsigned>(usual * (given != nullptr ? std::strtod(given, nullptr) : 1.0)));
 }
 
 BpfFolder::BpfFolder() {

@@ -26,6 +26,9 @@ inline bool kernel_knows_udp_gso() { return kernel_is_at_least(6, 2); }
 // CAP_PERFMON, since the verifier takes a number on the stack for a pointer there.
 [[nodiscard]] bool keep_only_the_needed_capabilities();
 
+// How often to repeat: `usual`, times what tests/run.sh asks for; three times at least.
+[[nodiscard]] unsigned test_rounds(unsigned usual);
+
 // A bpffs of its own in a temporary folder.
 class BpfFolder {
  public:

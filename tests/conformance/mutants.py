@@ -132,7 +132,7 @@ class Workshop:
 
     def __init__(self, scratch: Path, compiler: str, archives: list[str]) -> None:
         self.scratch = scratch
-        self.command = [compiler, "-std=c++23", "-O0", "-w"]
+        self.command = [compiler, "-std=c++23", "-O0", "-fno-lto", "-w"]
         self.archives = archives
         self.objects: dict[str, Path] = {}  # by unit, of the unbroken tree
         self.needs: dict[str, set[str]] = {}  # files of core/xlat that a unit includes

@@ -24,16 +24,20 @@ PURE = ("core/net", "core/xlat", "supervisor/model", "supervisor/plan", "supervi
 
 def objects() -> dict[str, set[str]]:
     """Source path (without suffix) -> imported symbols, C++ demangled, of everything the programs link."""
-    found: dict[str, set[str]] = {}
-    for path in sorted(BUILD.rglob("*.o")):
+    keys: dict[str, str] = {}
+    for path in BUILD.rglob("*.o"):
         source = re.match(
             r"((?:core|bpf|config|supervisor)(?:/.*)?)/CMakeFiles/[^/]+\.dir/(.*)\.(?:cpp|c)\.o$", str(path.relative_to(BUILD))
         )
-        if not source:
-            continue
-        key = f"{source[1]}/{source[2]}"
-        listing = subprocess.run(["nm", "-uC", path], capture_output=True, text=True, check=True).stdout
-        found.setdefault(key, set()).update(line.strip().partition(" ")[2].split("@")[0] for line in listing.splitlines())
+        if source:
+            keys[str(path)] = f"{source[1]}/{source[2]}"
+    listing = subprocess.run(["nm", "-uC", *sorted(keys)], capture_output=True, text=True, check=True).stdout
+    found: dict[str, set[str]] = {key: set() for key in keys.values()}
+    for line in listing.splitlines():
+        if line.endswith(":") and line[:-1] in keys:
+            key = keys[line[:-1]]
+        elif line.strip():
+            found[key].add(line.strip().partition(" ")[2].split("@")[0])
     return found
 
 
