@@ -1,4 +1,4 @@
-// What the fast path of one uplink needs to know, as a passive value (no libbpf here).
+// What the programs of one uplink need to know, as passive values (no libbpf here).
 #pragma once
 
 #include <cstdint>
@@ -36,6 +36,15 @@ struct Attachment {
   bool packet_socket = false;
 
   bool operator==(const Attachment&) const = default;
+};
+
+// The check on what clatd writes into its tun. It stands with the fast path and without.
+struct Filter {
+  // IPv6 that passes leaves by the uplink at once, as the fast path's packets do. Or else it goes on to the stack,
+  // which routes it by the operator's rules.
+  bool routed = false;
+  Attachment by;
+  bool operator==(const Filter&) const = default;
 };
 
 }  // namespace clat::bpf

@@ -11,7 +11,7 @@
 #endif
 
 // Raised with every change of anything in this file; it names the pin directory.
-#define CLAT_ABI_VERSION 3
+#define CLAT_ABI_VERSION 4
 
 // Two map entries (uplink and tun) and one counter entry for each uplink.
 #define CLAT_MAX_UPLINKS 1024
@@ -22,6 +22,7 @@
 #define CLAT_FLAG_OWN_QDISC 0x4u         // loader only: we made the clsact of this interface
 #define CLAT_FLAG_NEXT_HOP 0x8u          // next_hop_be32 is set; else a route lookup per packet finds it
 #define CLAT_FLAG_PACKET_SOCKET 0x10u    // clatd reads the uplink, not the tun
+#define CLAT_FLAG_ROUTED 0x20u           // tun only: IPv6 that clatd may send goes to the stack, not to the uplink
 
 struct clat_prefix {
   __u32 address_be32[3];  // no RFC 6052 prefix is longer
@@ -37,7 +38,7 @@ struct clat_range {
 };
 
 // Map clat_interfaces, keyed by ifindex in host order. The uplink and its tun hold the same but for peer_ifindex and
-// the qdisc flag.
+// the flags of one of them alone.
 struct clat_interface {
   __u32 peer_ifindex;
   __u32 uplink_ifindex;  // key into clat_counters
@@ -83,7 +84,7 @@ enum clat_drop {
   CLAT_DROP_OTHER,        // clatd wrote what is neither IPv4 nor IPv6
   CLAT_DROP_KERNEL,       // a helper failed half way
   CLAT_DROP_HEADERS,      // clatd wrote IPv6 with hop-by-hop, routing or destination options
-  CLAT_DROP_OUTSIDE,      // for the CLAT address from outside the NAT64 prefix, and no ICMPv6 error about a packet of ours
+  CLAT_DROP_OUTSIDE,  // for the CLAT address from outside the NAT64 prefix, and no ICMPv6 error about a packet of ours
   CLAT_DROPS
 };
 
@@ -101,7 +102,7 @@ struct clat_flow {
 // Map clat_counters, per CPU, keyed by the ifindex of the uplink.
 struct clat_counters {
   struct clat_flow fast[CLAT_DIRECTIONS][CLAT_PROTOCOLS];
-  struct clat_flow from_clatd;  // IPv6 written by clatd that left the uplink
+  struct clat_flow from_clatd;  // IPv6 written by clatd that left the uplink, or went to the stack to be routed
   __u64 punts[CLAT_DIRECTIONS][CLAT_PUNT_SLOTS];
   __u64 drops[CLAT_DROP_SLOTS];
   __u64 solicitations_answered;

@@ -69,9 +69,10 @@ clat_interface uplink_entry(const Attachment& a) {
   return entry;
 }
 
-clat_interface tun_entry(const Attachment& attachment) {
-  auto entry = uplink_entry(attachment);
-  entry.peer_ifindex = static_cast<std::uint32_t>(attachment.uplink_ifindex);
+clat_interface tun_entry(const Filter& filter) {
+  auto entry = uplink_entry(filter.by);
+  entry.peer_ifindex = static_cast<std::uint32_t>(filter.by.uplink_ifindex);
+  if (filter.routed) entry.flags |= CLAT_FLAG_ROUTED;
   return entry;
 }
 

@@ -1,4 +1,4 @@
-// The values of the maps: made of an Attachment, and read back as named counters.
+// The values of the maps: made of what is attached, and read back as named counters.
 #pragma once
 
 #include <span>
@@ -10,7 +10,7 @@
 namespace clat::bpf {
 
 clat_interface uplink_entry(const Attachment& attachment);
-clat_interface tun_entry(const Attachment& attachment);
+clat_interface tun_entry(const Filter& filter);
 
 // Sums the values of all CPUs.
 Counters named_counters(std::span<const clat_counters> per_cpu);

@@ -2,8 +2,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +19,7 @@
 #include "bpf/libbpf_log.hpp"
 #include "bpf/link.hpp"
 #include "bpf/map_pin.hpp"
+#include "bpf/maps.hpp"
 #include "bpf/object.hpp"
 #include "bpf/pins.hpp"
 #include "bpf/purge.hpp"
@@ -42,33 +41,20 @@ Result<Program> loaded_program(const bpf_object* object, const char* name) {
   return Program{fd, info.id};
 }
 
-bool is_same(const clat_interface& left, const clat_interface& right) {
-  return std::memcmp(&left, &right, sizeof(left)) == 0;
-}
-// The loader's own.
-clat_interface without_flag(clat_interface value) {
-  value.flags &= static_cast<std::uint16_t>(~CLAT_FLAG_OWN_QDISC);
-  return value;
-}
-
-// Until all programs that run now have ended: this is the kernel's synchronize_rcu(). Where the kernel has none of it
-// (nohz_full), or a sandbox refuses, the next write may disturb a packet, as it does without.
-void wait_for_programs() { syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0); }
-
-// All that taking away needs to know.
-struct Ends {
-  int uplink = 0;  // ifindexes
-  int tun = 0;
-};
 Ends ends_of(const Attachment& attachment) { return {attachment.uplink_ifindex, attachment.tun_ifindex}; }
 
-Result<> check(const Attachment& a) {
+Result<> check_filter(const Attachment& a) {
   if (a.uplink_ifindex <= 0 || a.tun_ifindex <= 0 || a.uplink_ifindex == a.tun_ifindex) {
-    return failure("the fast path needs the ifindexes of an uplink and of a tun");
+    return failure("a CLAT needs the ifindexes of an uplink and of a tun");
   }
   if (a.ranges.size() > CLAT_MAX_RANGES) {
     return failure("the fast path knows at most " + std::to_string(CLAT_MAX_RANGES) + " range mappings");
   }
+  return {};
+}
+
+Result<> check(const Attachment& a) {
+  if (auto checked = check_filter(a); !checked) return checked;
   if (a.layer == LinkLayer::other) {
     return failure("there is no fast path for this kind of interface: it is neither Ethernet nor raw IP");
   }
@@ -83,25 +69,25 @@ struct FastPath::Impl {
   OwnFolders folders;
   Object object;
   Program uplink_ethernet, uplink_raw_ip, tun_egress, tun_ingress;
-  int interfaces = -1;  // map fds, owned by `object`
-  int counters = -1;
+  Maps maps;
   bool tcx = false;
-  bool outdated = false;  // some program may still be at work on an entry that was replaced or removed
 
   // With the maps that are pinned. False where those do not fit.
   Result<bool> open_programs();
   Result<> load();
   [[nodiscard]] std::array<std::pair<int, Pin>, 2> map_pins() const {
-    return {std::pair{interfaces, Pin{folders.present, kInterfacesPin}},
-            std::pair{counters, Pin{folders.present, kCountersPin}}};
+    return {std::pair{maps.interfaces(), Pin{folders.present, kInterfacesPin}},
+            std::pair{maps.counters(), Pin{folders.present, kCountersPin}}};
   }
   Result<> pin_maps() const;
 
-  // In the order of attaching: the check on what clatd writes comes before anything can reach clatd.
-  [[nodiscard]] std::array<Hook, 3> hooks(const Ends& ends, LinkLayer layer = LinkLayer::ethernet) const {
+  [[nodiscard]] Hook filter_hook(const Ends& ends) const {
+    return {"tun-ingress", ends.tun, Flow::ingress, tun_ingress.fd, tun_ingress.id};
+  }
+  // In the order of attaching.
+  [[nodiscard]] std::array<Hook, 2> fast_hooks(const Ends& ends, LinkLayer layer = LinkLayer::ethernet) const {
     const auto& uplink = layer == LinkLayer::raw_ip ? uplink_raw_ip : uplink_ethernet;
-    return {Hook{"tun-ingress", ends.tun, Flow::ingress, tun_ingress.fd, tun_ingress.id},
-            Hook{"tun-egress", ends.tun, Flow::egress, tun_egress.fd, tun_egress.id},
+    return {Hook{"tun-egress", ends.tun, Flow::egress, tun_egress.fd, tun_egress.id},
             Hook{"uplink-ingress", ends.uplink, Flow::ingress, uplink.fd, uplink.id}};
   }
   [[nodiscard]] Pin pin(int uplink_ifindex, const Hook& hook) const {
@@ -113,19 +99,15 @@ struct FastPath::Impl {
     return pins;
   }
 
-  [[nodiscard]] std::optional<clat_interface> entry(int ifindex) const;
-  Result<> verify_entry(int ifindex, const clat_interface& wanted) const;
-  [[nodiscard]] int tun_of(int uplink_ifindex) const;
-  Result<> write_entry(int ifindex, clat_interface value, std::uint64_t flags);
-  Result<> write_entries(const Attachment& a, std::uint64_t flags);
-  Result<> make_counters(int uplink_ifindex) const;
-  [[nodiscard]] Result<std::vector<clat_counters>> counters_of(int uplink_ifindex) const;
-  void remove_entries(const Ends& ends);
-  void remove_tun_entry(const Ends& ends);
+  Result<> attach(const Filter& filter);
+  Result<> attach(const Attachment& a);
+  Result<> attach_hook(int uplink_ifindex, const Hook& hook);
+  Result<> verify_hook(const Hook& hook) const;
 
-  Result<> attach_hook(const Attachment& a, const Hook& hook);
-  Result<> detach_hook(int uplink_ifindex, const Hook& hook);
-  Result<> detach(const Ends& ends);
+  // These go on after an error, and return the first.
+  Result<> detach_hook(const Ends& ends, const Hook& hook);
+  Result<> detach_filter(const Ends& ends);
+  Result<> detach_fast_path(const Ends& ends);
   Result<> forget_other_versions();
 };
 
@@ -165,8 +147,8 @@ Result<> FastPath::Impl::load() {
     if (!program) return std::unexpected(std::move(program).error());
     slot = *program;
   }
-  interfaces = bpf_object__find_map_fd_by_name(object.get(), "clat_interfaces");
-  counters = bpf_object__find_map_fd_by_name(object.get(), "clat_counters");
+  maps = Maps(bpf_object__find_map_fd_by_name(object.get(), "clat_interfaces"),
+              bpf_object__find_map_fd_by_name(object.get(), "clat_counters"));
   return pin_maps();
 }
 
@@ -178,141 +160,98 @@ Result<> FastPath::Impl::pin_maps() const {
   return {};
 }
 
-std::optional<clat_interface> FastPath::Impl::entry(int ifindex) const {
-  clat_interface value{};
-  const auto key = static_cast<std::uint32_t>(ifindex);
-  if (bpf_map_lookup_elem(interfaces, &key, &value) != 0) return std::nullopt;
-  return value;
+Result<> FastPath::Impl::attach(const Filter& filter) {
+  const auto ends = ends_of(filter.by);
+  if (auto pinned = pin_maps(); !pinned) return pinned;
+  if (auto made = maps.make_counters(ends.uplink); !made) return made;
+  if (auto written = maps.write(ends.tun, tun_entry(filter), BPF_ANY); !written) return written;
+  // Of an attachment that nobody took down, of a supervisor that was killed, say.
+  if (const auto uplink = maps.entry(ends.uplink); uplink && static_cast<int>(uplink->peer_ifindex) != ends.tun) {
+    maps.remove_tun({ends.uplink, static_cast<int>(uplink->peer_ifindex)});
+  }
+  if (auto attached = attach_hook(ends.uplink, filter_hook(ends)); !attached) return attached;
+  return forget_other_versions();
 }
 
-Result<> FastPath::Impl::verify_entry(int ifindex, const clat_interface& wanted) const {
-  clat_interface value{};
-  const auto key = static_cast<std::uint32_t>(ifindex);
-  const auto name = "the map entry of interface " + std::to_string(ifindex);
-  if (bpf_map_lookup_elem(interfaces, &key, &value) != 0) return failure("read " + name, errno);
-  if (!is_same(without_flag(value), wanted)) return failure(name + " was changed");
+Result<> FastPath::Impl::attach(const Attachment& a) {
+  const auto ends = ends_of(a);
+  if (!maps.has_tun(ends)) return failure("the check on what clatd writes is not attached to its tun");
+  if (auto pinned = pin_maps(); !pinned) return pinned;
+  if (auto made = maps.make_counters(ends.uplink); !made) return made;
+  if (auto written = maps.write(ends.uplink, uplink_entry(a), BPF_ANY); !written) return written;
+  for (const auto& hook : fast_hooks(ends, a.layer)) {
+    if (auto attached = attach_hook(ends.uplink, hook); !attached) return attached;
+  }
+  return forget_other_versions();
+}
+
+Result<> FastPath::Impl::attach_hook(int uplink_ifindex, const Hook& hook) {
+  const auto own = pin(uplink_ifindex, hook);
+  const auto attach = [&]() -> Result<> {
+    if (tcx) {
+      if (auto attached = attach_link(hook, own, older_pins(uplink_ifindex, hook)); !attached) return attached;
+      // One that attached by clsact may have been here before.
+      return remove_classifier(hook.ifindex, hook.flow);
+    }
+    const auto made = ensure_clsact(hook.ifindex);
+    if (!made) return std::unexpected(made.error());
+    if (*made) {
+      if (auto marked = maps.mark_own_qdisc(hook.ifindex); !marked) return marked;
+    }
+    if (auto attached = attach_classifier(hook); !attached) return attached;
+    for (const auto& older : older_pins(uplink_ifindex, hook)) {
+      if (auto removed = remove_link(older); !removed) return removed;
+    }
+    return remove_link(own);
+  };
+  if (auto attached = attach(); !attached) return std::unexpected(std::move(attached).error().in(hook.name));
   return {};
 }
 
-// Ifindex; 0 when no entry tells.
-int FastPath::Impl::tun_of(int uplink_ifindex) const {
-  if (const auto uplink = entry(uplink_ifindex)) return static_cast<int>(uplink->peer_ifindex);
-  std::uint32_t key = 0;
-  const void* last = nullptr;
-  // At most so many, whatever is changed under way.
-  for (int i = 0; i < 2 * CLAT_MAX_UPLINKS && bpf_map_get_next_key(interfaces, last, &key) == 0; ++i, last = &key) {
-    const auto ifindex = static_cast<int>(key);
-    const auto tun = entry(ifindex);
-    if (tun && tun->uplink_ifindex == static_cast<std::uint32_t>(uplink_ifindex)) return ifindex;
-  }
-  return 0;
-}
-
-// From 6.1 on the kernel gives the memory of an entry that went to the next one that comes, whoever still reads it: a
-// program could see parts of both, or find none at all.
-Result<> FastPath::Impl::write_entry(int ifindex, clat_interface value, std::uint64_t flags) {
-  const auto key = static_cast<std::uint32_t>(ifindex);
-  const auto before = entry(ifindex);
-  if (before) value.flags |= before->flags & CLAT_FLAG_OWN_QDISC;
-  if (before && is_same(*before, value)) return {};
-  if (std::exchange(outdated, false)) wait_for_programs();
-  if (bpf_map_update_elem(interfaces, &key, &value, flags) != 0) {
-    return failure("write the map entry of interface " + std::to_string(ifindex), errno);
-  }
-  outdated = before.has_value();
+Result<> FastPath::Impl::verify_hook(const Hook& hook) const {
+  auto there = tcx ? verify_link(hook) : verify_classifier(hook);
+  if (!there) return std::unexpected(std::move(there).error().in(hook.name));
   return {};
 }
 
-Result<> FastPath::Impl::write_entries(const Attachment& a, std::uint64_t flags) {
-  if (auto written = write_entry(a.tun_ifindex, tun_entry(a), flags); !written) return written;
-  return write_entry(a.uplink_ifindex, uplink_entry(a), flags);
-}
-
-Result<> FastPath::Impl::make_counters(int uplink_ifindex) const {
-  const auto key = static_cast<std::uint32_t>(uplink_ifindex);
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus < 0) return libbpf_failure("count the CPUs", -cpus);
-  const std::vector<clat_counters> zero(static_cast<std::size_t>(cpus));
-  if (bpf_map_update_elem(counters, &key, zero.data(), BPF_NOEXIST) != 0 && errno != EEXIST) {
-    return failure("make the counters", errno);
-  }
-  return {};
-}
-
-// Of each CPU.
-Result<std::vector<clat_counters>> FastPath::Impl::counters_of(int uplink_ifindex) const {
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus < 0) return libbpf_failure("count the CPUs", -cpus);
-  std::vector<clat_counters> values(static_cast<std::size_t>(cpus));
-  const auto key = static_cast<std::uint32_t>(uplink_ifindex);
-  if (bpf_map_lookup_elem(counters, &key, values.data()) != 0) return failure("read the counters", errno);
-  return values;
-}
-
-// Not those that another uplink or tun took over.
-void FastPath::Impl::remove_entries(const Ends& ends) {
-  const auto uplink = static_cast<std::uint32_t>(ends.uplink);
-  const auto of_uplink = entry(ends.uplink);
-  if (!of_uplink || of_uplink->peer_ifindex == static_cast<std::uint32_t>(ends.tun)) {
-    bpf_map_delete_elem(interfaces, &uplink);
-    bpf_map_delete_elem(counters, &uplink);
-    outdated = true;
-  }
-  remove_tun_entry(ends);
-}
-
-void FastPath::Impl::remove_tun_entry(const Ends& ends) {
-  const auto tun = static_cast<std::uint32_t>(ends.tun);
-  const auto of_tun = entry(ends.tun);
-  if (!of_tun || of_tun->peer_ifindex != static_cast<std::uint32_t>(ends.uplink)) return;
-  bpf_map_delete_elem(interfaces, &tun);
-  outdated = true;
-}
-
-Result<> FastPath::Impl::attach_hook(const Attachment& a, const Hook& hook) {
-  if (tcx) {
-    if (auto attached = attach_link(hook, pin(a.uplink_ifindex, hook), older_pins(a.uplink_ifindex, hook)); !attached)
-      return attached;
-    // One that attached by clsact may have been here before.
-    return remove_classifier(hook.ifindex, hook.flow);
-  }
-  const auto made = ensure_clsact(hook.ifindex);
-  if (!made) return std::unexpected(made.error());
-  if (*made) {
-    auto value = hook.ifindex == a.tun_ifindex ? tun_entry(a) : uplink_entry(a);
-    value.flags |= CLAT_FLAG_OWN_QDISC;
-    if (auto written = write_entry(hook.ifindex, value, BPF_EXIST); !written) return written;
-  }
-  if (auto attached = attach_classifier(hook); !attached) return attached;
-  for (const auto& older : older_pins(a.uplink_ifindex, hook)) {
-    if (auto removed = remove_link(older); !removed) return removed;
-  }
-  return remove_link(pin(a.uplink_ifindex, hook));
-}
-
-Result<> FastPath::Impl::detach_hook(int uplink_ifindex, const Hook& hook) {
-  auto result = remove_link(pin(uplink_ifindex, hook));
-  for (const auto& older : older_pins(uplink_ifindex, hook)) {
+Result<> FastPath::Impl::detach_hook(const Ends& ends, const Hook& hook) {
+  auto result = remove_link(pin(ends.uplink, hook));
+  for (const auto& older : older_pins(ends.uplink, hook)) {
     if (auto removed = remove_link(older); !removed && result) result = std::move(removed);
   }
-  if (auto removed = remove_classifier(hook.ifindex, hook.flow); !removed && result) result = std::move(removed);
-  return result;
+  // An interface that another CLAT took over has a filter of that one. Links are told apart by their pins.
+  const auto entry = maps.entry(hook.ifindex);
+  const int peer = hook.ifindex == ends.tun ? ends.uplink : ends.tun;
+  if (!entry || entry->peer_ifindex == static_cast<std::uint32_t>(peer)) {
+    if (auto removed = remove_classifier(hook.ifindex, hook.flow); !removed && result) result = std::move(removed);
+  }
+  if (!result) return std::unexpected(std::move(result).error().in(hook.name));
+  return {};
 }
 
-Result<> FastPath::Impl::detach(const Ends& ends) {
-  Result<> first;
-  const auto keep = [&](Result<> result, const std::string& what) {
-    if (!result && first) first = std::unexpected(std::move(result).error().in(what));
-  };
-  const auto all = hooks(ends);
-  for (const auto& hook : all | std::views::reverse) keep(detach_hook(ends.uplink, hook), hook.name);
-  for (const int ifindex : {ends.uplink, ends.tun}) {
-    if (const auto value = entry(ifindex); value && (value->flags & CLAT_FLAG_OWN_QDISC) != 0) {
-      keep(remove_empty_clsact(ifindex), "clsact");
-    }
+Result<> FastPath::Impl::detach_filter(const Ends& ends) {
+  auto first = detach_hook(ends, filter_hook(ends));
+  if (maps.has_tun(ends) && maps.has_own_qdisc(ends.tun)) {
+    if (auto removed = remove_empty_clsact(ends.tun); !removed && first) first = std::move(removed);
   }
-  remove_entries(ends);
-  keep(forget_other_versions(), "another version's pins");
+  maps.remove_tun(ends);
+  if (auto forgotten = forget_other_versions(); !forgotten && first) first = std::move(forgotten);
+  return first;
+}
+
+Result<> FastPath::Impl::detach_fast_path(const Ends& ends) {
+  Result<> first;
+  const auto keep = [&first](Result<> result) {
+    if (!result && first) first = std::move(result);
+  };
+  const auto hooks = fast_hooks(ends);
+  for (const auto& hook : hooks | std::views::reverse) keep(detach_hook(ends, hook));
+  const auto uplink = maps.entry(ends.uplink);
+  if (uplink && static_cast<int>(uplink->peer_ifindex) == ends.tun && maps.has_own_qdisc(ends.uplink)) {
+    keep(remove_empty_clsact(ends.uplink));
+  }
+  maps.remove_uplink(ends);
+  keep(forget_other_versions());
   return first;
 }
 
@@ -346,49 +285,58 @@ Result<FastPath> FastPath::open(const std::string& bpf_dir, bool allow_tcx) {
   return FastPath(std::move(impl));
 }
 
+Result<> FastPath::attach(const Filter& wanted) {
+  if (auto checked = check_filter(wanted.by); !checked) return checked;
+  clear_libbpf_log();
+  auto all = impl_->attach(wanted);
+  if (all) return {};
+  (void)impl_->detach_filter(ends_of(wanted.by));
+  return std::unexpected(std::move(all).error().in("attach to the tun of " + wanted.by.uplink));
+}
+
 Result<AttachKind> FastPath::attach(const Attachment& wanted) {
   if (auto checked = check(wanted); !checked) return std::unexpected(std::move(checked).error());
   clear_libbpf_log();
-  const auto all = [&]() -> Result<> {
-    if (auto pinned = impl_->pin_maps(); !pinned) return pinned;
-    if (auto made = impl_->make_counters(wanted.uplink_ifindex); !made) return made;
-    const auto before = impl_->entry(wanted.uplink_ifindex);
-    if (auto written = impl_->write_entries(wanted, BPF_ANY); !written) return written;
-    // Of an attachment that nobody took down, of a supervisor that was killed, say.
-    if (before && before->peer_ifindex != static_cast<std::uint32_t>(wanted.tun_ifindex)) {
-      impl_->remove_tun_entry({wanted.uplink_ifindex, static_cast<int>(before->peer_ifindex)});
-    }
-    for (const auto& hook : impl_->hooks(ends_of(wanted), wanted.layer)) {
-      if (auto attached = impl_->attach_hook(wanted, hook); !attached) {
-        return std::unexpected(std::move(attached).error().in(hook.name));
-      }
-    }
-    return impl_->forget_other_versions();
-  }();
-  if (!all) {
-    (void)impl_->detach(ends_of(wanted));
-    return std::unexpected(all.error().in("attach to " + wanted.uplink));
-  }
-  return impl_->tcx ? AttachKind::tcx : AttachKind::clsact;
+  auto all = impl_->attach(wanted);
+  if (all) return impl_->tcx ? AttachKind::tcx : AttachKind::clsact;
+  (void)impl_->detach_fast_path(ends_of(wanted));
+  return std::unexpected(std::move(all).error().in("attach to " + wanted.uplink));
+}
+
+Result<> FastPath::update(const Filter& wanted) {
+  if (auto checked = check_filter(wanted.by); !checked) return checked;
+  auto written = impl_->maps.write(wanted.by.tun_ifindex, tun_entry(wanted), BPF_EXIST);
+  if (!written) return std::unexpected(std::move(written).error().in("update the tun of " + wanted.by.uplink));
+  return {};
 }
 
 Result<> FastPath::update(const Attachment& wanted) {
   if (auto checked = check(wanted); !checked) return checked;
-  auto written = impl_->write_entries(wanted, BPF_EXIST);
+  auto written = impl_->maps.write(wanted.uplink_ifindex, uplink_entry(wanted), BPF_EXIST);
   if (!written) return std::unexpected(std::move(written).error().in("update " + wanted.uplink));
+  return {};
+}
+
+Result<> FastPath::detach(const Filter& attached) {
+  clear_libbpf_log();
+  auto gone = impl_->detach_filter(ends_of(attached.by));
+  if (!gone) return std::unexpected(std::move(gone).error().in("detach from the tun of " + attached.by.uplink));
   return {};
 }
 
 Result<> FastPath::detach(const Attachment& attached) {
   clear_libbpf_log();
-  auto gone = impl_->detach(ends_of(attached));
+  auto gone = impl_->detach_fast_path(ends_of(attached));
   if (!gone) return std::unexpected(std::move(gone).error().in("detach from " + attached.uplink));
   return {};
 }
 
 Result<> FastPath::forget(int uplink_ifindex) {
   clear_libbpf_log();
-  auto gone = impl_->detach({uplink_ifindex, impl_->tun_of(uplink_ifindex)});
+  const Ends ends{uplink_ifindex, impl_->maps.tun_of(uplink_ifindex)};
+  auto gone = impl_->detach_fast_path(ends);
+  auto filter_gone = impl_->detach_filter(ends);
+  if (gone) gone = std::move(filter_gone);
   if (!gone) return std::unexpected(std::move(gone).error().in("detach from " + std::to_string(uplink_ifindex)));
   return {};
 }
@@ -404,19 +352,24 @@ Result<> FastPath::verify_pins() {
   return {};
 }
 
-Result<> FastPath::verify(const Attachment& attached) {
-  for (const auto& hook : impl_->hooks(ends_of(attached), attached.layer)) {
-    auto there = impl_->tcx ? verify_link(hook) : verify_classifier(hook);
-    if (!there) return std::unexpected(std::move(there).error().in(hook.name));
-  }
-  if (auto held = impl_->verify_entry(attached.uplink_ifindex, uplink_entry(attached)); !held) return held;
-  if (auto held = impl_->verify_entry(attached.tun_ifindex, tun_entry(attached)); !held) return held;
-  const auto counters = impl_->counters_of(attached.uplink_ifindex);
+Result<> FastPath::verify(const Filter& attached) {
+  const auto ends = ends_of(attached.by);
+  if (auto there = impl_->verify_hook(impl_->filter_hook(ends)); !there) return there;
+  if (auto held = impl_->maps.verify(ends.tun, tun_entry(attached)); !held) return held;
+  const auto counters = impl_->maps.counters_of(ends.uplink);
   return counters ? Result<>() : std::unexpected(counters.error());
 }
 
+Result<> FastPath::verify(const Attachment& attached) {
+  const auto ends = ends_of(attached);
+  for (const auto& hook : impl_->fast_hooks(ends, attached.layer)) {
+    if (auto there = impl_->verify_hook(hook); !there) return there;
+  }
+  return impl_->maps.verify(ends.uplink, uplink_entry(attached));
+}
+
 Result<Counters> FastPath::counters(const Attachment& attached) {
-  auto values = impl_->counters_of(attached.uplink_ifindex);
+  auto values = impl_->maps.counters_of(attached.uplink_ifindex);
   if (!values) return std::unexpected(std::move(values).error().in(attached.uplink));
   return named_counters(*values);
 }

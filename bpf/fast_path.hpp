@@ -1,5 +1,6 @@
-// The eBPF fast path: loads the programs once, attaches them per uplink, all or nothing, and can say at any time
-// whether they are still attached.
+// The eBPF programs: loads them once, attaches them per uplink, and can say at any time whether they are still
+// attached. What is attached comes in two: the Filter, a check on what clatd writes, and the fast path (an Attachment),
+// which needs the filter below it. Each is all or nothing.
 #pragma once
 
 #include <cstdint>
@@ -30,23 +31,28 @@ class FastPath {
   FastPath& operator=(FastPath&&) noexcept;
   ~FastPath();  // closes; what is pinned or attached stays attached
 
-  // Map entries first, then the programs. On an error nothing of this uplink is left attached. Doing it again is
-  // harmless and takes over links that are pinned already.
+  // The map entry first, then the programs: the tun's entry and tun ingress for the filter, the uplink's entry, tun
+  // egress and uplink ingress for the fast path. On an error nothing of it is left attached. Doing it again is harmless
+  // and takes over links that are pinned already.
+  Result<> attach(const Filter& wanted);
   Result<AttachKind> attach(const Attachment& wanted);
-  // Replaces the map entries of tun and uplink, one after the other. Same ifindexes as attached. The programs find the
-  // old entry or the new one, never none nor parts of both; for that it may wait for those that are running, some
-  // 10 ms for each entry that changes.
+  // Replaces the map entry. Same ifindexes as attached. The programs find the old entry or the new one, never none nor
+  // parts of both; for that it may wait for those that are running, some 10 ms.
+  Result<> update(const Filter& wanted);
   Result<> update(const Attachment& wanted);
-  // Gone afterwards, also when it was gone, or the interface was gone, before.
+  // Gone afterwards, also when it was gone, or the interface was gone, before. The fast path goes first.
+  Result<> detach(const Filter& attached);
   Result<> detach(const Attachment& attached);
-  // What an earlier process attached to this uplink, known by the interface index alone.
+  // Takes away what an earlier process attached for this uplink, known by the interface index alone.
   Result<> forget(int uplink_ifindex);
   // Whether the maps, which all uplinks share, are pinned where the next process looks for them; attach() pins them
   // again.
   Result<> verify_pins();
   // The error says which program is not attached any more, or which map entry is not as it was written. A system call
   // for each program and each entry.
+  Result<> verify(const Filter& attached);
   Result<> verify(const Attachment& attached);
+  // They come with whichever of the two is attached first, and go with the last.
   Result<Counters> counters(const Attachment& attached);
 
   // Takes away everything of this network namespace that is pinned under `bpf_dir`, what is left there of namespaces

@@ -102,6 +102,33 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const Spec& sp
   return impossible(action);
 }
 
+Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::FilterSpec& wanted) {
+  if (wanted.means == model::FilterMeans::none) return Made{};
+  const auto& filter = wanted.filter;
+  auto fast = fast_path();
+  if (!fast) return std::unexpected(std::move(fast).error());
+  switch (action.verb) {
+    case Verb::make:
+    case Verb::change: {
+      const bool anew = action.verb == Verb::make || std::get<model::FilterSpec>(*action.before).means != wanted.means;
+      auto made = anew ? (*fast)->attach(filter) : (*fast)->update(filter);
+      if (made)
+        counted_.insert_or_assign(action.uplink, filter.by);
+      else if (anew)
+        fast_path_.reset();
+      return answer(std::move(made));
+    }
+    case Verb::remove: {
+      auto detached = (*fast)->detach(filter);
+      if (detached) counted_.erase(action.uplink);
+      return answer(std::move(detached));
+    }
+    case Verb::verify: return answer(check_programs(filter, (*fast)->verify_pins()));
+    case Verb::kill: break;
+  }
+  return impossible(action);
+}
+
 Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::FastPathSpec& wanted) {
   auto fast = fast_path();
   if (!fast) return std::unexpected(std::move(fast).error());
@@ -113,26 +140,21 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::F
         fast_path_.reset();
         return std::unexpected(kind.error());
       }
-      attached_.insert_or_assign(action.uplink, wanted);
       return Made{.ifindex = 0, .pid = 0, .detail = bpf::name(*kind)};
     }
-    case Verb::change: {
-      auto updated = (*fast)->update(wanted);
-      if (updated) attached_.insert_or_assign(action.uplink, wanted);
-      return answer(std::move(updated));
-    }
-    case Verb::remove: {
-      auto detached = (*fast)->detach(wanted);
-      if (detached) attached_.erase(action.uplink);
-      return answer(std::move(detached));
-    }
-    case Verb::verify: {
-      auto pinned = (*fast)->verify_pins();
-      return answer(pinned ? (*fast)->verify(wanted) : std::move(pinned));
-    }
+    case Verb::change: return answer((*fast)->update(wanted));
+    case Verb::remove: return answer((*fast)->detach(wanted));
+    case Verb::verify: return answer(check_programs(wanted, (*fast)->verify_pins()));
     case Verb::kill: break;
   }
   return impossible(action);
+}
+
+template <class Attached>
+Result<> KernelEdge::check_programs(const Attached& attached, const Result<>& pins) {
+  auto fast = fast_path();
+  if (!fast) return std::unexpected(std::move(fast).error());
+  return pins ? (*fast)->verify(attached) : pins;
 }
 
 Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::ChildSpec& child) {
@@ -206,10 +228,9 @@ std::optional<model::Event> KernelEdge::act(const model::LookUpRoute& action) {
 }
 
 Result<> KernelEdge::check(const model::Audit::Check& check, const Found& found) {
-  if (const auto* fast = std::get_if<model::FastPathSpec>(&check.spec)) {
-    auto loaded = fast_path();
-    if (!loaded) return std::unexpected(std::move(loaded).error());
-    return found.pins ? (*loaded)->verify(*fast) : found.pins;
+  if (const auto* fast = std::get_if<model::FastPathSpec>(&check.spec)) return check_programs(*fast, found.pins);
+  if (const auto* filter = std::get_if<model::FilterSpec>(&check.spec)) {
+    return filter->means == model::FilterMeans::bpf ? check_programs(filter->filter, found.pins) : Result<>();
   }
   const auto& stock = found.stock;
   if (!stock) return {};
@@ -271,7 +292,7 @@ void KernelEdge::take_report(const std::string& uplink, int pid, const control::
 
 model::HealthCollected KernelEdge::health() {
   model::HealthCollected collected;
-  for (const auto& [uplink, attachment] : attached_) {
+  for (const auto& [uplink, attachment] : counted_) {
     if (!fast_path_) break;
     if (auto counters = fast_path_->counters(attachment)) collected.by_uplink[uplink] = std::move(*counters);
   }

@@ -37,6 +37,7 @@ class KernelEdge : public plan::Edge {
 
   Result<model::Made> do_part(const model::PartAction& action, const model::RecordSpec& record);
   Result<model::Made> do_part(const model::PartAction& action, const model::TunSpec& tun);
+  Result<model::Made> do_part(const model::PartAction& action, const model::FilterSpec& filter);
   Result<model::Made> do_part(const model::PartAction& action, const model::FastPathSpec& fast_path);
   Result<model::Made> do_part(const model::PartAction& action, const model::ChildSpec& child);
   // Setup, guard, announce and route: each an object in the kernel that Network makes, changes and removes.
@@ -45,9 +46,11 @@ class KernelEdge : public plan::Edge {
 
   // What an audit asked once for all uplinks.
   struct Found {
-    Result<system::Network::Stock> stock;  // without, only the fast path can be looked at
+    Result<system::Network::Stock> stock;  // without, only the programs can be looked at
     Result<> pins;
   };
+  template <class Attached>
+  Result<> check_programs(const Attached& attached, const Result<>& pins);
   // What is not as it should be.
   Result<> check(const model::Audit::Check& check, const Found& found);
   Result<model::Made> spawn(const model::ChildSpec& child);
@@ -63,8 +66,8 @@ class KernelEdge : public plan::Edge {
   std::string bpf_dir_;
   loop::Sink sink_;
 
-  std::optional<bpf::FastPath> fast_path_;  // loaded when first wanted
-  std::map<std::string, bpf::Attachment> attached_;
+  std::optional<bpf::FastPath> fast_path_;          // loaded when first wanted
+  std::map<std::string, bpf::Attachment> counted_;  // by uplink: what has counters
   std::map<std::string, loop::SlowPathTotals> slow_path_;
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for

@@ -71,10 +71,11 @@ inline_always int ipv6_from_clatd(struct __sk_buff* skb, const struct clat_inter
     if (reason == CLAT_PUNT_MALFORMED || !t.header_length) return drop(skb, tun, CLAT_DROP_OTHER);
   }
   if (wire_size(skb, IPV6_HEADER, &t, length) > tun->largest_ipv6) return drop(skb, tun, CLAT_DROP_TOO_BIG);
-  if (prepare_to_leave(skb, tun)) return drop(skb, tun, CLAT_DROP_KERNEL);
+  const int routed = tun->flags & CLAT_FLAG_ROUTED;
+  if (!routed && prepare_to_leave(skb, tun)) return drop(skb, tun, CLAT_DROP_KERNEL);
   struct clat_counters* counters = counters_of(tun);
   if (counters) count_flow(skb, &counters->from_clatd, IPV6_HEADER, length, &t);
-  return leave(skb, tun);
+  return routed ? PASS : leave(skb, tun);
 }
 
 // Tun ingress: what clatd writes, which may be hostile. It sends as the CLAT into the NAT64 prefix, and delivers to the

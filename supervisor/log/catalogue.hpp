@@ -46,6 +46,10 @@ inline constexpr std::string_view kClatFlapping = "clat.flapping";
 inline constexpr std::string_view kNetdLine = "netd.line";
 inline constexpr std::string_view kChildOutput = "child.output";
 
+// what confines it
+inline constexpr std::string_view kFilterUnavailable = "filter.unavailable";
+inline constexpr std::string_view kFilterRestored = "filter.restored";
+
 // its fast path
 inline constexpr std::string_view kFastpathAttached = "fastpath.attached";
 inline constexpr std::string_view kFastpathLost = "fastpath.lost";
@@ -95,6 +99,8 @@ inline constexpr std::array kAll = {
     kClatFlapping,
     kNetdLine,
     kChildOutput,
+    kFilterUnavailable,
+    kFilterRestored,
     kFastpathAttached,
     kFastpathLost,
     kFastpathRestored,

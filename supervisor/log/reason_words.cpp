@@ -44,6 +44,7 @@ std::string text(const Reason& reason) {
     case Why::part_lost: return reason.subject + " is made again";
     case Why::no_clatd: return "no clatd is ready" + words_of_last(reason.ending);
     case Why::clatd_refused: return "no clatd is ready: it refused its arguments";
+    case Why::unconfined: return "it cannot be confined: " + (reason.error ? reason.error->text() : "");
     case Why::failure: return reason.error ? reason.error->text() : "";
   }
   return "";

@@ -228,6 +228,15 @@ struct Wording {
     say("line", it.line);
   }
 
+  void operator()(const notice::FilterUnavailable& it) {
+    begin(Severity::warn, events::kFilterUnavailable);
+    fields = {{"reason", it.error.text()}, {"next", "clatd runs unconfined; it is tried again"}};
+  }
+  void operator()(const notice::FilterRestored& it) {
+    begin(Severity::info, events::kFilterRestored);
+    fields = {{"means", std::string(name(it.means))}};
+  }
+
   void operator()(const notice::FastpathAttached& it) {
     begin(Severity::info, events::kFastpathAttached);
     fields = {{"kind", it.kind}};

@@ -10,10 +10,19 @@ std::string_view name(Part part) {
     case Part::tun: return "tun";
     case Part::setup: return "setup";
     case Part::guard: return "guard";
+    case Part::filter: return "filter";
     case Part::fast_path: return "fast-path";
     case Part::announce: return "announce";
     case Part::child: return "child";
     case Part::route: return "route";
+  }
+  return "?";
+}
+
+std::string_view name(FilterMeans means) {
+  switch (means) {
+    case FilterMeans::bpf: return "bpf";
+    case FilterMeans::none: return "none";
   }
   return "?";
 }
@@ -81,6 +90,7 @@ bool needs_somebody(Why why) {
     case Why::part_lost:
     case Why::no_clatd:
     case Why::clatd_refused:
+    case Why::unconfined:
     case Why::failure: return false;
   }
   return false;

@@ -162,6 +162,15 @@ struct NetdStopping {
 struct NetdStopped {};
 using ChildOutput = model::ChildOutput;
 
+// --- what confines it
+
+struct FilterUnavailable {
+  Error error;  // of BPF
+};
+struct FilterRestored {
+  FilterMeans means = FilterMeans::bpf;
+};
+
 // --- fast path
 
 struct FastpathAttached {
@@ -223,16 +232,18 @@ struct ActionDone {
 
 }  // namespace notice
 
-using What = std::variant<
-    notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover, notice::SupervisorStopping,
-    notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky, notice::NotifyFailed, notice::ConfigLoaded,
-    notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone, notice::Hindered, notice::AddressChosen,
-    notice::AddressRetired, notice::ClatUp, notice::ClatDown, notice::PartNotMade, notice::ForwardingOff,
-    notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
-    notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting, notice::NetdStarted,
-    notice::NetdStopping, notice::NetdStopped, notice::ChildOutput, notice::FastpathAttached, notice::FastpathRestored,
-    notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
-    notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+using What =
+    std::variant<notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover,
+                 notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky,
+                 notice::NotifyFailed, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp, notice::LinkDown,
+                 notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired, notice::ClatUp,
+                 notice::ClatDown, notice::PartNotMade, notice::ForwardingOff, notice::PartLost, notice::ClatSpawned,
+                 notice::ClatReady, notice::ClatReplaced, notice::ClatExited, notice::ClatRefusedArguments,
+                 notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting, notice::NetdStarted,
+                 notice::NetdStopping, notice::NetdStopped, notice::ChildOutput, notice::FilterUnavailable,
+                 notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored, notice::FastpathLost,
+                 notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
+                 notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -57,6 +57,7 @@ enum class Why : std::uint8_t {
   part_lost,      // subject: the part; it is made again
   no_clatd,       // none is ready; `ending`: of the last one, if one ended
   clatd_refused,  // its arguments
+  unconfined,     // clatd, since its filter is lost; `error`: why there is no other
   failure,        // see `error`
 };
 

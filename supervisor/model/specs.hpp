@@ -66,6 +66,16 @@ struct GuardSpec {
   Ipv6Address v6;
   bool operator==(const GuardSpec&) const = default;
 };
+// bpf: a program at the tun's ingress. none: where BPF is not to be had.
+enum class FilterMeans : std::uint8_t { bpf, none };
+std::string_view name(FilterMeans means);
+// What clatd may write into its tun: IPv6 from the CLAT address into the NAT64 prefix, IPv4 from a possible peer to the
+// CLAT's own, and nothing else.
+struct FilterSpec {
+  FilterMeans means = FilterMeans::bpf;
+  bpf::Filter filter;
+  bool operator==(const FilterSpec&) const = default;
+};
 using FastPathSpec = bpf::Attachment;
 // The proxy-neighbour entry (it joins the solicited-node group); on the routed leg also the /128 route into the tun
 // and the sysctls that make the kernel answer, on the anycast leg the membership.
@@ -105,8 +115,9 @@ struct RouteSpec {
 };
 
 // In the order in which they are made; taken down in reverse.
-enum class Part : std::uint8_t { record, tun, setup, guard, fast_path, announce, child, route };
-using Spec = std::variant<RecordSpec, TunSpec, SetupSpec, GuardSpec, FastPathSpec, AnnounceSpec, ChildSpec, RouteSpec>;
+enum class Part : std::uint8_t { record, tun, setup, guard, filter, fast_path, announce, child, route };
+using Spec = std::variant<RecordSpec, TunSpec, SetupSpec, GuardSpec, FilterSpec, FastPathSpec, AnnounceSpec, ChildSpec,
+                          RouteSpec>;
 constexpr std::size_t kParts = std::variant_size_v<Spec>;
 inline Part part_of(const Spec& spec) { return static_cast<Part>(spec.index()); }
 std::string_view name(Part part);

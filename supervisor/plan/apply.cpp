@@ -40,6 +40,7 @@ void Applier::operator()(const ConfigLoaded& event) {
     // New settings are a new chance for what failed with the old ones.
     for (auto& piece : clat.pieces) piece.retry.hurry(now_);
     clat.fast_path.hurry(now_);
+    clat.bpf_filter.hurry(now_);
     clat.route_question.hurry(now_);
     clat.child.refused.reset();
     const auto* old = before ? before->find(name) : nullptr;

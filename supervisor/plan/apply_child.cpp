@@ -40,8 +40,8 @@ void Applier::look_at_queue(const std::string& uplink, const TunQueue& queue) {
     process.heard();
 }
 
-void Applier::child_told_to_stop(const std::string& uplink, Process& process) {
-  process.stop(now_, world_.config->clatd.stop_timeout);
+void Applier::child_told_to_stop(const std::string& uplink, Process& process, milliseconds patience) {
+  process.stop(now_, patience);
   if (!process.has_control) tell(uplink, notice::NetdStopping{process.pid});
 }
 

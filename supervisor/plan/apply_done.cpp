@@ -7,6 +7,13 @@
 
 namespace clat::plan {
 
+namespace {
+
+// Programs that could not be attached.
+constexpr config::Restart kBpfRetry{.initial = std::chrono::seconds(1), .max = std::chrono::minutes(5)};
+
+}  // namespace
+
 void Applier::operator()(const Done& event) {
   const auto found = world_.clats.find(event.uplink);
   if (found == world_.clats.end()) return;
@@ -20,7 +27,7 @@ void Applier::operator()(const Done& event) {
       if (event.result)
         made(event.uplink, clat, target, *event.result);
       else
-        not_made(event.uplink, clat, event.part, event.verb, event.result.error());
+        not_made(event.uplink, clat, target, event.verb, event.result.error());
       return;
     case Verb::remove:
       if (!event.result) tell(event.uplink, notice::ActionFailed{event.verb, event.part, event.result.error()});
@@ -74,6 +81,7 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   const Part part = part_of(target);
   auto& piece = clat.piece(part);
   const bool first = !piece.stands();
+  const bool was_lost = piece.have && piece.damaged;
   piece.have = target;
   piece.damaged = false;
   piece.retry.succeed();
@@ -92,6 +100,7 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   }
   if (part == Part::child && first) child_started(uplink, clat, result.pid);
   if (part == Part::child && !first) clat.child.process.expect_answer(now_);
+  if (part == Part::filter) filter_made(uplink, clat, was_lost);
   if (part == Part::fast_path && first) fast_path_attached(uplink, clat, result.detail);
 }
 
@@ -106,6 +115,18 @@ void Applier::child_started(const std::string& uplink, Clat& clat, int pid) {
   clat.was_ready = true;
   tell(uplink, notice::NetdStarting{spec.v4, spec.v6, spec.prefix});
   tell(uplink, notice::NetdStarted{});
+}
+
+void Applier::filter_made(const std::string& uplink, Clat& clat, bool was_lost) {
+  const auto& spec = std::get<FilterSpec>(*clat.piece(Part::filter).have);
+  const bool bpf_again = spec.means == FilterMeans::bpf && clat.bpf_filter.failed();
+  if (bpf_again) {
+    clat.bpf_filter.succeed();
+    // So the fast path may be to be had again.
+    clat.fast_path.hurry(now_);
+    clat.piece(Part::fast_path).retry.hurry(now_);
+  }
+  if (bpf_again || was_lost) tell(uplink, notice::FilterRestored{spec.means});
 }
 
 void Applier::fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind) {
@@ -134,20 +155,55 @@ void Applier::fast_path_lost(const std::string& uplink, Clat& clat, const Error&
   tell(uplink, notice::FastpathLost{error});
 }
 
-void Applier::not_made(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error) {
-  const auto* wanted = world_.wanted(uplink);
-  const bool optional = wanted != nullptr && wanted->fast_path == config::FastPathMode::automatic;
-  if (part == Part::fast_path && verb == Verb::make && optional) {
-    fast_path_unavailable(uplink, clat, error);
-    return;
+void Applier::not_made(const std::string& uplink, Clat& clat, const Spec& target, Verb verb, const Error& error) {
+  switch (const Part part = part_of(target)) {
+    case Part::filter: return filter_not_made(uplink, clat, std::get<FilterSpec>(target), error);
+    case Part::fast_path: return fast_path_not_made(uplink, clat, verb, error);
+    case Part::child: return child_not_made(uplink, clat, verb, error);
+    case Part::record:
+    case Part::tun:
+    case Part::setup:
+    case Part::guard:
+    case Part::announce:
+    case Part::route: return fails(uplink, clat, part, verb, error);
   }
+}
+
+// Other means confine clatd as well, but carry no fast path. What was said once is not said again.
+void Applier::filter_not_made(const std::string& uplink, Clat& clat, const FilterSpec& target, const Error& error) {
+  const auto& piece = clat.piece(Part::filter);
+  // The map entry may be gone: attaching writes it anew.
+  const bool changed = piece.stands() && std::get<FilterSpec>(*piece.have).means == target.means;
+  if (changed) return lost(uplink, clat, Part::filter, error);
+  if (target.means != FilterMeans::bpf) return fails(uplink, clat, Part::filter, Verb::make, error);
+  auto& retry = clat.bpf_filter;
+  const bool told = retry.error && retry.error->code == error.code;
+  retry.fail(retry.backoff.fail(kBpfRetry, world_.random), now_, error);
+  if (!told) tell(uplink, notice::FilterUnavailable{error});
+  if (clat.piece(Part::fast_path).stands()) fast_path_lost(uplink, clat, error);
+  const auto* wanted = world_.wanted(uplink);
+  if (wanted != nullptr && wanted->fast_path != config::FastPathMode::off) {
+    fast_path_not_made(uplink, clat, Verb::make, error);
+  }
+}
+
+void Applier::fast_path_not_made(const std::string& uplink, Clat& clat, Verb verb, const Error& error) {
   // The map entries may be gone: attaching writes them anew.
-  if (part == Part::fast_path && verb == Verb::change) return fast_path_lost(uplink, clat, error);
-  if (part == Part::child) return child_not_made(uplink, clat, verb, error);
+  if (verb == Verb::change) return fast_path_lost(uplink, clat, error);
+  const auto* wanted = world_.wanted(uplink);
+  const auto why = clat.bpf_filter.error.value_or(error);
+  if (wanted != nullptr && wanted->fast_path == config::FastPathMode::automatic)
+    fast_path_unavailable(uplink, clat, why);
+  else
+    fails(uplink, clat, Part::fast_path, verb, why);
+}
+
+void Applier::fails(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error) {
   auto& piece = clat.piece(part);
   const bool told = piece.retry.error == error;
   const auto retry_in = fail(piece, verb, error);
   if (told) return;
+  const auto* wanted = world_.wanted(uplink);
   const bool routed = wanted != nullptr && leg_of(world_, *wanted, clat) == Leg::routed;
   if (part == Part::announce && error.code == EPERM && routed) {
     return tell(uplink, notice::ForwardingOff{error, retry_in});
@@ -164,10 +220,9 @@ void Applier::child_not_made(const std::string& uplink, Clat& clat, Verb verb, c
 
 // The slow path carries the traffic; what was said once is not said again.
 void Applier::fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error) {
-  constexpr config::Restart kSlowRetry{.initial = std::chrono::seconds(1), .max = std::chrono::minutes(5)};
   auto& retry = clat.fast_path;
   const bool told = retry.error && retry.error->code == error.code;
-  retry.fail(retry.backoff.fail(kSlowRetry, world_.random), now_, error);
+  retry.fail(retry.backoff.fail(kBpfRetry, world_.random), now_, error);
   if (told) return;
   tell(uplink, notice::FastpathUnavailable{error});
 }
@@ -177,7 +232,11 @@ void Applier::removed(Clat& clat, const Spec& target) {
   auto& piece = clat.piece(part);
   piece.retry.forget();
   switch (part) {
-    case Part::child: child_told_to_stop(std::get<ChildSpec>(target).uplink, clat.child.process); return;
+    case Part::child: {
+      const auto patience = clat.is_unconfined() ? milliseconds(0) : world_.config->clatd.stop_timeout;
+      child_told_to_stop(std::get<ChildSpec>(target).uplink, clat.child.process, patience);
+      return;
+    }
     case Part::tun:
       world_.bury_tun(clat.tun);
       clat.lose_tun();
@@ -189,6 +248,7 @@ void Applier::removed(Clat& clat, const Spec& target) {
     case Part::fast_path: clat.fast_path_kind.clear(); break;
     case Part::record:
     case Part::setup:
+    case Part::filter:
     case Part::announce:
     case Part::route: break;
   }

@@ -157,6 +157,9 @@ void Applier::operator()(const KernelDumped& event) {
 
 void Applier::operator()(const TrafficControlChanged& event) {
   for (auto& [name, clat] : world_.clats) {
+    const auto& filter = clat.piece(Part::filter).have;
+    if (filter && std::get<FilterSpec>(*filter).filter.by.tun_ifindex == event.ifindex)
+      clat.piece(Part::filter).verify = true;
     const auto& fast = clat.piece(Part::fast_path).have;
     if (!fast) continue;
     const auto& spec = std::get<FastPathSpec>(*fast);

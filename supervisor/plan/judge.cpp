@@ -88,9 +88,10 @@ struct Makings {
   const Uplink& uplink;
   const Clat& clat;
   Mtus mtus;
+  Leg leg;
 };
 
-FastPathSpec fast_path_spec(const Makings& from) {
+bpf::Attachment attachment(const Makings& from) {
   return {.uplink = from.wanted.name,
           .uplink_ifindex = from.uplink.ifindex,
           .tun_ifindex = from.clat.tun,
@@ -105,6 +106,21 @@ FastPathSpec fast_path_spec(const Makings& from) {
           .mark = from.wanted.mark,
           .allow_private_ipv4 = from.wanted.allow_private_ipv4,
           .packet_socket = from.config.clatd.dialect != config::Dialect::native};
+}
+
+// IPv6 of clatd goes to the stack where the announcement leads it there, and until there is one, where it will. With the
+// legs it changes only after them. A kind of link that has no fast path is left to the stack, too.
+bool routes_ipv6_of_clatd(const Makings& from) {
+  const auto& announced = from.clat.piece(Part::announce).have;
+  const Leg leg = announced ? std::get<AnnounceSpec>(*announced).leg : from.leg;
+  return leg != Leg::fast || from.uplink.layer == LinkLayer::other;
+}
+
+FilterSpec filter_spec(const Makings& from, TimePoint now) {
+  if (from.clat.bpf_filter.at.value_or(now) <= now) {
+    return {FilterMeans::bpf, {routes_ipv6_of_clatd(from), attachment(from)}};
+  }
+  return {.means = FilterMeans::none, .filter = {.by = {.uplink = from.wanted.name, .prefix = from.uplink.prefix}}};
 }
 
 // What the dialect cannot express is left out, so that a change of it replaces nobody.
@@ -140,13 +156,13 @@ bool stands_on_guard(const Clat& clat, const Ipv6Address& v6) {
   return spec.leg == Leg::fast && spec.v6 == v6;
 }
 
-Desired desired(const World& world, const std::string& name, const Clat& clat, const Uplink& uplink) {
+Desired desired(const World& world, const std::string& name, const Clat& clat, const Uplink& uplink, TimePoint now) {
   Desired all;
   const auto& wanted = *world.wanted(name);
   const auto [v4, v6] = *clat.addresses;
   const auto mtu = uplink_mtu(wanted, uplink, *clat.route);
-  const Makings makings{*world.config, wanted, uplink, clat, {mtu, wanted.lowest_ipv6_mtu.value_or(mtu)}};
   const auto leg = leg_of(world, wanted, clat);
+  const Makings makings{*world.config, wanted, uplink, clat, {mtu, wanted.lowest_ipv6_mtu.value_or(mtu)}, leg};
   const auto shape = tun_shape(world, wanted);
   const auto want = [&all](Spec spec) { all[spec.index()] = std::move(spec); };
 
@@ -156,7 +172,8 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   if (clat.tun == 0) return all;
   want(SetupSpec{clat.tun, config::tun_name(name), name, v4, tun_mtu(mtu)});
   if (leg == Leg::fast || stands_on_guard(clat, v6)) want(GuardSpec{v6});
-  if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(makings));
+  want(filter_spec(makings, now));
+  if (wanted.fast_path != config::FastPathMode::off) want(attachment(makings));
   want(child_spec(makings));
   if (!uplink.carrier || !clat.reachable) return all;
   want(AnnounceSpec{name, uplink.ifindex, clat.tun, v6, leg});
@@ -172,6 +189,10 @@ std::optional<Reason> hindrance(const Clat& clat, const std::expected<Uplink, Re
   return std::nullopt;
 }
 
+bool is_by_bpf(const std::optional<Spec>& filter) {
+  return filter && std::get<FilterSpec>(*filter).means == FilterMeans::bpf;
+}
+
 // Why this part, which stands, has to go; those that it stands on are judged already.
 std::optional<Reason> why_it_goes(Part part, const Clat& clat, const Outlook& outlook) {
   const auto& piece = clat.piece(part);
@@ -182,6 +203,12 @@ std::optional<Reason> why_it_goes(Part part, const Clat& clat, const Outlook& ou
     return part == Part::route && clat.misses_clatd ? clat.why_no_clatd() : Reason{Why::not_wanted};
   }
   if (part == Part::child && (piece.damaged || clat.child.process.condemned)) return clat.why_no_clatd();
+  if (part == Part::child && clat.is_unconfined()) {
+    return Reason{.why = Why::unconfined, .error = clat.piece(Part::filter).retry.error};
+  }
+  if (part == Part::fast_path && !is_by_bpf(outlook.wanted[index(Part::filter)])) {
+    return Reason{.why = Why::failure, .error = clat.bpf_filter.error};
+  }
   if (*piece.have != *wanted && !changes_in_place(*piece.have, *wanted)) return Reason{Why::settings_changed};
   for (const Part base : kInOrder) {
     if (stands_on(part, base, wanted) && outlook.must_go[index(base)]) return outlook.must_go[index(base)];
@@ -191,10 +218,11 @@ std::optional<Reason> why_it_goes(Part part, const Clat& clat, const Outlook& ou
 
 }  // namespace
 
-Outlook judge(const World& world, const std::string& name, const Clat& clat, std::expected<Uplink, Reason> uplink) {
+Outlook judge(const World& world, const std::string& name, const Clat& clat, std::expected<Uplink, Reason> uplink,
+              TimePoint now) {
   Outlook outlook;
   outlook.hindrance = hindrance(clat, uplink);
-  if (uplink && !clat.obstacle && clat.addresses && clat.route) outlook.wanted = desired(world, name, clat, *uplink);
+  if (uplink && !clat.obstacle && clat.addresses && clat.route) outlook.wanted = desired(world, name, clat, *uplink, now);
   for (const Part part : kInOrder) outlook.must_go[index(part)] = why_it_goes(part, clat, outlook);
   outlook.uplink = std::move(uplink);
   return outlook;

@@ -14,7 +14,8 @@ std::expected<Uplink, Reason> usable_uplink(const World& world, const std::strin
 Reason no_route(const Nat64Prefix& prefix, const Clat& clat);
 
 // Needs the addresses to be chosen, and the obstacle, if there is one, to be known.
-Outlook judge(const World& world, const std::string& name, const Clat& clat, std::expected<Uplink, Reason> uplink);
+Outlook judge(const World& world, const std::string& name, const Clat& clat, std::expected<Uplink, Reason> uplink,
+              TimePoint now);
 
 TunShape tun_shape(const World& world, const config::Interface& wanted);
 

@@ -34,10 +34,16 @@ std::uint32_t any_size(const Spec&) { return 0; }
 bool setup_changes(const Spec& have, const Spec& wanted) {
   return std::get<SetupSpec>(have).tun == std::get<SetupSpec>(wanted).tun;
 }
-bool fast_path_changes(const Spec& have, const Spec& wanted) {
-  const auto& a = std::get<FastPathSpec>(have);
-  const auto& b = std::get<FastPathSpec>(wanted);
+bool share_hooks(const bpf::Attachment& a, const bpf::Attachment& b) {
   return a.uplink_ifindex == b.uplink_ifindex && a.tun_ifindex == b.tun_ifindex && a.layer == b.layer;
+}
+bool filter_changes(const Spec& have, const Spec& wanted) {
+  const auto& a = std::get<FilterSpec>(have);
+  const auto& b = std::get<FilterSpec>(wanted);
+  return a.means != b.means || share_hooks(a.filter.by, b.filter.by);
+}
+bool fast_path_changes(const Spec& have, const Spec& wanted) {
+  return share_hooks(std::get<FastPathSpec>(have), std::get<FastPathSpec>(wanted));
 }
 bool announce_changes(const Spec& have, const Spec& wanted) {
   const auto& a = std::get<AnnounceSpec>(have);
@@ -53,6 +59,7 @@ bool child_changes(const Spec& have, const Spec& wanted) {
 }
 
 std::uint32_t setup_mtu(const Spec& spec) { return std::get<SetupSpec>(spec).mtu; }
+std::uint32_t filter_mtu(const Spec& spec) { return std::get<FilterSpec>(spec).filter.by.uplink_mtu; }
 std::uint32_t fast_path_mtu(const Spec& spec) { return std::get<FastPathSpec>(spec).uplink_mtu; }
 std::uint32_t child_mtu(const Spec& spec) { return std::get<ChildSpec>(spec).mtu; }
 
@@ -60,15 +67,17 @@ std::uint32_t child_mtu(const Spec& spec) { return std::get<ChildSpec>(spec).mtu
 //   out last.
 // - Announced on another leg than the fast one it needs neither; so changing legs makes the one before it takes down
 //   the other.
+// - A clatd runs only behind its filter. The fast path needs that, too: the tun's map entry is the filter's.
 // - The route does not stand on the announcement: changing legs must not take the default route away.
 constexpr std::array<Rules, kParts> kRules{{
     {Part::record, false, {}, always, any_size},
     {Part::tun, true, {Part::record}, never, any_size},
     {Part::setup, true, {Part::tun}, setup_changes, setup_mtu},
     {Part::guard, true, {Part::record}, never, any_size},
-    {Part::fast_path, true, {Part::setup, Part::guard}, fast_path_changes, fast_path_mtu},
+    {Part::filter, true, {Part::setup}, filter_changes, filter_mtu},
+    {Part::fast_path, true, {Part::setup, Part::guard, Part::filter}, fast_path_changes, fast_path_mtu},
     {Part::announce, true, {Part::setup, Part::guard, Part::fast_path}, announce_changes, any_size},
-    {Part::child, false, {Part::setup}, child_changes, child_mtu},
+    {Part::child, false, {Part::setup, Part::filter}, child_changes, child_mtu},
     {Part::route, true, {Part::setup}, never, any_size},
 }};
 

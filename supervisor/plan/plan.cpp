@@ -17,6 +17,7 @@ class ClatPlanner {
   std::optional<Action> next() {
     if (clat_.under_way) return std::nullopt;
     wait_for_clatd();
+    if (want(Part::filter)) (void)has_come(clat_.bpf_filter);
     if (auto action = child_overstays()) return action;
     if (auto action = look_up_route()) return action;
     if (auto action = release_guard()) return action;
@@ -132,6 +133,7 @@ class ClatPlanner {
       case Part::record:
       case Part::tun:
       case Part::setup:
+      case Part::filter:
       case Part::announce: return true;
     }
     return true;
@@ -141,7 +143,7 @@ class ClatPlanner {
     return piece(part).stands() && !must_go(part) && mtu_of(want(part)) > mtu_of(piece(part).have);
   }
 
-  // An MTU that falls goes to the tun first, then to the fast path, then to clatd (the order of parts): none lets
+  // An MTU that falls goes to the tun first, then to the programs, then to clatd (the order of parts): none lets
   // through what the next cannot send. One that grows goes the other way.
   [[nodiscard]] bool grows_too_early(Part part) const {
     return grows(part) && std::ranges::any_of(kInOrder, [&](Part later) { return later > part && grows(later); });
@@ -153,7 +155,8 @@ class ClatPlanner {
       const auto& wanted = want(part);
       if (!wanted || piece(part).is(wanted) || must_go(part) || held_back(part, false) || !has_its_base(part)) continue;
       // Map entries that are gone cannot be changed; attaching writes them anew.
-      const bool anew = !have || (piece(part).damaged && (have == wanted || part == Part::fast_path));
+      const bool has_entries = part == Part::filter || part == Part::fast_path;
+      const bool anew = !have || (piece(part).damaged && (have == wanted || has_entries));
       if (anew) {
         if (may_make(part)) return act(Verb::make, *wanted);
       } else if (!grows_too_early(part) && !(part == Part::child && clat_.child.process.told_to_stop())) {

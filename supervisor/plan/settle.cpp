@@ -48,7 +48,8 @@ bool carries_ipv4(const Clat& clat) {
   const auto& announce = clat.piece(Part::announce).have;
   const bool fast = announce && std::get<AnnounceSpec>(*announce).leg == Leg::fast;
   const bool broken = fast && !stands(Part::fast_path) && clat.piece(Part::fast_path).retry.failed();
-  return stands(Part::setup) && stands(Part::announce) && clat.was_ready && !clat.misses_clatd && route && !broken;
+  return stands(Part::setup) && stands(Part::announce) && clat.was_ready && !clat.misses_clatd && route && !broken &&
+         !clat.is_unconfined();
 }
 
 Reason why_down(const Clat& clat) {
@@ -130,7 +131,7 @@ bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now
   }
   give_up_child(name, clat.child.process, now, notices);
   miss_clatd(world, name, clat, now);
-  clat.outlook = judge(world, name, clat, std::move(uplink));
+  clat.outlook = judge(world, name, clat, std::move(uplink), now);
   forget_failures(clat);
   time_guard(clat, now);
   tell_up_or_down(name, clat, now, notices);

@@ -30,6 +30,11 @@ const Retry* Clat::failure() const {
   return failing == pieces.end() ? nullptr : &failing->retry;
 }
 
+bool Clat::is_unconfined() const {
+  const auto& filter = piece(Part::filter);
+  return !filter.stands() && filter.retry.failed() && filter.failing != Verb::remove;
+}
+
 bool Clat::has_tun() const { return piece(Part::tun).have || has_under_way(Part::tun); }
 
 bool Clat::empty() const {

@@ -101,6 +101,8 @@ struct Clat {
   std::optional<TimePoint> guard_release_at;  // the address has no use now; its blackhole stays until then
   std::vector<RetiredGuard> retired;
 
+  Retry bpf_filter;  // it is not to be had by BPF; other means confine clatd, and there is no fast path
+
   std::string fast_path_kind;  // "tcx", "clsact"; empty: not attached
   bool fast_path_was_lost = false;
   Retry fast_path;  // it is not to be had; the other leg carries the traffic
@@ -111,6 +113,7 @@ struct Clat {
   [[nodiscard]] bool has_tun() const;  // or is about to
   [[nodiscard]] bool has_under_way(Part part) const { return under_way && part_of(under_way->target) == part; }
   [[nodiscard]] const Retry* failure() const;  // of the first part that has one
+  [[nodiscard]] bool is_unconfined() const;    // its filter is lost, and cannot be made again
   // The tun is not there any more. What stood on it is found unwanted by the plan.
   void lose_tun();
   [[nodiscard]] Reason why_no_clatd() const;  // while it is missed

@@ -28,6 +28,7 @@ const std::map<unsigned, std::uint64_t> kHashes{
     {1, 0x67fd987f9aa865e2},
     {2, 0x8b5c3b7848fc2911},
     {3, 0xf6920a99daf4ca04},
+    {4, 0xec32888c6b609a08},
 };
 
 TEST(AbiTest, EveryChangeRaisesTheVersion) {

@@ -43,7 +43,7 @@ Hooks::Hooks(LinkLayer layer) {
   layer == LinkLayer::raw_ip ? lead_to_modem() : lead_to_peer();
   tun_in_.emplace(kTun, ETH_P_IP, 0);
   tun_out_.emplace(kTun, ETH_P_IP, 0);
-  auto opened = bpf::FastPath::open(folder_.bpf_dir());
+  auto opened = BothParts::open(folder_.bpf_dir());
   if (!opened) throw std::runtime_error(opened.error().text());
   fast_path_.emplace(std::move(*opened));
   if (auto attached = fast_path_->attach(attachment_); !attached) throw std::runtime_error(attached.error().text());

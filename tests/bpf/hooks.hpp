@@ -38,7 +38,7 @@ class Hooks {
   BpfFolder folder_;
   Lab lab_;
   bpf::Attachment attachment_ = lab_.attachment();
-  std::optional<bpf::FastPath> fast_path_;
+  std::optional<BothParts> fast_path_;
   std::optional<Wire> peer_in_, peer_out_, tun_in_, tun_out_, uplink_in_;
   Fd modem_;  // the far end of an uplink without Ethernet, in place of the peer
   unsigned markers_ = 0;

@@ -163,6 +163,32 @@ bpf::Attachment Lab::attachment() const {
           .mark = 0};
 }
 
+Result<BothParts> BothParts::open(const std::string& bpf_dir, bool allow_tcx) {
+  auto opened = bpf::FastPath::open(bpf_dir, allow_tcx);
+  if (!opened) return std::unexpected(std::move(opened).error());
+  return BothParts(std::move(*opened));
+}
+Result<bpf::AttachKind> BothParts::attach(const bpf::Attachment& wanted) {
+  const bpf::Filter filter{.by = wanted};
+  if (auto attached = each_.attach(filter); !attached) return std::unexpected(std::move(attached).error());
+  auto kind = each_.attach(wanted);
+  if (!kind) (void)each_.detach(filter);
+  return kind;
+}
+Result<> BothParts::update(const bpf::Attachment& wanted) {
+  auto updated = each_.update(bpf::Filter{.by = wanted});
+  return updated ? each_.update(wanted) : updated;
+}
+Result<> BothParts::detach(const bpf::Attachment& attached) {
+  auto gone = each_.detach(attached);
+  auto filter_gone = each_.detach(bpf::Filter{.by = attached});
+  return gone ? filter_gone : gone;
+}
+Result<> BothParts::verify(const bpf::Attachment& attached) {
+  auto there = each_.verify(bpf::Filter{.by = attached});
+  return there ? each_.verify(attached) : there;
+}
+
 std::uint64_t counter(const bpf::Counters& counters, const std::string& name) {
   for (const auto& [key, value] : counters) {
     if (key == name) return value;

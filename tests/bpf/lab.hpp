@@ -80,6 +80,26 @@ class Lab {
   int uplink_ = 0, tun_ = 0;
 };
 
+// Filter and fast path of a CLAT in one, all or nothing: the filter first, and last off.
+class BothParts {
+ public:
+  explicit BothParts(bpf::FastPath each) : each_(std::move(each)) {}
+  static Result<BothParts> open(const std::string& bpf_dir, bool allow_tcx = true);
+  static Result<> purge(const std::string& bpf_dir) { return bpf::FastPath::purge(bpf_dir); }
+
+  Result<bpf::AttachKind> attach(const bpf::Attachment& wanted);
+  Result<> update(const bpf::Attachment& wanted);
+  Result<> detach(const bpf::Attachment& attached);
+  Result<> verify(const bpf::Attachment& attached);
+  Result<> forget(int uplink_ifindex) { return each_.forget(uplink_ifindex); }
+  Result<> verify_pins() { return each_.verify_pins(); }
+  Result<bpf::Counters> counters(const bpf::Attachment& attached) { return each_.counters(attached); }
+  bpf::FastPath& each() { return each_; }
+
+ private:
+  bpf::FastPath each_;
+};
+
 // A tun with vnet headers and every offload in the present namespace, up, without IPv6 addresses.
 Fd make_tun(const std::string& name);
 int ifindex_of(const std::string& name);

@@ -36,8 +36,8 @@ constexpr int kPatience = 5000;  // ms
 class LifecycleTest : public testing::TestWithParam<bool> {
  protected:
   [[nodiscard]] bool tcx() const { return GetParam(); }
-  bpf::FastPath open() { return folder_.open(tcx()); }
-  bpf::FastPath attached() {
+  BothParts open() { return BothParts(folder_.open(tcx())); }
+  BothParts attached() {
     auto fast_path = open();
     if (auto done = fast_path.attach(lab_.attachment()); !done) throw std::runtime_error(done.error().text());
     return fast_path;
@@ -155,7 +155,7 @@ TEST_P(LifecycleTest, DetachLeavesNothing) {
   }
   const auto objects = objects_of(folder_.bpf_dir());
   EXPECT_EQ(objects.maps.size(), 2U);
-  const auto purged = bpf::FastPath::purge(folder_.bpf_dir());
+  const auto purged = BothParts::purge(folder_.bpf_dir());
   EXPECT_TRUE(purged) << purged.error().text();
   EXPECT_FALSE(std::filesystem::exists(folder_.bpf_dir()));
   EXPECT_TRUE(have_gone(objects));
@@ -446,7 +446,7 @@ TEST_P(LifecycleTest, ChangesFromOneKindToTheOther) {
   {
     attached();
   }
-  auto opened = bpf::FastPath::open(folder_.bpf_dir(), !tcx());
+  auto opened = BothParts::open(folder_.bpf_dir(), !tcx());
   ASSERT_TRUE(opened);
   ASSERT_TRUE(opened->attach(lab_.attachment()).has_value());
   EXPECT_EQ(on_hooks(), kNone) << "of the first kind";
@@ -464,7 +464,7 @@ TEST_P(LifecycleTest, PurgeTakesEverythingAway) {
   EXPECT_EQ(objects.programs.size(), 3U);
   EXPECT_EQ(objects.links.size(), tcx() ? 3U : 0U);
   for (int i = 0; i < 2; ++i) {
-    const auto purged = bpf::FastPath::purge(folder_.bpf_dir());
+    const auto purged = BothParts::purge(folder_.bpf_dir());
     EXPECT_TRUE(purged) << purged.error().text();
     EXPECT_EQ(on_hooks(), kNone);
     EXPECT_FALSE(has_clsact(kUplink));
@@ -502,7 +502,7 @@ TEST_P(LifecycleTest, NeedsFewCapabilities) {
   const auto child = fork();
   if (child == 0) {
     if (!keep_only_the_needed_capabilities()) _exit(2);
-    auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+    auto opened = BothParts::open(folder_.bpf_dir(), tcx());
     if (!opened) {
       std::fprintf(stderr, "%s\n", opened.error().text().c_str());
       _exit(3);
@@ -520,7 +520,7 @@ TEST_P(LifecycleTest, NeedsFewCapabilities) {
     {
       const auto closed = std::move(*opened);
     }
-    _exit(bpf::FastPath::purge(folder_.bpf_dir()) ? 0 : 9);
+    _exit(BothParts::purge(folder_.bpf_dir()) ? 0 : 9);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -579,7 +579,7 @@ TEST_P(LifecycleTest, AnotherTunTakesTheFirstOnesPlace) {
 }
 
 TEST_P(LifecycleTest, OneAtATime) {
-  std::optional<bpf::FastPath> first(attached());
+  std::optional<BothParts> first(attached());
   // A program that is started meanwhile does not inherit the lock.
   int ready[2];
   ASSERT_EQ(pipe(ready), 0);
@@ -589,13 +589,13 @@ TEST_P(LifecycleTest, OneAtATime) {
   char byte = 0;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   const auto busy = [](const auto& result) { return !result && result.error().code == EBUSY; };
-  EXPECT_TRUE(busy(bpf::FastPath::open(folder_.bpf_dir(), tcx())));
-  EXPECT_TRUE(busy(bpf::FastPath::purge(folder_.bpf_dir())));
+  EXPECT_TRUE(busy(BothParts::open(folder_.bpf_dir(), tcx())));
+  EXPECT_TRUE(busy(BothParts::purge(folder_.bpf_dir())));
   EXPECT_EQ(on_hooks(), kAll);
   EXPECT_TRUE(first->verify(lab_.attachment()).has_value());
   first.reset();
   EXPECT_TRUE(open().attach(lab_.attachment()).has_value());
-  EXPECT_TRUE(bpf::FastPath::purge(folder_.bpf_dir()).has_value());
+  EXPECT_TRUE(BothParts::purge(folder_.bpf_dir()).has_value());
   EXPECT_EQ(on_hooks(), kNone);
   pclose(child);
   close(ready[0]);
@@ -610,7 +610,7 @@ TEST_P(LifecycleTest, NorBesideAnotherAbiVersion) {
     {
       const Fd other(::open(folder_.pins(version).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
       ASSERT_EQ(flock(other.get(), LOCK_EX | LOCK_NB), 0);
-      const auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+      const auto opened = BothParts::open(folder_.bpf_dir(), tcx());
       ASSERT_FALSE(opened);
       EXPECT_EQ(opened.error().code, EBUSY) << opened.error().text();
     }
@@ -624,7 +624,7 @@ TEST_P(LifecycleTest, AKilledOneIsAdopted) {
   const auto child = fork();
   if (child == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    auto opened = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+    auto opened = BothParts::open(folder_.bpf_dir(), tcx());
     if (!opened || !opened->attach(lab_.attachment()) || write(ready[1], "1", 1) != 1) _exit(1);
     pause();
     _exit(0);
@@ -633,7 +633,7 @@ TEST_P(LifecycleTest, AKilledOneIsAdopted) {
   char byte = 0;
   ASSERT_EQ(read(ready[0], &byte, 1), 1);
   close(ready[0]);
-  const auto refused = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+  const auto refused = BothParts::open(folder_.bpf_dir(), tcx());
   EXPECT_TRUE(!refused && refused.error().code == EBUSY);
   kill(child, SIGKILL);
   ASSERT_EQ(waitpid(child, nullptr, 0), child);
@@ -647,7 +647,7 @@ TEST_P(LifecycleTest, AKilledOneIsAdopted) {
 
 // Interfaces have the same numbers in both.
 TEST_P(LifecycleTest, NetworkNamespacesShareABpfDir) {
-  std::optional<bpf::FastPath> here(attached());
+  std::optional<BothParts> here(attached());
   const auto pins_here = folder_.pins();
   {
     const Lab other;
@@ -662,7 +662,7 @@ TEST_P(LifecycleTest, NetworkNamespacesShareABpfDir) {
       EXPECT_TRUE(there.verify(other.attachment()).has_value());
       EXPECT_FALSE(here->verify(lab_.attachment()).has_value()) << "this is the other namespace";
     }
-    EXPECT_TRUE(bpf::FastPath::purge(folder_.bpf_dir()).has_value());
+    EXPECT_TRUE(BothParts::purge(folder_.bpf_dir()).has_value());
     EXPECT_EQ(on_hooks(), kNone);
     EXPECT_FALSE(std::filesystem::exists(folder_.pins()));
     EXPECT_TRUE(std::filesystem::exists(pins_here)) << "a live one's";
@@ -674,7 +674,7 @@ TEST_P(LifecycleTest, NetworkNamespacesShareABpfDir) {
   EXPECT_TRUE(translates());
   here.reset();
   EXPECT_TRUE(eventually([this] {
-    const auto purged = bpf::FastPath::purge(folder_.bpf_dir());
+    const auto purged = BothParts::purge(folder_.bpf_dir());
     return purged && !std::filesystem::exists(folder_.bpf_dir());
   })) << "those of the namespace that is gone included";
   EXPECT_EQ(on_hooks(), kNone);
@@ -687,7 +687,7 @@ TEST_P(LifecycleTest, ANamespaceWhoseSupervisorIsAwayKeepsItsLinks) {
   const auto pins_here = folder_.pins();
   {
     const Lab other;
-    EXPECT_TRUE(bpf::FastPath::purge(folder_.bpf_dir()).has_value());
+    EXPECT_TRUE(BothParts::purge(folder_.bpf_dir()).has_value());
     EXPECT_EQ(std::filesystem::exists(pins_here), tcx()) << "filters cannot be told from those of a dead one";
   }
   EXPECT_EQ(on_hooks(), kAll);
@@ -713,7 +713,7 @@ TEST_P(LifecycleTest, MapsThatDoNotFitGoWithAllThatRunsOnThem) {
     }
     ASSERT_EQ(bpf_obj_pin(map.get(), path.c_str()), 0);
     testing::internal::CaptureStderr();
-    auto healed = bpf::FastPath::open(folder_.bpf_dir(), tcx());
+    auto healed = BothParts::open(folder_.bpf_dir(), tcx());
     EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
     ASSERT_TRUE(healed) << healed.error().text();
     EXPECT_EQ(on_hooks(), kNone);
@@ -721,6 +721,70 @@ TEST_P(LifecycleTest, MapsThatDoNotFitGoWithAllThatRunsOnThem) {
     EXPECT_EQ(on_hooks(), kAll);
     EXPECT_TRUE(translates());
   }
+}
+
+class FilterTest : public LifecycleTest {
+ protected:
+  const std::vector<std::size_t> kFilterOnly{1, 0, 0};
+  const bpf::Filter filter_{.routed = true, .by = lab_.attachment()};
+  bpf::FastPath open_each() { return folder_.open(tcx()); }
+};
+INSTANTIATE_TEST_SUITE_P(Kinds, FilterTest, testing::Bool(),
+                         [](const auto& kind) { return std::string(kind.param ? "Tcx" : "Clsact"); });
+
+TEST_P(FilterTest, StandsByItselfAndLeavesNothing) {
+  auto programs = open_each();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(programs.attach(filter_).has_value());
+    EXPECT_EQ(on_hooks(), kFilterOnly);
+    EXPECT_TRUE(programs.verify(filter_).has_value());
+    EXPECT_TRUE(programs.counters(filter_.by).has_value());
+    EXPECT_FALSE(programs.verify(filter_.by).has_value()) << "there is no fast path";
+  }
+  ASSERT_TRUE(programs.detach(filter_).has_value());
+  EXPECT_EQ(on_hooks(), kNone);
+  EXPECT_FALSE(has_clsact(kTun));
+  EXPECT_FALSE(programs.counters(filter_.by).has_value());
+  EXPECT_TRUE(objects_of(folder_.bpf_dir()).links.empty());
+}
+
+TEST_P(FilterTest, TheFastPathStandsOnIt) {
+  auto programs = open_each();
+  const auto kind = programs.attach(lab_.attachment());
+  ASSERT_FALSE(kind);
+  EXPECT_EQ(kind.error().text(), "attach to up0: the check on what clatd writes is not attached to its tun");
+  EXPECT_EQ(on_hooks(), kNone);
+  ASSERT_TRUE(programs.attach(filter_).has_value());
+  ASSERT_TRUE(programs.attach(lab_.attachment()).has_value());
+  EXPECT_EQ(on_hooks(), kAll);
+  EXPECT_TRUE(programs.verify(filter_).has_value()) << "its map entry is its own";
+  ASSERT_TRUE(programs.detach(lab_.attachment()).has_value());
+  EXPECT_EQ(on_hooks(), kFilterOnly);
+  EXPECT_FALSE(has_clsact(kUplink));
+  EXPECT_TRUE(programs.verify(filter_).has_value()) << "counters included";
+}
+
+TEST_P(FilterTest, OfAnUplinkThatHasNoFastPath) {
+  auto programs = open_each();
+  auto other = filter_;
+  other.by.layer = LinkLayer::other;
+  ASSERT_TRUE(programs.attach(other).has_value());
+  EXPECT_EQ(on_hooks(), kFilterOnly);
+  ASSERT_TRUE(programs.forget(lab_.uplink()).has_value());
+  EXPECT_EQ(on_hooks(), kNone);
+  EXPECT_FALSE(has_clsact(kTun));
+}
+
+// A CLAT that was taken down late, when another had come to its uplink and its tun.
+TEST_P(FilterTest, WhatAnotherClatTookOverStays) {
+  auto programs = open_each();
+  ASSERT_TRUE(programs.attach(filter_).has_value());
+  auto late = filter_;
+  late.by.uplink_ifindex = 12345;
+  ASSERT_TRUE(programs.detach(late.by).has_value());
+  ASSERT_TRUE(programs.detach(late).has_value());
+  EXPECT_EQ(on_hooks(), kFilterOnly);
+  EXPECT_TRUE(programs.verify(filter_).has_value());
 }
 
 class LinkTest : public LifecycleTest {};
@@ -773,7 +837,7 @@ TEST_P(ClassifierTest, SomebodyElsesFilterAtOurPlaceStays) {
 TEST(FolderTest, MustBeInABpffs) {
   const auto files = open_files();
   for (const auto* folder : {"/tmp/bpft-no-such/clatvisor", "/dev/shm/clatvisor", "relative", ""}) {
-    const auto opened = bpf::FastPath::open(folder);
+    const auto opened = BothParts::open(folder);
     ASSERT_FALSE(opened) << folder;
     EXPECT_TRUE(opened.error().text().find("bpffs") != std::string::npos ||
                 opened.error().text().find("absolute") != std::string::npos)
@@ -784,8 +848,8 @@ TEST(FolderTest, MustBeInABpffs) {
 }
 
 TEST(FolderTest, PurgeOfWhatIsNotThere) {
-  EXPECT_TRUE(bpf::FastPath::purge("/tmp/bpft-no-such/clatvisor").has_value());
-  EXPECT_FALSE(bpf::FastPath::purge("/tmp").has_value());
+  EXPECT_TRUE(BothParts::purge("/tmp/bpft-no-such/clatvisor").has_value());
+  EXPECT_FALSE(BothParts::purge("/tmp").has_value());
 }
 
 // In a mount namespace of its own, where nothing is mounted at the default place.
@@ -795,10 +859,10 @@ TEST(FolderTest, MountsTheDefaultBpffs) {
     if (unshare(CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) _exit(2);
     if (mount("none", "/sys", "tmpfs", 0, nullptr) != 0) _exit(3);
     std::filesystem::create_directories("/sys/fs/bpf");
-    if (!bpf::FastPath::open("/sys/fs/bpf/clatvisor")) _exit(4);
+    if (!BothParts::open("/sys/fs/bpf/clatvisor")) _exit(4);
     struct statfs facts{};
     if (statfs("/sys/fs/bpf", &facts) != 0 || static_cast<std::uint32_t>(facts.f_type) != BPF_FS_MAGIC) _exit(5);
-    _exit(bpf::FastPath::purge("/sys/fs/bpf/clatvisor") ? 0 : 6);
+    _exit(BothParts::purge("/sys/fs/bpf/clatvisor") ? 0 : 6);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);

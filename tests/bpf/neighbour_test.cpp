@@ -40,7 +40,7 @@ constexpr std::uint32_t kSolicited = 0x40000000, kOverride = 0x20000000;
 class NeighbourTest : public testing::Test {
  protected:
   NeighbourTest() {
-    auto opened = bpf::FastPath::open(folder_.bpf_dir());
+    auto opened = BothParts::open(folder_.bpf_dir());
     if (!opened) throw std::runtime_error(opened.error().text());
     fast_path_.emplace(std::move(*opened));
     if (auto done = fast_path_->attach(lab_.attachment()); !done) throw std::runtime_error(done.error().text());
@@ -62,7 +62,7 @@ class NeighbourTest : public testing::Test {
 
   BpfFolder folder_;
   Lab lab_;
-  std::optional<bpf::FastPath> fast_path_;
+  std::optional<BothParts> fast_path_;
   Fd program_;
 };
 

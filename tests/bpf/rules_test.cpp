@@ -27,7 +27,7 @@ class RulesTest : public testing::Test {
   RulesTest() {
     shell(std::string("ip -6 neigh replace fe80::2 lladdr ") + kPeerMac + " nud permanent dev " + kUplink);
     shell(std::string("ip -6 route add default via fe80::2 dev ") + kUplink);
-    auto opened = bpf::FastPath::open(folder_.bpf_dir());
+    auto opened = BothParts::open(folder_.bpf_dir());
     if (!opened) throw std::runtime_error(opened.error().text());
     fast_path_.emplace(std::move(*opened));
     if (auto done = fast_path_->attach(attachment_); !done) throw std::runtime_error(done.error().text());
@@ -61,7 +61,7 @@ class RulesTest : public testing::Test {
   BpfFolder folder_;
   Lab lab_;
   bpf::Attachment attachment_ = lab_.attachment();
-  std::optional<bpf::FastPath> fast_path_;
+  std::optional<BothParts> fast_path_;
   Fd program_;
   std::optional<Wire> peer_;
   Wire stack_{kTun, ETH_P_IP, 0};  // what tun ingress lets through
@@ -146,6 +146,32 @@ TEST_F(RulesTest, ClatdDeliversFromPlausiblePeersOnly) {
   update();
   for (const auto* source : {"10.1.2.3", "172.16.0.1", "192.168.9.9"}) delivered(source);
   EXPECT_EQ(grown(), Growth{});
+}
+
+// The stack is to route it, and sees what the uplink would have seen.
+TEST_F(RulesTest, OnTheRoutedLegWhatClatdMaySendGoesToTheStack) {
+  ASSERT_TRUE(fast_path_->each().update(bpf::Filter{.routed = true, .by = attachment_}).has_value());
+  const Wire stack6(kTun, ETH_P_IPV6, 0);
+  const auto written = from_clat6(kClat6, kPeer6);
+  ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, written}), 0);
+  const auto in = not_noise(stack6, kPatience);
+  ASSERT_TRUE(in);
+  EXPECT_EQ(hex(in->bytes), hex(written));
+  EXPECT_FALSE(left(0));
+  EXPECT_EQ(grown(), (Growth{{"from_clatd_packets", 1}, {"from_clatd_bytes", written.size()}}));
+  const struct {
+    Bytes packet;
+    const char* drop;
+  } cases[] = {{from_clat6("2001:db8:ffff::1", kPeer6), "drop_source"},
+               {from_clat6(kClat6, "2001:db8::1"), "drop_destination"},
+               {packet(Ip4{.source = "10.1.2.3", .destination = kClat4}, udp(counting(8))), "drop_source"},
+               {packet(Ip4{.source = kPeer4, .destination = "192.168.1.1"}, udp(counting(8))), "drop_destination"}};
+  for (const auto& [forged, drop] : cases) {
+    ASSERT_EQ(write_tun(lab_.tun_fd(), {{}, forged}), 0);
+    EXPECT_EQ(grown(), (Growth{{drop, 1}}));
+  }
+  EXPECT_FALSE(not_noise(stack6, 0));
+  EXPECT_FALSE(stack_.receive(0));
 }
 
 // The translator emits a Fragment header at most.

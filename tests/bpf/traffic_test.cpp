@@ -65,7 +65,7 @@ class TrafficTest : public testing::TestWithParam<bool> {
       shell(std::string("ip addr add ") + kNative6 + "/64 nodad dev " + kPeerLink);
       shell(std::string("ip addr add ") + kServer6 + "/128 nodad dev lo");
     });
-    auto opened = bpf::FastPath::open(folder_.bpf_dir(), GetParam());
+    auto opened = BothParts::open(folder_.bpf_dir(), GetParam());
     if (!opened) throw std::runtime_error(opened.error().text());
     fast_path_.emplace(std::move(*opened));
     if (auto done = fast_path_->attach(attachment()); !done) throw std::runtime_error(done.error().text());
@@ -97,7 +97,7 @@ class TrafficTest : public testing::TestWithParam<bool> {
 
   BpfFolder folder_;
   Lab lab_;
-  std::optional<bpf::FastPath> fast_path_;
+  std::optional<BothParts> fast_path_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TrafficTest, testing::Bool(),
@@ -221,7 +221,7 @@ TEST(RawIpTest, UdpBothWays) {
   shell("ip -6 route add default dev modem0");
   shell(std::string("ip addr add 192.0.0.4/32 dev ") + kTun);
   shell(std::string("ip route add default dev ") + kTun);
-  auto opened = bpf::FastPath::open(folder.bpf_dir());
+  auto opened = BothParts::open(folder.bpf_dir());
   ASSERT_TRUE(opened);
   auto wanted = lab.attachment();
   wanted.uplink = "modem0";

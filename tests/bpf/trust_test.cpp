@@ -25,8 +25,8 @@ class TrustTest : public testing::Test {
   // As the scripts of earlier versions mounted it.
   TrustTest() { chmod(folder_.mount_point().c_str(), 01777); }
 
-  bpf::FastPath attached() {
-    auto fast_path = folder_.open();
+  BothParts attached() {
+    auto fast_path = BothParts(folder_.open());
     if (auto done = fast_path.attach(lab_.attachment()); !done) throw std::runtime_error(done.error().text());
     return fast_path;
   }
@@ -136,7 +136,7 @@ TEST_F(TrustTest, OursIsClosedToOthers) {
   chmod(folder_.bpf_dir().c_str(), 0755);
   ASSERT_TRUE(make_folder(folder_.pins()));
   chmod(folder_.pins().c_str(), 0755);
-  const auto fast_path = folder_.open();
+  const auto fast_path = BothParts(folder_.open());
   EXPECT_EQ(std::filesystem::status(folder_.pins()).permissions(), std::filesystem::perms::owner_all);
 }
 
@@ -155,7 +155,7 @@ TEST_F(TrustTest, AForeignMapIsNotTakenOver) {
       const auto foreign = map_id_of_pin(path);
       ASSERT_NE(foreign, 0U);
       hand(path);
-      auto successor = folder_.open();
+      auto successor = BothParts(folder_.open());
       EXPECT_EQ(owner_of(path), 0U);
       EXPECT_NE(map_id_of_pin(path), 0U);
       EXPECT_NE(map_id_of_pin(path), foreign) << name;
@@ -184,7 +184,7 @@ TEST_F(TrustTest, AForeignLinkLosesItsPinAndNoMore) {
     ASSERT_EQ(bpf_obj_pin(foreign.link(), pin(link_name()).c_str()), 0);
     give_to_stranger(pin(link_name()));
   };
-  auto fast_path = folder_.open();
+  auto fast_path = BothParts(folder_.open());
   put();
   ASSERT_TRUE(fast_path.attach(lab_.attachment()));
   EXPECT_TRUE(fast_path.verify(lab_.attachment()));

@@ -27,7 +27,7 @@ class VlanTest : public testing::Test {
       shell("ip link set peer0.5 up");
       peer_.emplace("peer0.5", ETH_P_IPV6, ETH_HLEN);
     });
-    auto opened = bpf::FastPath::open(folder_.bpf_dir());
+    auto opened = BothParts::open(folder_.bpf_dir());
     if (!opened) throw std::runtime_error(opened.error().text());
     fast_path_.emplace(std::move(*opened));
     attachment_.uplink = vlan_;
@@ -39,7 +39,7 @@ class VlanTest : public testing::Test {
   BpfFolder folder_;
   Lab lab_;
   bpf::Attachment attachment_ = lab_.attachment();
-  std::optional<bpf::FastPath> fast_path_;
+  std::optional<BothParts> fast_path_;
   std::optional<Wire> peer_;
 };
 

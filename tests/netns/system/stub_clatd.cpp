@@ -2,13 +2,17 @@
 // what the name of its file says. `clatd.path` is a copy of it.
 #include <dirent.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -25,6 +29,7 @@ namespace {
 
 using namespace clat;
 
+constexpr int kTun = 3;
 constexpr int kControl = 4;
 
 std::string own_name() {
@@ -108,6 +113,54 @@ void say(control::Kind kind, std::uint64_t cookie) {
   for (;;) ::pause();
 }
 
+// An abstract socket of this network namespace.
+int open_orders(const std::string& name) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  name.copy(&address.sun_path[1], sizeof(address.sun_path) - 1);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
+  const int orders = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (::bind(orders, reinterpret_cast<const sockaddr*>(&address), size) != 0) std::exit(96);
+  return orders;
+}
+
+// Writes what was ordered behind an empty vnet header, and answers with the errno of that.
+void obey(int orders) {
+  std::array<char, 65536> packet{};
+  std::array<char, 10> vnet{};
+  sockaddr_un from{};
+  socklen_t from_size = sizeof from;
+  const ssize_t size =
+      ::recvfrom(orders, packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_size);
+  if (size < 0) std::exit(95);
+  std::array<iovec, 2> parts{iovec{vnet.data(), vnet.size()}, iovec{packet.data(), static_cast<std::size_t>(size)}};
+  const unsigned char error = ::writev(kTun, parts.data(), parts.size()) < 0 ? static_cast<unsigned char>(errno) : 0;
+  ::sendto(orders, &error, sizeof error, 0, reinterpret_cast<const sockaddr*>(&from), from_size);
+}
+
+// A clatd in the wrong hands: as nobody, it writes whatever it is told to. It does not die with its supervisor.
+[[noreturn]] void forge(const std::string& uplink) {
+  constexpr unsigned kNobody = 65534;
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
+      ::setresuid(kNobody, kNobody, kNobody) != 0) {
+    std::exit(94);
+  }
+  const int orders = open_orders("forges-" + uplink);
+  say(control::Kind::ready, 0);
+  int control = kControl;  // -1: its supervisor is gone
+  for (;;) {
+    std::array<pollfd, 2> wait{pollfd{control, POLLIN, 0}, pollfd{orders, POLLIN, 0}};
+    if (::poll(wait.data(), wait.size(), -1) < 0) std::exit(93);
+    control::Request request;
+    if ((wait[0].revents & POLLIN) != 0 && ::recv(kControl, &request, sizeof request, MSG_DONTWAIT) > 0) {
+      say(control::Kind::report, request.cookie);
+    } else if (wait[0].revents != 0) {
+      control = -1;
+    }
+    if ((wait[1].revents & POLLIN) != 0) obey(orders);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -115,6 +168,7 @@ int main(int argc, char** argv) {
   tell_all(argc, argv);
   if (deed == "refuses") return 64;
   if (deed == "android") wait_for_signal();
+  if (deed == "forges" && argc > 2) forge(argv[2]);
   say(control::Kind::ready, 0);
   if (deed == "deaf") wait_for_signal();  // ready, and never again a word
   if (deed == "hangs-up") {

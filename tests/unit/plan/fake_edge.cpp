@@ -94,9 +94,10 @@ void FakeEdge::check_order(const PartAction& action) const {
   if (action.verb == Verb::make) {
     EXPECT_TRUE(part == Part::record || has(uplink, Part::record)) << "made before its record: " << name(part);
     EXPECT_TRUE(part != Part::setup || has(uplink, Part::tun));
-    if (part == Part::child || part == Part::route || part == Part::fast_path) {
+    if (part == Part::filter || part == Part::child || part == Part::route || part == Part::fast_path) {
       EXPECT_TRUE(has(uplink, Part::setup)) << name(part);
     }
+    EXPECT_TRUE(part != Part::child || is_confined(uplink)) << "a clatd without its filter";
     if (part == Part::announce && std::get<AnnounceSpec>(action.spec).leg == Leg::fast) {
       EXPECT_TRUE(stolen_.contains(uplink) || has(uplink, Part::fast_path)) << "announced before it was attached";
       EXPECT_TRUE(has(uplink, Part::guard)) << "announced without its blackhole";
@@ -117,8 +118,13 @@ void FakeEdge::check_order(const PartAction& action) const {
       const bool fast = announce != nullptr && std::get<AnnounceSpec>(*announce).leg == Leg::fast;
       if (!other && fast) ADD_FAILURE() << "detached before it was withdrawn: " << name(part);
     }
+    if (part == Part::filter) {
+      for (const Part other : {Part::fast_path, Part::child}) {
+        EXPECT_FALSE(has(uplink, other)) << "filter removed under " << name(other);
+      }
+    }
     if (part == Part::tun) {
-      for (const Part other : {Part::setup, Part::fast_path, Part::child, Part::route}) {
+      for (const Part other : {Part::setup, Part::filter, Part::fast_path, Part::child, Part::route}) {
         EXPECT_FALSE(has(uplink, other)) << "tun removed under " << name(other);
       }
     }
@@ -133,9 +139,29 @@ bool FakeEdge::lacks_forwarding(const Spec& spec) const {
   return !forwarding && announce != nullptr && announce->leg == Leg::routed;
 }
 
+bool FakeEdge::is_confined(const std::string& uplink) const { return has(uplink, Part::filter); }
+
+bool FakeEdge::lacks_bpf(const Spec& spec) const {
+  const auto* filter = std::get_if<FilterSpec>(&spec);
+  return no_bpf && ((filter != nullptr && filter->means == FilterMeans::bpf) || part_of(spec) == Part::fast_path);
+}
+
+// Leaves nothing attached of this part; other means of confining stay.
+Result<Made> FakeEdge::without_bpf(const PartAction& action) {
+  auto& slot = made_[action.uplink][index(part_of(action.spec))];
+  if (slot && lacks_bpf(*slot)) slot.reset();
+  if (const auto* fast = std::get_if<FastPathSpec>(&action.spec)) pinned_[action.uplink].erase(fast->uplink_ifindex);
+  return std::unexpected(*no_bpf);
+}
+
 Result<Made> FakeEdge::make(const PartAction& action) {
   if (lacks_forwarding(action.spec)) return failure("IPv6 forwarding is off", EPERM);
   const Part part = part_of(action.spec);
+  if (lacks_bpf(action.spec)) return without_bpf(action);
+  if (part == Part::fast_path) {
+    const auto* filter = spec(action.uplink, Part::filter);
+    if (filter == nullptr || std::get<FilterSpec>(*filter).means != FilterMeans::bpf) return failure("no filter");
+  }
   const auto failing_now = failing.find({action.uplink, part});
   if (failing_now != failing.end()) {
     if (part == Part::fast_path) pinned_[action.uplink].erase(std::get<FastPathSpec>(action.spec).uplink_ifindex);
@@ -171,6 +197,7 @@ Result<Made> FakeEdge::change(const PartAction& action) {
   EXPECT_TRUE(stolen || has(action.uplink, part_of(action.spec))) << "changed though absent";
   EXPECT_TRUE(action.before.has_value());
   if (lacks_forwarding(action.spec)) return failure("IPv6 forwarding is off", EPERM);
+  if (lacks_bpf(action.spec)) return without_bpf(action);
   if (change_fails.contains(part_of(action.spec))) {
     if (part_of(action.spec) != Part::child) made_[action.uplink][index(part_of(action.spec))].reset();
     return failure("change", ENOENT);

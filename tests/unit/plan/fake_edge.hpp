@@ -44,6 +44,7 @@ class FakeEdge : public Edge {
   std::set<Part> change_fails;
   std::map<Part, unsigned> remove_fails;  // so many times
   bool forwarding = true;                 // of IPv6; without it there is no routed leg
+  std::optional<Error> no_bpf;            // why programs cannot be attached now
   bool purge_fails = false;
   bool obedient_children = true;   // exit on SIGTERM
   bool children_get_ready = true;  // by themselves
@@ -61,6 +62,9 @@ class FakeEdge : public Edge {
  private:
   Audited act(const Audit& audit);
   [[nodiscard]] bool lacks_forwarding(const Spec& spec) const;
+  Result<Made> without_bpf(const PartAction& action);
+  [[nodiscard]] bool lacks_bpf(const Spec& spec) const;
+  [[nodiscard]] bool is_confined(const std::string& uplink) const;
   Result<Made> make(const PartAction& action);
   Result<Made> change(const PartAction& action);
   Result<Made> remove(const PartAction& action);

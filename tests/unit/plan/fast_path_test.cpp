@@ -32,8 +32,8 @@ TEST_F(TwoLegs, OffMeansRoutedWithoutBlackhole) {
   bring_up();
   EXPECT_TRUE(clat().up);
   EXPECT_EQ(leg(), Leg::routed);
-  EXPECT_EQ(bench.edge.log_of("up0"),
-            (Words{"make record", "make tun", "make setup", "make announce", "make child", "make route"}));
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"make record", "make tun", "make setup", "make filter", "make announce",
+                                             "make child", "make route"}));
   EXPECT_EQ(field(*bench.last("clat.up"), "path"), "routed");
 }
 
@@ -137,11 +137,13 @@ TEST_F(TwoLegs, EachLegIsReadyBeforeTheOtherGoes) {
   bench.edge.executed.clear();
   config.interfaces[0].fast_path = config::FastPathMode::off;
   bench.load(config);
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change record", "change announce", "remove fast-path", "remove guard"}));
+  EXPECT_EQ(bench.edge.log_of("up0"),
+            (Words{"change record", "change announce", "remove fast-path", "remove guard", "change filter"}));
   bench.edge.executed.clear();
   config.interfaces[0].fast_path = config::FastPathMode::automatic;
   bench.load(config);
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change record", "make guard", "make fast-path", "change announce"}));
+  EXPECT_EQ(bench.edge.log_of("up0"),
+            (Words{"change record", "make guard", "make fast-path", "change announce", "change filter"}));
 }
 
 TEST_F(TwoLegs, AChangeThatFailsIsALossAndIsAttachedAnew) {

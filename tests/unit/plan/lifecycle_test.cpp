@@ -32,8 +32,8 @@ class Lifecycle : public testing::Test {
 
 TEST_F(Lifecycle, IsMadeInOrderAndComesUpOnce) {
   bring_up();
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"make record", "make tun", "make setup", "make guard", "make fast-path",
-                                             "make announce", "make child", "make route"}));
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"make record", "make tun", "make setup", "make guard", "make filter",
+                                             "make fast-path", "make announce", "make child", "make route"}));
   EXPECT_EQ(bench.events_of("up0"), (Words{"clat.waiting", "link.up", "clat.waiting", "address.chosen",
                                            "fastpath.attached", "clat.spawned", "clat.ready", "clat.up"}));
   EXPECT_TRUE(clat().up);
@@ -249,11 +249,11 @@ TEST_F(Lifecycle, MtuFallsTunFirstAndRisesFastPathFirst) {
   bring_up();
   bench.edge.executed.clear();
   bench.link("up0", 2, true, true, 1400);
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change setup", "change fast-path", "change child"}));
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change setup", "change filter", "change fast-path", "change child"}));
   EXPECT_EQ(std::get<SetupSpec>(*bench.edge.spec("up0", Part::setup)).mtu, 1372U);
   bench.edge.executed.clear();
   bench.link("up0", 2, true, true, 1500);
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change child", "change fast-path", "change setup"}));
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change child", "change fast-path", "change filter", "change setup"}));
 }
 
 TEST_F(Lifecycle, StopTakesEverythingDownAndExits) {
@@ -276,8 +276,8 @@ TEST_F(Lifecycle, AStubbornChildIsKilledAfterTheStopTimeout) {
 }
 
 TEST_F(Lifecycle, AStopTriesAFailedRemovalAgainButNotForEver) {
-  for (const Part part :
-       {Part::record, Part::tun, Part::setup, Part::guard, Part::fast_path, Part::announce, Part::route}) {
+  for (const Part part : {Part::record, Part::tun, Part::setup, Part::guard, Part::filter, Part::fast_path,
+                          Part::announce, Part::route}) {
     Bench each;
     bring_up_one(each);
     each.edge.remove_fails[part] = 2;
@@ -429,7 +429,7 @@ TEST_F(Lifecycle, TwoFailingPartsDoNotKeepEachOtherBusy) {
 
 TEST_F(Lifecycle, AnAuditFindsAndRepairsWhatSomebodyTookAway) {
   bring_up();
-  for (const Part part : {Part::setup, Part::guard, Part::announce, Part::route}) {
+  for (const Part part : {Part::setup, Part::guard, Part::filter, Part::announce, Part::route}) {
     bench.edge.steal("up0", part);
     bench.advance(5s);
     EXPECT_TRUE(bench.edge.has("up0", part)) << name(part);
@@ -503,7 +503,7 @@ TEST_F(Lifecycle, ANextHopThatMovesIsHandedToThePrograms) {
   bench.edge.route = Route{Ipv6Address::parse("fe80::2"), {}};
   bench.edge.executed.clear();
   bench.handle(Ipv6RoutesChanged{});
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change fast-path"}));
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change filter", "change fast-path"}));
 }
 
 TEST_F(Lifecycle, EachInterfaceGetsAnIpv4AddressOfItsOwnAndTheHostsAreLeftAlone) {

@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int kUplinks = 4;
-constexpr std::array kMayFail = {Part::record, Part::tun,       Part::setup, Part::guard,
+constexpr std::array kMayFail = {Part::record, Part::tun,       Part::setup, Part::guard,   Part::filter,
                                  Part::child,  Part::fast_path, Part::route, Part::announce};
 
 class RandomLife : public testing::TestWithParam<unsigned> {
@@ -26,7 +26,7 @@ class RandomLife : public testing::TestWithParam<unsigned> {
     const std::string name = "up" + std::to_string(which);
     int& ifindex = ifindexes.at(which);
     const std::string v6 = "2001:db8:" + std::to_string(which) + ":" + std::to_string(pick(2)) + "::1";
-    switch (pick(17)) {
+    switch (pick(18)) {
       case 0:
       case 1: bench.link(name, ifindex, pick(4) != 0, pick(4) != 0, pick(2) != 0 ? 1500 : 1400); break;
       case 2:
@@ -72,6 +72,7 @@ class RandomLife : public testing::TestWithParam<unsigned> {
         ifindex = next_ifindex++;
         break;
       }
+      case 17: bench.edge.no_bpf = pick(2) != 0 ? std::optional(Error{"injected", EPERM}) : std::nullopt; break;
       case 16: {
         if (!bench.edge.has(name, Part::child)) break;
         const int pid = bench.edge.pid(name);
@@ -98,6 +99,7 @@ TEST_P(RandomLife, EndsAsWantedAndLeavesNothing) {
   for (int step = 0; step < 150 && !HasFailure(); ++step) happen();
 
   bench.edge.failing.clear();
+  bench.edge.no_bpf.reset();
   bench.edge.children_answer = true;
   bench.load(config_of(kUplinks));
   for (unsigned i = 0; i < kUplinks; ++i) {

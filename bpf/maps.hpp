@@ -1,0 +1,58 @@
+// The two pinned maps, as the loader writes and reads them: an entry for each interface, counters for each uplink.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "bpf/clat_abi.h"
+#include "core/base/error.hpp"
+
+namespace clat::bpf {
+
+// All that taking away needs to know.
+struct Ends {
+  int uplink = 0;  // ifindexes
+  int tun = 0;
+};
+
+class Maps {
+ public:
+  Maps() = default;
+  // Descriptors that outlive this.
+  Maps(int interfaces, int counters) : interfaces_(interfaces), counters_(counters) {}
+
+  [[nodiscard]] int interfaces() const { return interfaces_; }
+  [[nodiscard]] int counters() const { return counters_; }
+
+  [[nodiscard]] std::optional<clat_interface> entry(int ifindex) const;
+  [[nodiscard]] Result<> verify(int ifindex, const clat_interface& wanted) const;
+  // Ifindex; 0 when no entry tells.
+  [[nodiscard]] int tun_of(int uplink_ifindex) const;
+  // The entry of a tun that is not another uplink's.
+  [[nodiscard]] bool has_tun(const Ends& ends) const;
+  // The loader's own flags stay as they are.
+  Result<> write(int ifindex, clat_interface value, std::uint64_t flags);
+  // For an interface that has an entry.
+  Result<> mark_own_qdisc(int ifindex);
+  [[nodiscard]] bool has_own_qdisc(int ifindex) const;
+
+  Result<> make_counters(int uplink_ifindex) const;
+  // Of each CPU.
+  [[nodiscard]] Result<std::vector<clat_counters>> counters_of(int uplink_ifindex) const;
+
+  // Not those that another uplink or tun took over. The counters go with the last entry.
+  void remove_uplink(const Ends& ends);
+  void remove_tun(const Ends& ends);
+
+ private:
+  Result<> put(int ifindex, const clat_interface& value, std::uint64_t flags);
+  void remove(int ifindex);
+  void remove_unused_counters(const Ends& ends) const;
+
+  int interfaces_ = -1;
+  int counters_ = -1;
+  bool outdated_ = false;  // some program may still be at work on an entry that was replaced or removed
+};
+
+}  // namespace clat::bpf

@@ -1,0 +1,210 @@
+"""A clatd in the wrong hands: whatever it writes, nothing leaves the tun but what a CLAT sends and delivers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import struct
+from collections.abc import Iterator
+
+from harness import packet
+from harness.case import WITHOUT_TCX, LabTest, every_interface
+from harness.clatvisor import BIN, SLOW, cmdline
+from harness.lab import WAN0, WWAN0, Uplink
+from harness.packet import UDP, Ipv4, Ipv6
+from harness.tap import ETH_P_IP, ETH_P_IPV6, Tap, incoming
+
+PEER, PORT = "192.175.48.99", 7777
+# Neither ours nor behind a NAT64; it is the relay's, so there is a way to it.
+OUTSIDE = "2001:db8:ffff::2"
+HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS = 0, 43, 60
+FORGED, ALLOWED = b"forged", b"allowed"
+
+
+def ipv6(source: str, destination: str, data: bytes = FORGED, **header: object) -> bytes:
+    return bytes(Ipv6(source, destination, UDP, packet.udp(source, destination, (PORT, PORT), data), **header))
+
+
+def with_header(kind: int, source: str, destination: str, *, fragment: tuple[int, bool, int] | None = None) -> bytes:
+    options = struct.pack("!BB", UDP, 0) + (bytes((1, 4, 0, 0, 0, 0)) if kind != ROUTING else bytes(6))
+    return bytes(Ipv6(source, destination, kind, options + packet.udp(source, destination, (PORT, PORT), FORGED), fragment=fragment))
+
+
+def ipv4(source: str, destination: str, data: bytes = FORGED) -> bytes:
+    return bytes(Ipv4(source, destination, UDP, packet.udp(source, destination, (PORT, PORT), data)))
+
+
+class Forged(LabTest):
+    """The cases say how clatvisor is started; each must stand the same attack."""
+
+    nat64 = False
+    lan = True
+    relay = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        self.clatd = self.lab.scratch / "forges"
+        shutil.copy(BIN / "stub_clatd", self.clatd)
+
+    def start_forging(self, *, fast_path: str, up: bool = True, bpf_dir: str | None = None, **options) -> None:
+        def change(config: dict) -> None:
+            every_interface(fast_path=fast_path)(config)
+            config["clatd"] = {"path": self.clatd}
+            if bpf_dir:
+                config["bpf-dir"] = bpf_dir
+
+        self.start(up=up, change=change, **options)
+        for uplink in self.uplinks:
+            self.program.wait_event("clat.ready", uplink.name)
+        chosen = {uplink: self.program.find("address.chosen", uplink.name)[0] for uplink in self.uplinks}
+        self.v4 = {uplink: event["v4"] for uplink, event in chosen.items()}
+        self.v6 = {uplink: event["v6"] for uplink, event in chosen.items()}
+
+    def write(self, uplink: Uplink, data: bytes) -> None:
+        """Has the clatd of this uplink write a packet."""
+        with contextlib.closing(self.lab.router.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
+            sock.settimeout(5 * SLOW)
+            sock.bind("")
+            sock.sendto(data, f"\0forges-{uplink.name}")
+            self.assertEqual(sock.recv(1), b"\0", "the errno of its write")
+
+    def attacks(self, uplink: Uplink) -> dict[str, bytes]:
+        other = WWAN0 if uplink == WAN0 else WAN0
+        own, peer = self.v6[uplink], uplink.embed(PEER)
+        headers = {"hop-by-hop": HOP_BY_HOP, "routing": ROUTING, "destination options": DESTINATION_OPTIONS}
+        return {
+            "as the router": ipv6(uplink.router, peer),
+            "as the router, to anybody": ipv6(uplink.router, OUTSIDE),
+            "as the router's other address": ipv6(other.router, OUTSIDE),
+            "as another CLAT": ipv6(self.v6[other], other.embed(PEER)),
+            "as a neighbour": ipv6(f"{uplink.net}77", peer),
+            "to outside the NAT64 prefix": ipv6(own, OUTSIDE),
+            "to the router": ipv6(own, uplink.router),
+            "to itself": ipv6(own, own),
+            "to another CLAT": ipv6(own, self.v6[other]),
+            **{name: with_header(kind, own, peer) for name, kind in headers.items()},
+            **{f"{name} in a fragment": with_header(kind, own, peer, fragment=(0, False, 7)) for name, kind in headers.items()},
+            "to the LAN": ipv4(PEER, self.lab.lan_host),
+            "as the LAN to the router": ipv4(self.lab.lan_host, "192.168.7.1"),
+            "as the LAN to the CLAT": ipv4(self.lab.lan_host, self.v4[uplink]) if uplink == WAN0 else ipv4("127.0.0.1", self.v4[uplink]),
+            "as loopback": ipv4("127.0.0.1", self.v4[uplink]),
+            "as itself": ipv4(self.v4[uplink], self.v4[uplink]),
+            "to another CLAT's IPv4": ipv4(PEER, self.v4[other]),
+            "to all": ipv4(PEER, "255.255.255.255"),
+            "to the Internet": ipv4(self.lab.lan_host, PEER),
+        }
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[list[Tap[bytes]]]:
+        """Everything that comes out anywhere: of each uplink, into the LAN, to the router's own sockets."""
+        lab, router = self.lab, self.lab.router
+        with contextlib.ExitStack() as stack:
+            taps = [
+                stack.enter_context(incoming(namespace, link, ethertype))
+                for namespace, link in ((lab.provider, WAN0.far), (lab.provider, WWAN0.far), (lab.lan, "eth0"))
+                for ethertype in (ETH_P_IP, ETH_P_IPV6)
+            ]
+            for family, everywhere in ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")):
+                sock = router.socket(family, socket.SOCK_DGRAM)
+                if family == socket.AF_INET6:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.bind((everywhere, PORT))
+                taps.append(stack.enter_context(Tap(sock, lambda data, _: data)))
+            yield taps
+
+    def assert_confined(self, *, delivers: bool = True) -> None:
+        for uplink in self.uplinks:
+            with self.watched() as taps:
+                attacks = self.attacks(uplink)
+                for what, forged in attacks.items():
+                    self.write(uplink, forged)
+                # Behind them all what a CLAT may send, and deliver.
+                self.write(uplink, ipv6(self.v6[uplink], uplink.embed(PEER), ALLOWED))
+                far = taps[1 if uplink == WAN0 else 3]
+                far.wait(lambda data: ALLOWED in data, f"what may leave by {uplink.name}")
+                if delivers:
+                    self.write(uplink, ipv4(PEER, self.v4[uplink], ALLOWED))
+                    taps[-1].wait(lambda data: ALLOWED in data, f"what may come in by {uplink.name}")
+                for tap in taps:
+                    self.assertEqual([data.hex() for data in tap.find(lambda data: FORGED in data)], [])
+
+
+class ByBpf(Forged):
+    def test_on_the_routed_leg(self) -> None:
+        self.start_forging(fast_path="off")
+        self.assert_confined()
+        self.program.stop()
+
+    def test_on_the_fast_leg(self) -> None:
+        self.start_forging(fast_path="required")
+        self.assert_confined()
+        self.program.stop()
+
+    def test_at_clsact(self) -> None:
+        self.start_forging(fast_path="off", wrap=WITHOUT_TCX)
+        self.assert_confined()
+        self.program.stop()
+
+    def test_while_the_fast_path_cannot_be_attached(self) -> None:
+        """Somebody else's filter is at our place on the uplinks."""
+        for mode in ("required", "auto"):
+            with self.subTest(mode):
+                for uplink in self.uplinks:
+                    self.lab.router.run("tc", "qdisc", "replace", "dev", uplink.name, "clsact")
+                    place = ("ingress", "prio", "4", "handle", "0x464", "protocol", "all", "bpf", "bytecode", "1,6 0 0 0")
+                    self.lab.router.run("tc", "filter", "replace", "dev", uplink.name, *place)
+                self.start_forging(fast_path=mode, up=mode == "auto", wrap=WITHOUT_TCX)
+                self.program.wait_event("clat.failed" if mode == "required" else "fastpath.unavailable")
+                self.assert_confined(delivers=mode == "auto")  # with no default route IPv4 fails the loose rp_filter
+                self.program.stop()
+
+    def test_that_outlives_its_supervisor(self) -> None:
+        self.start_forging(fast_path="off")
+        orphans = [self.program.wait_clatd(uplink.name) for uplink in self.uplinks]
+        self.program.process.kill()
+        self.program.process.wait()
+        try:
+            self.assert_confined()
+        finally:
+            for orphan in orphans:
+                self.assertTrue(cmdline(orphan)[0].startswith("clatd-"))
+                os.kill(orphan, signal.SIGKILL)
+        since = self.program.mark()
+        self.program.start().wait_up(since=since)
+        self.assert_confined()
+        self.program.stop()
+
+
+class Allowed(LabTest):
+    """What a good clatd sends on the routed leg is the operator's to see, and to forbid."""
+
+    uplinks = (WAN0,)
+
+    def test_forward_and_conntrack_see_it(self) -> None:
+        self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        before = self.snapshot()
+        self.start(change=every_interface(fast_path="off"))
+        client = self.lab.client(WAN0)
+        client.udp_echo(self.lab.server_v4)
+        seen = "iifname v4-wan0 meta nfproto ipv6 ct state established counter name seen"
+        rules = f"add table inet watch; add counter inet watch seen; add chain inet watch forward {{ type filter hook forward priority 0; }}; add rule inet watch forward {seen}"
+        self.lab.router.run("nft", "-f", "-", input=rules)
+        client.tcp_echo(self.lab.server_v4)
+        counted = self.lab.router.run("nft", "list", "counter", "inet", "watch", "seen")
+        self.assertNotIn("packets 0 ", counted)
+        self.lab.router.run("nft", "add rule inet watch forward iifname v4-wan0 drop")
+        self.assertFalse(client.udp_works(self.lab.server_v4, timeout=1))
+        self.lab.router.run("nft", "delete table inet watch")
+        self.assertTrue(client.udp_works(self.lab.server_v4))
+        self.program.stop()
+        self.assert_unchanged(before, "after a stop")
+
+    def test_drops_are_in_the_health_line(self) -> None:
+        self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        self.start(change=lambda config: (every_interface(fast_path="off")(config), config.update(log={"health-interval": "100ms"})))
+        self.assertEqual(self.program.wait_event("health", "wan0", since=self.program.mark(), state="up")["drop_source"], "0")
+        self.program.stop()
