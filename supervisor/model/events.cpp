@@ -11,7 +11,8 @@ bool says_nothing(const Error& error) {
     case EMFILE:
     case ENFILE:
     case EAGAIN:
-    case EINTR: return true;
+    case EINTR:
+    case EIO: return true;
     default: return false;
   }
 }

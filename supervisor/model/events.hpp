@@ -90,7 +90,7 @@ struct Done {
   Result<Made> result;  // verify: an error says that, and why, it is not there any more, unless it says_nothing()
 };
 
-// Whether a question failed for want of memory or descriptors, and so has no answer.
+// Whether a question failed for want of memory or descriptors, or its answer could not be read: then nothing is known.
 bool says_nothing(const Error& error);
 
 struct Purged {
