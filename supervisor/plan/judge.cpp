@@ -108,8 +108,8 @@ bpf::Attachment attachment(const Makings& from) {
           .packet_socket = from.config.clatd.dialect != config::Dialect::native};
 }
 
-// IPv6 of clatd goes to the stack where the announcement leads it there, and until there is one, where it will. With the
-// legs it changes only after them. A kind of link that has no fast path is left to the stack, too.
+// IPv6 of clatd goes to the stack where the announcement leads it there, and until there is one, where it will. With
+// the legs it changes only after them. A kind of link that has no fast path is left to the stack, too.
 bool routes_ipv6_of_clatd(const Makings& from) {
   const auto& announced = from.clat.piece(Part::announce).have;
   const Leg leg = announced ? std::get<AnnounceSpec>(*announced).leg : from.leg;
@@ -222,7 +222,8 @@ Outlook judge(const World& world, const std::string& name, const Clat& clat, std
               TimePoint now) {
   Outlook outlook;
   outlook.hindrance = hindrance(clat, uplink);
-  if (uplink && !clat.obstacle && clat.addresses && clat.route) outlook.wanted = desired(world, name, clat, *uplink, now);
+  if (uplink && !clat.obstacle && clat.addresses && clat.route)
+    outlook.wanted = desired(world, name, clat, *uplink, now);
   for (const Part part : kInOrder) outlook.must_go[index(part)] = why_it_goes(part, clat, outlook);
   outlook.uplink = std::move(uplink);
   return outlook;
