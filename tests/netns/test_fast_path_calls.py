@@ -20,9 +20,10 @@ class Order(LabTest):
         """Of each uplink, filter before fast path. E: an entry is written (counters, tun; uplink), A: a program is attached
         (tun ingress; tun egress, uplink)."""
         trace = self.lab.scratch / "strace.out"
-        strace = ("strace", "-f", "-o", str(trace), "-e", "trace=bpf,sendto,sendmsg")
+        strace = ("strace", "-o", str(trace), "-e", "trace=bpf,sendto,sendmsg")
         program = self.start(wrap=(*strace, *wrap), env=NO_LEAK_CHECK)
-        kind = program.find("fastpath.attached", "wan0")[0]["kind"]
+        for uplink in self.uplinks:
+            kind = program.wait_event("fastpath.attached", uplink.name)["kind"]
         program.stop()
         attaching = "BPF_LINK_CREATE" if kind == "tcx" else "RTM_NEWTFILTER"
         steps = []
