@@ -33,6 +33,7 @@ KernelEdge::KernelEdge(system::StateDir& state, system::Network& network, source
       network_(network),
       netlink_(netlink),
       bpf_dir_(std::move(bpf_dir)),
+      firewall_(network.sysctl()),
       sink_(std::move(sink)),
       children_(loop, sink_, [this](const std::string& uplink, int pid, const control::Report* report) {
         take_report(uplink, pid, report);
@@ -51,6 +52,9 @@ std::optional<model::Event> KernelEdge::execute(const model::Action& action) {
 
 std::optional<model::Event> KernelEdge::act(const model::PartAction& action) {
   auto result = std::visit([&](const auto& spec) { return do_part(action, spec); }, action.spec);
+  if (const auto* announce = std::get_if<model::AnnounceSpec>(&action.spec); announce != nullptr && result) {
+    result->firewall = firewall_.look(*announce).value_or(model::Firewall{});
+  }
   return model::Done{action.uplink, action.verb, model::part_of(action.spec), std::move(result)};
 }
 
@@ -260,6 +264,9 @@ std::optional<model::Event> KernelEdge::act(const model::Audit& audit) {
                     fast_path_ ? fast_path_->verify_pins() : Result<>()};
   if (!found.stock) audited.unasked = found.stock.error();
   for (const auto& each : audit.checks) {
+    if (const auto* announce = std::get_if<model::AnnounceSpec>(&each.spec)) {
+      if (auto firewall = firewall_.look(*announce)) audited.firewalls.emplace(each.uplink, std::move(*firewall));
+    }
     auto checked = check(each, found);
     if (checked) continue;
     if (model::says_nothing(checked.error()))

@@ -11,6 +11,7 @@
 #include "supervisor/loop/slow_path_totals.hpp"
 #include "supervisor/plan/app.hpp"
 #include "supervisor/sources/netlink_source.hpp"
+#include "supervisor/system/host_firewall.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/state_dir.hpp"
 
@@ -64,6 +65,7 @@ class KernelEdge : public plan::Edge {
   system::Network& network_;
   sources::NetlinkSource& netlink_;
   std::string bpf_dir_;
+  system::HostFirewall firewall_;
   loop::Sink sink_;
 
   std::optional<bpf::FastPath> fast_path_;          // loaded when first wanted

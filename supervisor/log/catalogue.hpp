@@ -32,6 +32,7 @@ inline constexpr std::string_view kAddressChosen = "address.chosen";
 inline constexpr std::string_view kAddressRetired = "address.retired";
 inline constexpr std::string_view kClatUp = "clat.up";
 inline constexpr std::string_view kClatDown = "clat.down";
+inline constexpr std::string_view kClatBlocked = "clat.blocked";
 inline constexpr std::string_view kClatFailed = "clat.failed";
 inline constexpr std::string_view kForwardingOff = "forwarding.off";
 inline constexpr std::string_view kPartLost = "part.lost";
@@ -88,6 +89,7 @@ inline constexpr std::array kAll = {
     kAddressRetired,
     kClatUp,
     kClatDown,
+    kClatBlocked,
     kClatFailed,
     kForwardingOff,
     kPartLost,

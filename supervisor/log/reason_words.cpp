@@ -41,6 +41,7 @@ std::string text(const Reason& reason) {
     case Why::tun_name_taken: return reason.subject + " exists and is not ours";
     case Why::no_free_ipv4: return "no free IPv4 address in " + reason.subject;
     case Why::address_in_use: return reason.subject + " is in use on this host";
+    case Why::firewall: return "the firewall drops it, chain " + reason.subject;
     case Why::part_lost: return reason.subject + " is made again";
     case Why::no_clatd: return "no clatd is ready" + words_of_last(reason.ending);
     case Why::clatd_refused: return "no clatd is ready: it refused its arguments";

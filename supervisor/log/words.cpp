@@ -146,6 +146,12 @@ struct Wording {
     begin(Severity::warn, events::kClatDown);
     fields = {{"reason", text(it.reason)}};
   }
+  void operator()(const notice::ClatBlocked& it) {
+    begin(Severity::warn, events::kClatBlocked);
+    fields = {{"chain", it.chain},
+              {"next", it.of_lan ? "IPv4 of the LAN does not get through; accept there what goes out by the tun"
+                                 : "accept IPv6 between the uplink and the tun there, both ways"}};
+  }
   void operator()(const notice::PartNotMade& it) {
     begin(Severity::error, events::kClatFailed);
     fields = {{"action", std::string(name(it.verb))},

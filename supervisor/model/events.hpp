@@ -76,12 +76,14 @@ struct TrafficControlChanged {
   int ifindex = 0;
 };
 
-// The one result of each PartAction. `ifindex` answers make tun; `pid` make child; `detail` is for the log: how the
+// The one result of each PartAction. `ifindex` answers make tun; `pid` make child; `firewall` make and change announce;
+// `detail` is for the log: how the
 // fast path is attached ("tcx", "clsact").
 struct Made {
   int ifindex = 0;
   int pid = 0;
   std::string detail;
+  Firewall firewall = {};
 };
 struct Done {
   std::string uplink;
@@ -118,7 +120,8 @@ struct Audited {
   std::optional<Kernel> kernel = {};
   std::map<std::string, TunQueue> queues = {};
   std::vector<Missing> missing = {};
-  std::optional<Error> unasked = {};  // the first that could not be asked for
+  std::optional<Error> unasked = {};               // the first that could not be asked for
+  std::map<std::string, Firewall> firewalls = {};  // of the uplinks whose announcement stands, where it could be read
 };
 
 struct ChildReady {

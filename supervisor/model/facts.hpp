@@ -77,6 +77,14 @@ class Links {
   std::map<std::string, int> by_name_;
 };
 
+// Which chain of the host's own firewall drops what a CLAT needs to be forwarded: "ip6 filter FORWARD". Empty: none
+// that can be told.
+struct Firewall {
+  std::string drops_clat = {};  // IPv6 between uplink and tun, which is all there is on the routed leg
+  std::string drops_lan = {};   // IPv4 of others towards the tun, while the host forwards IPv4
+  bool operator==(const Firewall&) const = default;
+};
+
 struct Kernel {
   Links links;
   std::map<int, std::vector<Ipv6OnLink>> ipv6;

@@ -87,6 +87,7 @@ bool needs_somebody(Why why) {
     case Why::no_ipv6_address:
     case Why::no_route:
     case Why::clearing_leftover:
+    case Why::firewall:
     case Why::part_lost:
     case Why::no_clatd:
     case Why::clatd_refused:

@@ -101,6 +101,11 @@ struct ClatUp {
 struct ClatDown {
   Reason reason;
 };
+// A chain of the host's firewall drops what the CLAT needs to be forwarded, or only what a LAN sends by it.
+struct ClatBlocked {
+  std::string chain;
+  bool of_lan = false;
+};
 struct PartNotMade {
   Verb verb = Verb::make;
   Part part = Part::record;
@@ -237,13 +242,13 @@ using What =
                  notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky,
                  notice::NotifyFailed, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp, notice::LinkDown,
                  notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired, notice::ClatUp,
-                 notice::ClatDown, notice::PartNotMade, notice::ForwardingOff, notice::PartLost, notice::ClatSpawned,
-                 notice::ClatReady, notice::ClatReplaced, notice::ClatExited, notice::ClatRefusedArguments,
-                 notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting, notice::NetdStarted,
-                 notice::NetdStopping, notice::NetdStopped, notice::ChildOutput, notice::FilterUnavailable,
-                 notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored, notice::FastpathLost,
-                 notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
-                 notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+                 notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::ForwardingOff, notice::PartLost,
+                 notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
+                 notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting,
+                 notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
+                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
+                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
+                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -53,6 +53,7 @@ enum class Why : std::uint8_t {
   tun_name_taken,     // subject: the tun
   no_free_ipv4,       // subject: the pool
   address_in_use,     // subject: the address
+  firewall,           // subject: the chain that drops what has to be forwarded
   // what clatvisor does
   part_lost,      // subject: the part; it is made again
   no_clatd,       // none is ready; `ending`: of the last one, if one ended

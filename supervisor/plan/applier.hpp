@@ -69,6 +69,7 @@ class Applier {
   void fails(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error);
   void child_not_made(const std::string& uplink, Clat& clat, Verb verb, const Error& error);
   void fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error);
+  void take_firewall(const std::string& uplink, Clat& clat, const Firewall& firewall);
   void removed(Clat& clat, const Spec& target);
 
   World& world_;

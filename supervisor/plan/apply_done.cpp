@@ -98,6 +98,7 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
       route.damage();
     }
   }
+  if (part == Part::announce) take_firewall(uplink, clat, result.firewall);
   if (part == Part::child && first) child_started(uplink, clat, result.pid);
   if (part == Part::child && !first) clat.child.process.expect_answer(now_);
   if (part == Part::filter) filter_made(uplink, clat, was_lost);

@@ -199,8 +199,24 @@ void Applier::operator()(const Audited& event) {
     if (!clat->second.has_under_way(part) && clat->second.piece(part).is(check.spec))
       lost(check.uplink, clat->second, part, error);
   }
+  for (const auto& [uplink, firewall] : event.firewalls) {
+    const auto clat = world_.clats.find(uplink);
+    if (clat != world_.clats.end() && clat->second.piece(Part::announce).have) {
+      take_firewall(uplink, clat->second, firewall);
+    }
+  }
   if (event.unasked) tell_unasked(*event.unasked);
   ask_some_routes(world_);
+}
+
+// Each cause is told once.
+void Applier::take_firewall(const std::string& uplink, Clat& clat, const Firewall& firewall) {
+  const auto tell_new = [&](const std::string& before, const std::string& now, bool of_lan) {
+    if (!now.empty() && now != before) tell(uplink, notice::ClatBlocked{now, of_lan});
+  };
+  tell_new(clat.firewall.drops_clat, firewall.drops_clat, false);
+  tell_new(clat.firewall.drops_lan, firewall.drops_lan, true);
+  clat.firewall = firewall;
 }
 
 void Applier::ask_route_of(int ifindex) {

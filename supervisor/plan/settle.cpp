@@ -49,12 +49,13 @@ bool carries_ipv4(const Clat& clat) {
   const bool fast = announce && std::get<AnnounceSpec>(*announce).leg == Leg::fast;
   const bool broken = fast && !stands(Part::fast_path) && clat.piece(Part::fast_path).retry.failed();
   return stands(Part::setup) && stands(Part::announce) && clat.was_ready && !clat.misses_clatd && route && !broken &&
-         !clat.is_unconfined();
+         !clat.is_unconfined() && clat.firewall.drops_clat.empty();
 }
 
 Reason why_down(const Clat& clat) {
   if (clat.outlook.hindrance) return *clat.outlook.hindrance;
   if (clat.misses_clatd) return clat.why_no_clatd();
+  if (!clat.firewall.drops_clat.empty()) return {Why::firewall, clat.firewall.drops_clat};
   if (const auto* failure = clat.failure(); failure != nullptr) return Reason::of(*failure->error);
   const auto lost = std::ranges::find(clat.pieces, true, &Piece::damaged);
   if (lost != clat.pieces.end()) return {Why::part_lost, std::string(model::name(part_of(*lost->have)))};

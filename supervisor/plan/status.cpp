@@ -6,9 +6,14 @@ namespace clat::plan {
 
 namespace {
 
+std::optional<Reason> obstacle_of(const Clat& clat) {
+  if (clat.obstacle || clat.firewall.drops_clat.empty() || !clat.piece(Part::announce).stands()) return clat.obstacle;
+  return Reason{Why::firewall, clat.firewall.drops_clat};
+}
+
 State state_of(const World& world, const std::string& uplink, const Clat& clat) {
   if (world.wanted(uplink) == nullptr) return State::stopping;
-  if (clat.obstacle) return needs_somebody(clat.obstacle->why) ? State::failed : State::waiting;
+  if (const auto obstacle = obstacle_of(clat)) return needs_somebody(obstacle->why) ? State::failed : State::waiting;
   if (clat.failure() != nullptr) return State::failed;
   if (clat.child.refused && clat.child.process.pid == 0) return State::failed;
   if (clat.child.start.failed() && clat.child.process.pid == 0) return State::backoff;
@@ -54,7 +59,7 @@ ChildStatus child_status(const World& world, const Child& child, TimePoint now) 
 InterfaceStatus status_of(const World& world, const std::string& uplink, const Clat& clat, TimePoint now) {
   InterfaceStatus status{.name = uplink,
                          .state = state_of(world, uplink, clat),
-                         .obstacle = clat.obstacle,
+                         .obstacle = obstacle_of(clat),
                          .tun = config::tun_name(uplink),
                          .tun_ifindex = clat.tun,
                          .fast_path = clat.fast_path_kind,

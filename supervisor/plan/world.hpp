@@ -82,21 +82,22 @@ struct Clat {
   std::array<Piece, kParts> pieces;
   std::optional<UnderWay> under_way;   // one at a time, so that each is planned knowing how the one before went
   std::optional<Addresses> addresses;  // kept while the uplink is away, to be taken again in the same /64
-  std::optional<Route> route;          // last known, towards the NAT64
-  bool reachable = false;              // `route` holds now
-  int route_refusal = 0;               // errno: a rule or route forbids the way (prohibit, blackhole)
+  bool adopt = false;                  // the parts of `addresses` exist already, left by an earlier supervisor
   bool ask_route = true;               // something changed that may change it
   bool asking_route = false;           // the answer is on its way
-  bool adopt = false;                  // the parts of `addresses` exist already, left by an earlier supervisor
-  Retry route_question;                // the last one failed
+  std::optional<Route> route;          // last known, towards the NAT64
+  int route_refusal = 0;               // errno: a rule or route forbids the way (prohibit, blackhole)
   int tun = 0;                         // ifindex of our tun, 0: none
-  Child child;
-  bool was_ready = false;                   // some child has been ready since the addresses were chosen
-  std::optional<TimePoint> no_clatd_since;  // no child reads packets
-  bool misses_clatd = false;                // for longer than kClatdGrace, and it is the data path
+  bool reachable = false;              // `route` holds now
+  bool was_ready = false;              // some child has been ready since the addresses were chosen
+  bool misses_clatd = false;           // none has for longer than kClatdGrace, and it is the data path
   bool up = false;
   std::optional<TimePoint> up_since;
+  std::optional<TimePoint> no_clatd_since;  // no child reads packets
+  Child child;
+  Retry route_question;            // the last one failed
   std::optional<Reason> obstacle;  // why it has no IPv4 at the moment
+  Firewall firewall;               // of the host, as it was found last
   Outlook outlook;
   std::optional<TimePoint> guard_release_at;  // the address has no use now; its blackhole stays until then
   std::vector<RetiredGuard> retired;

@@ -56,13 +56,13 @@ void Request::nest(std::uint16_t type, const std::function<void()>& fill) {
   mnl_attr_nest_end(header(), outer);
 }
 
-Result<NetlinkSocket> NetlinkSocket::open() {
-  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  if (!fd) return failure("open rtnetlink socket", errno);
+Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
+  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (!fd) return failure("open netlink socket", errno);
   const int on = 1;
   // Strict checking makes dump filters work (Linux 4.20); capped acknowledgements do not echo the request.
   for (const int option : {NETLINK_GET_STRICT_CHK, NETLINK_EXT_ACK, NETLINK_CAP_ACK}) {
-    if (auto set = set_option(fd, SOL_NETLINK, option, &on, sizeof on, "set up rtnetlink socket"); !set) {
+    if (auto set = set_option(fd, SOL_NETLINK, option, &on, sizeof on, "set up netlink socket"); !set) {
       return std::unexpected(set.error());
     }
   }
@@ -71,7 +71,7 @@ Result<NetlinkSocket> NetlinkSocket::open() {
   }
   const sockaddr_nl any{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
-    return failure("bind rtnetlink socket", errno);
+    return failure("bind netlink socket", errno);
   }
   return NetlinkSocket(std::move(fd));
 }

@@ -1,4 +1,4 @@
-// An rtnetlink socket for requests and dumps, and the request that goes out on it.
+// A netlink socket for requests and dumps, and the request that goes out on it.
 #pragma once
 
 #include <linux/netlink.h>
@@ -58,7 +58,7 @@ class Request {
 // Blocking, one exchange at a time; the kernel answers at once, so an answer overdue by seconds is an error.
 class NetlinkSocket {
  public:
-  static Result<NetlinkSocket> open();
+  static Result<NetlinkSocket> open(int protocol = NETLINK_ROUTE);
 
   using MessageSink = std::function<void(const Message&)>;
   // Sends, hands every answer to `sink`, returns at the acknowledgement. The error has the errno and the text of the

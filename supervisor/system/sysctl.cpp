@@ -69,6 +69,8 @@ Result<bool> Sysctl::is_set(const SysctlName& name) const {
 
 Result<bool> Sysctl::ipv6_forwarding() const { return is_set({"net", "ipv6", "conf", "all", "forwarding"}); }
 
+Result<bool> Sysctl::ipv4_forwarding() const { return is_set({"net", "ipv4", "ip_forward"}); }
+
 Result<bool> Sysctl::ignores_routes_with_linkdown() const {
   return is_set({"net", "ipv4", "conf", "all", "ignore_routes_with_linkdown"});
 }

@@ -24,6 +24,8 @@ class Sysctl {
 
   // net.ipv6.conf.all.forwarding: the operator's; we only look.
   [[nodiscard]] Result<bool> ipv6_forwarding() const;
+  // net.ipv4.ip_forward: a LAN may be served.
+  [[nodiscard]] Result<bool> ipv4_forwarding() const;
   // net.ipv4.conf.all.ignore_routes_with_linkdown: if set, IPv4 over a tun stops while nobody holds it.
   [[nodiscard]] Result<bool> ignores_routes_with_linkdown() const;
 

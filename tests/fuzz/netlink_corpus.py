@@ -1,9 +1,14 @@
-"""Writes what this kernel says of its links, addresses, routes, neighbours and qdiscs as seeds: netlink_corpus.py FOLDER."""
+"""Writes what this kernel says of its links, addresses, routes, neighbours, qdiscs and nftables as seeds:
+
+netlink_corpus.py FOLDER
+"""
 
 from __future__ import annotations
 
+import ctypes
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +16,20 @@ from pathlib import Path
 NLM_F_REQUEST_DUMP = 0x301
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 DUMPS = {"link": 18, "addr": 22, "route": 26, "neigh": 30, "qdisc": 38}
+NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES = 12, 10 << 8
+NFT_DUMPS = {"chain": NFNL_SUBSYS_NFTABLES | 4, "rule": NFNL_SUBSYS_NFTABLES | 7}
+CLONE_NEWNET = 0x40000000
+RULES = """table inet t {
+chain some { ip6 daddr ::1 accept; return; }
+chain f { type filter hook forward priority 0; policy drop; iifname "v4-*" ct state established,related accept
+meta nfproto ipv6 oif lo jump some; tcp dport { 22, 80 } counter log limit rate 1/second reject; iifname vmap { "a" : goto some };
+}
+}"""
 MOST = 40
 
 
-def dump(kind: int) -> Iterator[bytes]:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+def dump(kind: int, family: int = socket.NETLINK_ROUTE) -> Iterator[bytes]:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family) as kernel:
         kernel.settimeout(5)
         kernel.send(struct.pack("=IHHII20x", 36, kind, NLM_F_REQUEST_DUMP, 1, 0))
         while True:
@@ -29,9 +43,17 @@ def dump(kind: int) -> Iterator[bytes]:
 
 
 def main(folder: Path) -> None:
-    for name, kind in DUMPS.items():
-        for number, message in zip(range(MOST), dump(kind)):
+    def write(name: str, messages: Iterator[bytes]) -> None:
+        for number, message in zip(range(MOST), messages):
             (folder / f"{name}-{number}").write_bytes(message)
+
+    for name, kind in DUMPS.items():
+        write(name, dump(kind))
+    # Rules of our own, in a network namespace of our own.
+    if ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0:
+        subprocess.run(["nft", "-f", "-"], input=RULES, text=True, check=True)
+        for name, kind in NFT_DUMPS.items():
+            write(name, dump(kind, NETLINK_NETFILTER))
 
 
 main(Path(sys.argv[1]))

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "supervisor/system/netlink_message.hpp"
+#include "supervisor/system/nft_rules.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
 
 namespace {
@@ -21,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // A block of its own: one byte too far is seen.
   const std::vector<std::uint8_t> datagram(data, data + size);
   model::Kernel kernel;
+  system::nft::Ruleset ruleset;
   system::Bytes rest(datagram);
   while (const auto message = system::next_message(rest)) {
     if (const auto link = system::parse_link(message->payload)) require(link->link.name.size() < IFNAMSIZ);
@@ -30,6 +32,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)system::parse_default_route(*message);
     (void)system::parse_proxy_neighbour(*message);
     (void)system::parse_way(*message);
+    system::nft::add_chain(ruleset, *message);
+    system::nft::add_rule(ruleset, *message);
   }
+  (void)system::nft::dropped_by(ruleset, {.protocol = 10, .in = "v4-up0", .out = "up0", .in_index = 7, .out_index = 2});
   return 0;
 }

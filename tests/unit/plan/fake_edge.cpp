@@ -75,6 +75,7 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
       if (!has(part.uplink, part_of(part.spec))) result = failure("it is gone");
       break;
   }
+  if (result && part_of(part.spec) == Part::announce) result->firewall = firewall;
   return Done{part.uplink, part.verb, part_of(part.spec), result};
 }
 
@@ -82,6 +83,7 @@ Audited FakeEdge::act(const Audit& audit) {
   for (const auto& [uplink, pid] : pids_) answer(uplink);
   Audited audited;
   for (const auto& check : audit.checks) {
+    if (part_of(check.spec) == Part::announce) audited.firewalls[check.uplink] = firewall;
     if (!has(check.uplink, part_of(check.spec))) audited.missing.push_back({check, Error{"it is gone", 0}});
   }
   return audited;

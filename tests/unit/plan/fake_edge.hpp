@@ -43,6 +43,7 @@ class FakeEdge : public Edge {
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64
   std::set<Part> change_fails;
   std::map<Part, unsigned> remove_fails;  // so many times
+  Firewall firewall;                      // of the host
   bool forwarding = true;                 // of IPv6; without it there is no routed leg
   std::optional<Error> no_bpf;            // why programs cannot be attached now
   bool purge_fails = false;
