@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,7 @@ class Network {
   struct Stock {
     model::Kernel kernel;
     std::map<int, LinkMessage> tuns;  // by ifindex, everybody's
+    std::set<int> sysctls_due;        // of these; each is three files, so with hundreds they are read in turn
     std::vector<HostRoute> host_routes;
     std::vector<DefaultRoute> default_routes;
     std::vector<ProxyNeighbour> proxies;
@@ -118,6 +120,8 @@ class Network {
   RtNetlink rtnetlink_;
   Sysctl sysctl_;
   SavedSysctls saved_;
+  static constexpr std::size_t kSysctlsPerAudit = 16;
+  int last_sysctls_ = 0;               // ifindex of the tun whose sysctls were read last
   std::map<std::string, Held> tuns_;   // by uplink
   std::map<std::string, Fd> anycast_;  // by uplink: memberships
 };
