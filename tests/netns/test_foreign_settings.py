@@ -105,6 +105,8 @@ class Host(LabTest):
         self.lab.router.ip(f"link set {TUN} alias mine")
         program.wait_event("part.lost", "wan0", part="setup")  # so there was an audit
         self.assertEqual(program.find("part.lost", part="announce"), [], program.tail())
+        reasons = {event["reason"] for event in program.find("clat.down")}
+        self.assertLessEqual(reasons, {"setup is made again"}, program.tail())  # that of the alias, and no other
         program.stop()
 
     def test_new_interfaces_without_ipv6(self) -> None:
