@@ -6,6 +6,7 @@
 
 #include "core/clatd/android_sockets.hpp"
 #include "supervisor/launch.hpp"
+#include "supervisor/system/interface_name.hpp"
 
 namespace clat {
 
@@ -53,7 +54,9 @@ std::optional<model::Event> KernelEdge::execute(const model::Action& action) {
 std::optional<model::Event> KernelEdge::act(const model::PartAction& action) {
   auto result = std::visit([&](const auto& spec) { return do_part(action, spec); }, action.spec);
   if (const auto* announce = std::get_if<model::AnnounceSpec>(&action.spec); announce != nullptr && result) {
-    result->firewall = firewall_.look(*announce).value_or(model::Firewall{});
+    if (const auto host = firewall_.read()) {
+      result->firewall = system::HostFirewall::look(*host, *announce, system::interface_name(announce->tun));
+    }
   }
   return model::Done{action.uplink, action.verb, model::part_of(action.spec), std::move(result)};
 }
@@ -256,16 +259,22 @@ std::optional<model::Event> KernelEdge::act(const model::Audit& audit) {
   // Who does not answer is found by the plan.
   for (const auto& [uplink, totals] : slow_path_) (void)children_.request_report(uplink);
   model::Audited audited;
-  if (auto kernel = netlink_.dump())
-    audited.kernel = std::move(*kernel);
+  auto dumped = netlink_.dump();
+  if (dumped)
+    audited.kernel = dumped->kernel;
   else
-    audited.unasked = std::move(kernel.error());
-  const Found found{audited.kernel ? network_.take_stock(*audited.kernel) : std::unexpected(*audited.unasked),
+    audited.unasked = dumped.error();
+  const Found found{dumped ? network_.take_stock(std::move(dumped->kernel), std::move(dumped->tuns))
+                           : std::unexpected(dumped.error()),
                     fast_path_ ? fast_path_->verify_pins() : Result<>()};
   if (!found.stock) audited.unasked = found.stock.error();
+  const auto host = firewall_.read();
   for (const auto& each : audit.checks) {
     if (const auto* announce = std::get_if<model::AnnounceSpec>(&each.spec)) {
-      if (auto firewall = firewall_.look(*announce)) audited.firewalls.emplace(each.uplink, std::move(*firewall));
+      const auto* tun = host && found.stock ? found.stock->find_tun(announce->tun) : nullptr;
+      if (tun != nullptr) {
+        audited.firewalls.emplace(each.uplink, system::HostFirewall::look(*host, *announce, tun->link.name));
+      }
     }
     auto checked = check(each, found);
     if (checked) continue;

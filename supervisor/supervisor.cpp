@@ -113,9 +113,9 @@ Result<> Supervisor::start() {
   }
   first.emplace_back(model::RecordsFound{std::move(found->records)});
   first.emplace_back(model::ConfigLoaded{config_, file_});
-  auto kernel = netlink_->dump();
-  if (!kernel) return std::unexpected(std::move(kernel).error().in("read links and addresses"));
-  first.emplace_back(model::KernelDumped{std::move(*kernel)});
+  auto dumped = netlink_->dump();
+  if (!dumped) return std::unexpected(std::move(dumped).error().in("read links and addresses"));
+  first.emplace_back(model::KernelDumped{std::move(dumped->kernel)});
   deliver(std::move(first));
   return {};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +36,13 @@ constexpr Ipv4Address kDummyIpv4{{192, 0, 0, 8}};
 struct Ipv6Address {
   std::array<std::uint8_t, 16> bytes{};
 
+  // As two numbers: with hundreds of uplinks each address is compared with thousands.
+  constexpr bool operator==(const Ipv6Address& other) const {
+    using Halves = std::array<std::uint64_t, 2>;
+    const auto ours = std::bit_cast<Halves>(bytes);
+    const auto theirs = std::bit_cast<Halves>(other.bytes);
+    return ours[1] == theirs[1] && ours[0] == theirs[0];
+  }
   auto operator<=>(const Ipv6Address&) const = default;
 
   // RFC 4291 text forms, without zone or length.

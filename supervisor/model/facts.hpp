@@ -3,14 +3,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "core/net/address.hpp"
 #include "core/net/link_layer.hpp"
+#include "supervisor/model/on_links.hpp"
 
 namespace clat::model {
 
@@ -87,8 +88,8 @@ struct Firewall {
 
 struct Kernel {
   Links links;
-  std::map<int, std::vector<Ipv6OnLink>> ipv6;
-  std::map<int, std::vector<Ipv4Address>> ipv4;
+  OnLinks<Ipv6OnLink, &Ipv6OnLink::address> ipv6;
+  OnLinks<Ipv4Address, std::identity{}> ipv4;
   bool operator==(const Kernel&) const = default;
 };
 

@@ -10,10 +10,6 @@ namespace clat::plan {
 
 namespace {
 
-bool holds(const std::vector<Ipv4Address>& addresses, std::uint32_t v4) {
-  return std::ranges::find(addresses, v4, &Ipv4Address::number) != addresses.end();
-}
-
 // An address on the tun of this very CLAT is its own.
 bool is_on_tun_of(const World& world, const std::string& uplink, int ifindex) {
   const auto clat = world.clats.find(uplink);
@@ -46,18 +42,13 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
   for (const auto& other : world.config->interfaces) {
     if (other.ipv4_address && other.ipv4_address->number() == v4 && other.name != uplink) return false;
   }
-  return std::ranges::none_of(world.kernel.ipv4, [&](const auto& each) {
-    return holds(each.second, v4) && !world.buried_tuns.contains(each.first) &&
-           !is_on_tun_of(world, uplink, each.first);
+  return !world.kernel.ipv4.any_link(address, [&](int ifindex) {
+    return !world.buried_tuns.contains(ifindex) && !is_on_tun_of(world, uplink, ifindex);
   });
 }
 
 // The host answers for its own addresses: a CLAT that had one would take the host's IPv6 away.
-bool ipv6_is_free(const World& world, const Ipv6Address& v6) {
-  return std::ranges::none_of(world.kernel.ipv6, [&](const auto& each) {
-    return std::ranges::find(each.second, v6, &Ipv6OnLink::address) != each.second.end();
-  });
-}
+bool ipv6_is_free(const World& world, const Ipv6Address& v6) { return !world.kernel.ipv6.contains(v6); }
 
 std::expected<Addresses, Reason> choose(World& world, const std::string& name, const Uplink& uplink) {
   const auto& wanted = *world.wanted(name);

@@ -103,18 +103,12 @@ void Applier::operator()(const LinkGone& event) {
 }
 
 void Applier::operator()(const Ipv6Seen& event) {
-  auto& addresses = world_.kernel.ipv6[event.ifindex];
-  const auto known = std::ranges::find(addresses, event.address.address, &Ipv6OnLink::address);
-  if (known == addresses.end())
-    addresses.push_back(event.address);
-  else
-    *known = event.address;
+  world_.kernel.ipv6.put(event.ifindex, event.address);
   ask_route_of(event.ifindex);
 }
 
 void Applier::operator()(const Ipv6Gone& event) {
-  std::erase_if(world_.kernel.ipv6[event.ifindex],
-                [&](const Ipv6OnLink& each) { return each.address == event.address; });
+  world_.kernel.ipv6.erase(event.ifindex, event.address);
   ask_route_of(event.ifindex);
 }
 
@@ -132,13 +126,11 @@ void Applier::operator()(const Ipv4DefaultRouteChanged& event) {
 }
 
 void Applier::operator()(const Ipv4Seen& event) {
-  if (world_.buried_tuns.contains(event.ifindex)) return;
-  auto& addresses = world_.kernel.ipv4[event.ifindex];
-  if (std::ranges::find(addresses, event.address) == addresses.end()) addresses.push_back(event.address);
+  if (!world_.buried_tuns.contains(event.ifindex)) world_.kernel.ipv4.put(event.ifindex, event.address);
 }
 
 void Applier::operator()(const Ipv4Gone& event) {
-  std::erase(world_.kernel.ipv4[event.ifindex], event.address);
+  world_.kernel.ipv4.erase(event.ifindex, event.address);
   auto* clat = owner_of_tun(world_, event.ifindex);
   if (clat == nullptr) return;
   const auto& setup = clat->piece(Part::setup).have;

@@ -16,10 +16,9 @@ int rank(const Ipv6OnLink& candidate) {
 }
 
 std::vector<Ipv6Address> ranked_addresses(const World& world, int ifindex) {
-  const auto found = world.kernel.ipv6.find(ifindex);
-  if (found == world.kernel.ipv6.end()) return {};
   std::vector<Ipv6OnLink> usable;
-  std::ranges::copy_if(found->second, std::back_inserter(usable), [](const auto& each) { return each.usable; });
+  std::ranges::copy_if(world.kernel.ipv6.of(ifindex), std::back_inserter(usable),
+                       [](const auto& each) { return each.usable; });
   std::ranges::stable_sort(usable, {}, rank);
   std::vector<Ipv6Address> addresses;
   std::ranges::transform(usable, std::back_inserter(addresses), &Ipv6OnLink::address);

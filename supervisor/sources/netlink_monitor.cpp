@@ -144,23 +144,34 @@ model::Event NetlinkMonitor::settled(model::Event event, const Message& message)
   return event;
 }
 
-Result<model::Kernel> NetlinkMonitor::dump() {
-  model::Kernel kernel;
-  const auto add = [&](const Message& message) {
-    if (const auto event = parse_event(message)) system::add_to(kernel, *event);
+Result<NetlinkMonitor::Dumped> NetlinkMonitor::dump() {
+  Dumped dumped;
+  auto& [kernel, tuns] = dumped;
+  const auto forget_links = [&] {
+    kernel.links = {};
+    tuns.clear();
   };
-  const auto forget_links = [&] { kernel.links = {}; };
-  if (auto links = requests_.dump(link_dump(), forget_links, add); !links) {
+  const auto add_link = [&](const Message& message) {
+    auto link = message.type == RTM_NEWLINK ? system::parse_link(message.payload) : std::nullopt;
+    if (!link) return;
+    kernel.links.put(link->link);
+    if (link->kind == system::kTunKind) tuns.push_back(std::move(*link));
+  };
+  if (auto links = requests_.dump(link_dump(), forget_links, add_link); !links) {
     return std::unexpected(std::move(links.error()).in("dump links"));
   }
   const auto forget_addresses = [&] {
-    kernel.ipv4.clear();
-    kernel.ipv6.clear();
+    kernel.ipv4 = {};
+    kernel.ipv6 = {};
   };
-  if (auto addresses = requests_.dump(Request(RTM_GETADDR, 0, ifaddrmsg{}), forget_addresses, add); !addresses) {
+  const auto add_address = [&](const Message& message) {
+    if (const auto event = parse_event(message)) system::add_to(kernel, *event);
+  };
+  if (auto addresses = requests_.dump(Request(RTM_GETADDR, 0, ifaddrmsg{}), forget_addresses, add_address);
+      !addresses) {
     return std::unexpected(std::move(addresses.error()).in("dump addresses"));
   }
-  return kernel;
+  return dumped;
 }
 
 }  // namespace clat::sources

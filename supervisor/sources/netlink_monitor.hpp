@@ -12,6 +12,7 @@
 #include "supervisor/model/events.hpp"
 #include "supervisor/model/facts.hpp"
 #include "supervisor/system/netlink_socket.hpp"
+#include "supervisor/system/rtnl_parse.hpp"
 
 namespace clat::sources {
 
@@ -33,7 +34,11 @@ class NetlinkMonitor {
 
   // Links and addresses as they are now. Also the way to learn of an IPv6 MTU that a sysctl or a router advertisement
   // changed: the kernel notifies nobody of that.
-  Result<model::Kernel> dump();
+  struct Dumped {
+    model::Kernel kernel;
+    std::vector<system::LinkMessage> tuns;  // everybody's, with what only an audit wants to know
+  };
+  Result<Dumped> dump();
 
  private:
   NetlinkMonitor(Fd fd, system::NetlinkSocket requests);

@@ -30,9 +30,9 @@ void NetlinkSource::read() {
 
 // Something was lost, so what was read is no longer the whole truth.
 void NetlinkSource::resync(std::vector<model::Event> read_before) {
-  auto kernel = monitor_.dump();
-  if (kernel) return sink_({model::KernelDumped{std::move(*kernel), true}});
-  tell_({"", model::notice::DeedFailed{model::notice::Deed::read_kernel, kernel.error()}});
+  auto dumped = monitor_.dump();
+  if (dumped) return sink_({model::KernelDumped{std::move(dumped->kernel), true}});
+  tell_({"", model::notice::DeedFailed{model::notice::Deed::read_kernel, dumped.error()}});
   sink_(std::move(read_before));
 }
 

@@ -24,7 +24,7 @@ class NetlinkSource {
   NetlinkSource& operator=(const NetlinkSource&) = delete;
 
   // Links and addresses as they are now.
-  Result<model::Kernel> dump() { return monitor_.dump(); }
+  Result<NetlinkMonitor::Dumped> dump() { return monitor_.dump(); }
 
  private:
   NetlinkSource(loop::Loop& loop, NetlinkMonitor monitor, Sink sink, NoticeSink tell)

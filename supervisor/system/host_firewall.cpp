@@ -1,19 +1,12 @@
 #include "supervisor/system/host_firewall.hpp"
 
 #include <linux/netfilter.h>
-#include <net/if.h>
 
-#include <array>
 #include <string>
 
 namespace clat::system {
 
 namespace {
-
-std::string name_of(int ifindex) {
-  std::array<char, IF_NAMESIZE> name{};
-  return ::if_indextoname(static_cast<unsigned>(ifindex), name.data()) == nullptr ? "" : name.data();
-}
 
 // What clatd sends begins a flow; what comes back for it belongs to one.
 std::string drops_clat(const nft::Ruleset& ruleset, const model::AnnounceSpec& spec, const std::string& tun) {
@@ -36,7 +29,7 @@ std::string drops_clat(const nft::Ruleset& ruleset, const model::AnnounceSpec& s
 
 }  // namespace
 
-std::optional<model::Firewall> HostFirewall::look(const model::AnnounceSpec& spec) {
+std::optional<HostFirewall::Snapshot> HostFirewall::read() {
   if (!nftables_) {
     auto opened = Nftables::open();
     if (!opened) return std::nullopt;
@@ -44,13 +37,16 @@ std::optional<model::Firewall> HostFirewall::look(const model::AnnounceSpec& spe
   }
   const auto ruleset = nftables_->read();
   if (!ruleset) return std::nullopt;
-  const auto tun = name_of(spec.tun);
+  return Snapshot{.ruleset = *ruleset, .forwards_ipv4 = sysctl_.ipv4_forwarding().value_or(false)};
+}
+
+model::Firewall HostFirewall::look(const Snapshot& host, const model::AnnounceSpec& spec, const std::string& tun_name) {
   model::Firewall firewall;
-  if (spec.leg == model::Leg::routed) firewall.drops_clat = drops_clat(**ruleset, spec, tun);
-  if (const auto forwards = sysctl_.ipv4_forwarding(); forwards && *forwards) {
+  if (spec.leg == model::Leg::routed) firewall.drops_clat = drops_clat(*host.ruleset, spec, tun_name);
+  if (host.forwards_ipv4) {
     const nft::Packet of_lan{
-        .protocol = NFPROTO_IPV4, .out = tun, .out_index = spec.tun, .connection_state = nft::kNew};
-    firewall.drops_lan = nft::dropped_by(**ruleset, of_lan).value_or("");
+        .protocol = NFPROTO_IPV4, .out = tun_name, .out_index = spec.tun, .connection_state = nft::kNew};
+    firewall.drops_lan = nft::dropped_by(*host.ruleset, of_lan).value_or("");
   }
   return firewall;
 }

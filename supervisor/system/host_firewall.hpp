@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/specs.hpp"
@@ -14,8 +15,14 @@ class HostFirewall {
  public:
   explicit HostFirewall(Sysctl sysctl) : sysctl_(std::move(sysctl)) {}
 
+  // What holds for all tuns at one moment.
+  struct Snapshot {
+    const nft::Ruleset* ruleset = nullptr;  // until the next read()
+    bool forwards_ipv4 = false;
+  };
   // Nothing where the kernel has no nftables, or does not answer.
-  std::optional<model::Firewall> look(const model::AnnounceSpec& spec);
+  std::optional<Snapshot> read();
+  static model::Firewall look(const Snapshot& host, const model::AnnounceSpec& spec, const std::string& tun_name);
 
  private:
   Sysctl sysctl_;

@@ -84,7 +84,7 @@ Result<> Network::let_go(const std::string& uplink) {
 
 // By its mark; or by its number and name, if somebody gave it another mark.
 bool Network::is_tun_of(const std::string& uplink, const LinkMessage& link, const std::string& name) const {
-  if (link.kind != "tun") return false;
+  if (link.kind != kTunKind) return false;
   return link.alias == tun_alias(uplink) || (link.link.name == name && link.link.ifindex == state_->noted_tun(uplink));
 }
 

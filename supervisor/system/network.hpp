@@ -61,16 +61,21 @@ class Network {
   Result<> make(const model::RouteSpec& spec);
   Result<> remove(const model::RouteSpec& spec);
 
-  // The kernel's tables, each read once, to verify all parts of all CLATs by; `kernel` was read just before.
+  // The kernel's tables, each read once, to verify all parts of all CLATs by; `kernel` and `tuns` were read just
+  // before.
   struct Stock {
     model::Kernel kernel;
     std::map<int, LinkMessage> tuns;  // by ifindex, everybody's
-    std::set<int> sysctls_due;        // of these; each is three files, so with hundreds they are read in turn
+    [[nodiscard]] const LinkMessage* find_tun(int ifindex) const {
+      const auto found = tuns.find(ifindex);
+      return found == tuns.end() ? nullptr : &found->second;
+    }
+    std::set<int> sysctls_due;  // of these; each is three files, so with hundreds they are read in turn
     std::vector<HostRoute> host_routes;
     std::vector<DefaultRoute> default_routes;
     std::vector<ProxyNeighbour> proxies;
   };
-  Result<Stock> take_stock(model::Kernel kernel);
+  Result<Stock> take_stock(model::Kernel kernel, std::vector<LinkMessage> tuns);
   // The error says what is missing. A record and a child are not in these tables.
   Result<> verify(const std::string& uplink, const model::TunSpec& spec, const Stock& stock) const;
   Result<> verify(const model::SetupSpec& spec, const Stock& stock) const;

@@ -14,8 +14,7 @@ constexpr std::string_view kMark = "clatvisor CLAT of ";
 
 // By name and mark.
 bool is_our_tun(const LinkMessage& link) {
-  return link.kind == "tun" && link.alias.starts_with(kMark) &&
-         link.link.name == "v4-" + link.alias.substr(kMark.size());
+  return link.alias.starts_with(kMark) && link.link.name == "v4-" + link.alias.substr(kMark.size());
 }
 
 }  // namespace
@@ -23,14 +22,13 @@ bool is_our_tun(const LinkMessage& link) {
 std::string tun_alias(const std::string& uplink) { return std::string(kMark) + uplink; }
 
 Network::Swept Network::sweep_tuns(const std::vector<model::RecordSpec>& records) {
-  const auto links = rtnetlink_.links();
-  if (!links) return {.result = std::unexpected(links.error())};
+  const auto tuns = rtnetlink_.tuns();
+  if (!tuns) return {.result = std::unexpected(tuns.error())};
   Swept swept;
-  for (const auto& each : *links) {
+  for (const auto& each : *tuns) {
     const auto names_it = [&](const model::RecordSpec& record) {
       return record.tun == each.link.name || state_->noted_tun(record.uplink) == each.link.ifindex;
     };
-    if (each.kind != "tun") continue;
     const auto record = std::ranges::find_if(records, names_it);
     if (record == records.end()) {
       // A carrier has only what somebody holds.

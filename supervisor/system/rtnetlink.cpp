@@ -175,11 +175,16 @@ Result<std::optional<LinkMessage>> RtNetlink::link(const std::string& name) {
   return found;
 }
 
-Result<std::vector<LinkMessage>> RtNetlink::links() {
+Result<std::vector<LinkMessage>> RtNetlink::tuns() {
   Request request(RTM_GETLINK, 0, ifinfomsg{});
   request.put(IFLA_EXT_MASK, std::uint32_t{RTEXT_FILTER_SKIP_STATS});
-  const auto parse = [](const Message& message) { return parse_link(message.payload); };
-  return collect<LinkMessage>(socket_, request, parse, "list the links");
+  request.nest(IFLA_LINKINFO, [&] { request.put(IFLA_INFO_KIND, kTunKind); });
+  // A kernel that does not know the filter lists all links.
+  const auto parse = [&](const Message& message) {
+    auto link = parse_link(message.payload);
+    return link && link->kind == kTunKind ? std::move(link) : std::nullopt;
+  };
+  return collect<LinkMessage>(socket_, request, parse, "list the tuns");
 }
 
 Result<std::uint64_t> RtNetlink::packets_sent(int ifindex) {
@@ -257,7 +262,9 @@ Result<RtNetlink::Addresses> RtNetlink::addresses(int ifindex) {
   if (!dumped && !means_gone(dumped.error())) {
     return std::unexpected(std::move(dumped.error()).in("dump addresses" + on(ifindex)));
   }
-  return Addresses{.ipv4 = std::move(kernel.ipv4[ifindex]), .ipv6 = std::move(kernel.ipv6[ifindex])};
+  const auto ipv4 = kernel.ipv4.of(ifindex);
+  const auto ipv6 = kernel.ipv6.of(ifindex);
+  return Addresses{.ipv4 = {ipv4.begin(), ipv4.end()}, .ipv6 = {ipv6.begin(), ipv6.end()}};
 }
 
 Result<> RtNetlink::add_route(const HostRoute& route) {

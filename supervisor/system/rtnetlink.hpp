@@ -32,7 +32,7 @@ class RtNetlink {
   // Nothing: there is no such link.
   Result<std::optional<LinkMessage>> link(int ifindex);
   Result<std::optional<LinkMessage>> link(const std::string& name);
-  Result<std::vector<LinkMessage>> links();
+  Result<std::vector<LinkMessage>> tuns();
   // Packets that left by it; by a tun: that somebody read.
   Result<std::uint64_t> packets_sent(int ifindex);
   Result<> change_link(int ifindex, const LinkChange& change);

@@ -112,15 +112,6 @@ std::optional<model::Event> parse_traffic_control(Bytes payload) {
   return model::TrafficControlChanged{header->tcm_ifindex};
 }
 
-template <class Value, class Key>
-void put(std::vector<Value>& values, Value value, Key key) {
-  const auto known = std::ranges::find(values, std::invoke(key, value), key);
-  if (known != values.end())
-    *known = std::move(value);
-  else
-    values.push_back(std::move(value));
-}
-
 // A route of ours in table main; the caller looks at family and destination.
 std::optional<rtmsg> own_route(const Message& message) {
   if (message.type != RTM_NEWROUTE) return std::nullopt;
@@ -190,7 +181,7 @@ std::optional<LinkMessage> parse_link(Bytes payload) {
       message.kind = read_text(*kind, kLongestKind).value_or("");
     }
     const auto data = find_attribute(*info, IFLA_INFO_DATA);
-    if (data && message.kind == "tun") {
+    if (data && message.kind == kTunKind) {
       message.tun_queues = find_as<std::uint32_t>(*data, IFLA_TUN_NUM_QUEUES).value_or(0);
     }
   }
@@ -226,9 +217,9 @@ void add_to(model::Kernel& kernel, const model::Event& event) {
   if (const auto* link = std::get_if<model::LinkSeen>(&event)) {
     kernel.links.put(link->link);
   } else if (const auto* v6 = std::get_if<model::Ipv6Seen>(&event)) {
-    put(kernel.ipv6[v6->ifindex], v6->address, &model::Ipv6OnLink::address);
+    kernel.ipv6.put(v6->ifindex, v6->address);
   } else if (const auto* v4 = std::get_if<model::Ipv4Seen>(&event)) {
-    put(kernel.ipv4[v4->ifindex], v4->address, std::identity{});
+    kernel.ipv4.put(v4->ifindex, v4->address);
   }
 }
 

@@ -17,6 +17,8 @@ namespace clat::system {
 constexpr std::uint8_t kRouteProtocol = 46;
 
 // An RTM_NEWLINK.
+constexpr std::string_view kTunKind = "tun";
+
 struct LinkMessage {
   model::Link link;
   // Nothing: the message does not say, or the device has no IPv6 (link MTU below 1280).

@@ -18,18 +18,14 @@ Result<> is_among(const std::vector<Value>& values, const Value& wanted, const s
 
 }  // namespace
 
-Result<Network::Stock> Network::take_stock(model::Kernel kernel) {
+Result<Network::Stock> Network::take_stock(model::Kernel kernel, std::vector<LinkMessage> tuns) {
   Stock stock{.kernel = std::move(kernel),
               .tuns = {},
               .sysctls_due = {},
               .host_routes = {},
               .default_routes = {},
               .proxies = {}};
-  auto links = rtnetlink_.links();
-  if (!links) return std::unexpected(std::move(links).error());
-  for (auto& each : *links) {
-    if (each.kind == "tun") stock.tuns.emplace(each.link.ifindex, std::move(each));
-  }
+  for (auto& each : tuns) stock.tuns.emplace(each.link.ifindex, std::move(each));
   auto turn = stock.tuns.upper_bound(last_sysctls_);
   for (std::size_t i = 0; i < std::min(kSysctlsPerAudit, stock.tuns.size()); ++i, ++turn) {
     if (turn == stock.tuns.end()) turn = stock.tuns.begin();
@@ -78,9 +74,9 @@ Result<> has_its_sysctls(const Sysctl& sysctl, const std::string& tun) {
 }  // namespace
 
 Result<> Network::verify(const model::SetupSpec& spec, const Stock& stock) const {
-  const auto found = stock.tuns.find(spec.tun);
-  if (found == stock.tuns.end()) return failure(spec.tun_name + " is gone", ENODEV);
-  const auto& tun = found->second;
+  const auto* found = stock.find_tun(spec.tun);
+  if (found == nullptr) return failure(spec.tun_name + " is gone", ENODEV);
+  const auto& tun = *found;
   if (!tun.link.up) return failure(spec.tun_name + " is down");
   if (tun.link.link_mtu != spec.mtu) {
     return failure(spec.tun_name + " has MTU " + std::to_string(tun.link.link_mtu) + ", not " +
@@ -90,10 +86,8 @@ Result<> Network::verify(const model::SetupSpec& spec, const Stock& stock) const
   if (tun.largest_offload > kLargestOffload) {
     return failure(spec.tun_name + " takes packets of " + std::to_string(tun.largest_offload) + " bytes");
   }
-  const auto addresses = stock.kernel.ipv4.find(spec.tun);
-  if (addresses == stock.kernel.ipv4.end()) return failure(spec.tun_name + " has lost " + spec.v4.text());
-  if (auto there = is_among(addresses->second, spec.v4, spec.tun_name + " has lost " + spec.v4.text()); !there) {
-    return there;
+  if (std::ranges::find(stock.kernel.ipv4.of(spec.tun), spec.v4) == stock.kernel.ipv4.of(spec.tun).end()) {
+    return failure(spec.tun_name + " has lost " + spec.v4.text());
   }
   return stock.sysctls_due.contains(spec.tun) ? has_its_sysctls(sysctl_, spec.tun_name) : Result<>();
 }

@@ -15,9 +15,9 @@ TAG = 5
 class VlanLab(Lab):
     """The uplink and its far end are VLANs of a trunk."""
 
-    def _veth(self, near: Namespace, link: str, far: Namespace, peer: str) -> None:
+    def _veth(self, near: Namespace, link: str, far: Namespace, peer: str, index: int | None = None) -> None:
         if link not in {uplink.name for uplink in self.uplinks}:
-            return super()._veth(near, link, far, peer)
+            return super()._veth(near, link, far, peer, index)
         super()._veth(near, "trunk", far, "trunk")
         for namespace, name in ((near, link), (far, peer)):
             namespace.ip("link set trunk up", f"link add link trunk name {name} type vlan id {TAG}")

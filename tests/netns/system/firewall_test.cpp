@@ -3,6 +3,7 @@
 
 #include "namespace_fixture.hpp"
 #include "supervisor/system/host_firewall.hpp"
+#include "supervisor/system/interface_name.hpp"
 
 namespace clat::system {
 namespace {
@@ -20,7 +21,9 @@ class FirewallTest : public test::NamespaceTest {
   }
   static void load(const std::string& rules) { run("echo '" + rules + "' | nft -f -"); }
   model::Firewall look(model::Leg leg = model::Leg::routed) {
-    return firewall_.look(announce(tun_, leg)).value_or(model::Firewall{"unknown", "unknown"});
+    const auto host = firewall_.read();
+    return host ? HostFirewall::look(*host, announce(tun_, leg), interface_name(tun_))
+                : model::Firewall{"unknown", "unknown"};
   }
   // Of `rules` in a chain with this policy.
   std::string drops(const std::string& rules, const std::string& policy = "drop") {

@@ -73,22 +73,28 @@ class MonitorTest : public test::NamespaceTest {
   std::optional<sources::NetlinkMonitor> monitor_;
 };
 
+template <class Value>
+std::vector<Value> list(std::span<const Value> values) {
+  return {values.begin(), values.end()};
+}
+
 TEST_F(MonitorTest, DumpShowsLinksAndAddresses) {
   run("ip address add 10.0.0.1/24 dev up0");
-  const auto kernel = monitor().dump();
-  ASSERT_TRUE(ok(kernel));
+  const auto dumped = monitor().dump();
+  ASSERT_TRUE(ok(dumped));
+  const auto& kernel = dumped->kernel;
   const int up0 = ifindex("up0");
-  ASSERT_EQ(kernel->links.size(), 3u);  // lo, up0, peer0
-  const auto& link = *kernel->links.find(up0);
+  ASSERT_EQ(kernel.links.size(), 3u);  // lo, up0, peer0
+  const auto& link = *kernel.links.find(up0);
   EXPECT_EQ(link.name, "up0");
   EXPECT_TRUE(link.up);
   EXPECT_TRUE(link.carrier);
   EXPECT_EQ(link.mtu, 1500u);
   EXPECT_EQ(link.layer, LinkLayer::ethernet);
   EXPECT_EQ(link.mac.text() + "\n", run("ip -br link show up0 | tr -s ' ' | cut -d' ' -f3"));
-  EXPECT_EQ(kernel->ipv4.at(up0), std::vector{*Ipv4Address::parse("10.0.0.1")});
+  EXPECT_EQ(list(kernel.ipv4.of(up0)), std::vector{*Ipv4Address::parse("10.0.0.1")});
   EXPECT_EQ(
-      kernel->ipv6.at(up0),
+      list(kernel.ipv6.of(up0)),
       (std::vector{model::Ipv6OnLink{.address = *Ipv6Address::parse(test::kGlobal), .length = 64, .usable = true}}));
 }
 
@@ -151,7 +157,7 @@ TEST_F(MonitorTest, AnMtuIsToldWhenItFallsAndWhenItRises) {
 
 TEST_F(MonitorTest, TheIpv6MtuCounts) {
   run("echo 1300 > /proc/sys/net/ipv6/conf/up0/mtu");
-  EXPECT_EQ(monitor().dump()->links.find("up0")->mtu, 1300u);
+  EXPECT_EQ(monitor().dump()->kernel.links.find("up0")->mtu, 1300u);
   run("ip link set up0 alias x");
   EXPECT_EQ(last_link(events(), "up0")->mtu, 1300u);
 }
@@ -214,9 +220,10 @@ TEST_F(MonitorTest, AnOverrunIsToldOnceAndTheNextDumpIsTheTruth) {
   ASSERT_TRUE(ok(drained));
   EXPECT_EQ(*drained, sources::NetlinkMonitor::Drained::overrun);
 
-  const auto kernel = monitor().dump();
-  ASSERT_TRUE(ok(kernel));
-  EXPECT_EQ(kernel->ipv4.at(ifindex("up0")).size(), 60u);
+  const auto dumped = monitor().dump();
+  ASSERT_TRUE(ok(dumped));
+  const auto& kernel = dumped->kernel;
+  EXPECT_EQ(kernel.ipv4.of(ifindex("up0")).size(), 60u);
 
   EXPECT_TRUE(only<model::Ipv4Seen>(events()).empty());
   run("ip address delete 10.0.0.60/24 dev up0");
@@ -230,9 +237,10 @@ TEST_F(MonitorTest, TheDefaultBufferHoldsAStorm) {
 
 TEST_F(MonitorTest, ADumpOfManyLinksIsWhole) {
   run("for i in $(seq 40); do echo link add br$i type bridge; done | ip -batch -");
-  const auto kernel = monitor().dump();
-  ASSERT_TRUE(ok(kernel));
-  EXPECT_EQ(kernel->links.size(), 43u);
+  const auto dumped = monitor().dump();
+  ASSERT_TRUE(ok(dumped));
+  const auto& kernel = dumped->kernel;
+  EXPECT_EQ(kernel.links.size(), 43u);
 }
 
 }  // namespace

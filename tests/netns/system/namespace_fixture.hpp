@@ -38,9 +38,9 @@ class NamespaceTest : public ::testing::Test {
   Result<> verify(const Spec& spec) {
     auto monitor = sources::NetlinkMonitor::open();
     if (!monitor) return std::unexpected(std::move(monitor).error());
-    auto kernel = monitor->dump();
-    if (!kernel) return std::unexpected(std::move(kernel).error());
-    const auto stock = network().take_stock(std::move(*kernel));
+    auto dumped = monitor->dump();
+    if (!dumped) return std::unexpected(std::move(dumped).error());
+    const auto stock = network().take_stock(std::move(dumped->kernel), std::move(dumped->tuns));
     if (!stock) return std::unexpected(stock.error());
     if constexpr (std::is_same_v<Spec, model::TunSpec>)
       return network().verify("up0", spec, *stock);

@@ -287,9 +287,10 @@ TEST(Kernel, AddressesSeenTwiceCountOnce) {
   add_to(kernel, model::Ipv6Seen{7, {.address = kV6, .length = 64, .usable = false}});
   add_to(kernel, model::Ipv6Seen{7, {.address = kV6, .length = 64, .usable = true}});
   add_to(kernel, model::LinkGone{7});
-  EXPECT_EQ(kernel.ipv4[7], std::vector{kV4});
-  ASSERT_EQ(kernel.ipv6[7].size(), 1u);
-  EXPECT_TRUE(kernel.ipv6[7][0].usable);
+  ASSERT_EQ(kernel.ipv4.of(7).size(), 1u);
+  EXPECT_EQ(kernel.ipv4.of(7)[0], kV4);
+  ASSERT_EQ(kernel.ipv6.of(7).size(), 1u);
+  EXPECT_TRUE(kernel.ipv6.of(7)[0].usable);
 }
 
 // --- routes and neighbours
