@@ -5,28 +5,14 @@
 #include <utility>
 
 #include "core/clatd/android_sockets.hpp"
+#include "supervisor/edge_answers.hpp"
 #include "supervisor/launch.hpp"
 #include "supervisor/system/interface_name.hpp"
 
 namespace clat {
 
-namespace {
-
 using model::Made;
 using model::Verb;
-
-Result<Made> answer(Result<> result) {
-  if (!result) return std::unexpected(std::move(result).error());
-  return Made{};
-}
-
-Result<Made> impossible(const model::PartAction& action) {
-  return failure("there is no " + std::string(model::name(action.verb)) + " of " +
-                     std::string(model::name(model::part_of(action.spec))),
-                 ENOTSUP);
-}
-
-}  // namespace
 
 KernelEdge::KernelEdge(system::StateDir& state, system::Network& network, sources::NetlinkSource& netlink,
                        std::string bpf_dir, loop::Loop& loop, loop::Sink sink)
@@ -35,6 +21,7 @@ KernelEdge::KernelEdge(system::StateDir& state, system::Network& network, source
       netlink_(netlink),
       bpf_dir_(std::move(bpf_dir)),
       firewall_(network.sysctl()),
+      loop_(loop),
       sink_(std::move(sink)),
       children_(loop, sink_, [this](const std::string& uplink, int pid, const control::Report* report) {
         take_report(uplink, pid, report);
@@ -52,13 +39,15 @@ std::optional<model::Event> KernelEdge::execute(const model::Action& action) {
 }
 
 std::optional<model::Event> KernelEdge::act(const model::PartAction& action) {
-  auto result = std::visit([&](const auto& spec) { return do_part(action, spec); }, action.spec);
-  if (const auto* announce = std::get_if<model::AnnounceSpec>(&action.spec); announce != nullptr && result) {
+  auto result =
+      std::visit([&](const auto& spec) -> std::optional<Result<Made>> { return do_part(action, spec); }, action.spec);
+  if (!result) return std::nullopt;
+  if (const auto* announce = std::get_if<model::AnnounceSpec>(&action.spec); announce != nullptr && *result) {
     if (const auto host = firewall_.read()) {
-      result->firewall = system::HostFirewall::look(*host, *announce, system::interface_name(announce->tun));
+      (*result)->firewall = system::HostFirewall::look(*host, *announce, system::interface_name(announce->tun));
     }
   }
-  return model::Done{action.uplink, action.verb, model::part_of(action.spec), std::move(result)};
+  return model::Done{action.uplink, action.verb, model::part_of(action.spec), *std::move(result)};
 }
 
 Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::RecordSpec& record) {
@@ -109,33 +98,6 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const Spec& sp
   return impossible(action);
 }
 
-Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::FilterSpec& wanted) {
-  if (wanted.means == model::FilterMeans::none) return Made{};
-  const auto& filter = wanted.filter;
-  auto fast = fast_path();
-  if (!fast) return std::unexpected(std::move(fast).error());
-  switch (action.verb) {
-    case Verb::make:
-    case Verb::change: {
-      const bool anew = action.verb == Verb::make || std::get<model::FilterSpec>(*action.before).means != wanted.means;
-      auto made = anew ? (*fast)->attach(filter) : (*fast)->update(filter);
-      if (made)
-        counted_.insert_or_assign(action.uplink, filter.by);
-      else if (anew)
-        fast_path_.reset();
-      return answer(std::move(made));
-    }
-    case Verb::remove: {
-      auto detached = (*fast)->detach(filter);
-      if (detached) counted_.erase(action.uplink);
-      return answer(std::move(detached));
-    }
-    case Verb::verify: return answer(check_programs(filter, (*fast)->verify_pins()));
-    case Verb::kill: break;
-  }
-  return impossible(action);
-}
-
 Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::FastPathSpec& wanted) {
   auto fast = fast_path();
   if (!fast) return std::unexpected(std::move(fast).error());
@@ -155,13 +117,6 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::F
     case Verb::kill: break;
   }
   return impossible(action);
-}
-
-template <class Attached>
-Result<> KernelEdge::check_programs(const Attached& attached, const Result<>& pins) {
-  auto fast = fast_path();
-  if (!fast) return std::unexpected(std::move(fast).error());
-  return pins ? (*fast)->verify(attached) : pins;
 }
 
 Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::ChildSpec& child) {
@@ -237,7 +192,7 @@ std::optional<model::Event> KernelEdge::act(const model::LookUpRoute& action) {
 Result<> KernelEdge::check(const model::Audit::Check& check, const Found& found) {
   if (const auto* fast = std::get_if<model::FastPathSpec>(&check.spec)) return check_programs(*fast, found.pins);
   if (const auto* filter = std::get_if<model::FilterSpec>(&check.spec)) {
-    return filter->means == model::FilterMeans::bpf ? check_programs(filter->filter, found.pins) : Result<>();
+    return check_filter(*filter, found.pins);
   }
   const auto& stock = found.stock;
   if (!stock) return {};
@@ -311,6 +266,9 @@ model::HealthCollected KernelEdge::health() {
   for (const auto& [uplink, attachment] : counted_) {
     if (!fast_path_) break;
     if (auto counters = fast_path_->counters(attachment)) collected.by_uplink[uplink] = std::move(*counters);
+  }
+  for (const auto& [uplink, tun] : ruled_) {
+    if (const auto drops = network_.filter_drops(tun)) collected.by_uplink[uplink].emplace_back("drop_filter", *drops);
   }
   for (const auto& [uplink, totals] : slow_path_) totals.append_to(collected.by_uplink[uplink]);
   return collected;

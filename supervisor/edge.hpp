@@ -2,12 +2,14 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 
 #include "bpf/fast_path.hpp"
 #include "supervisor/loop/children.hpp"
+#include "supervisor/loop/command.hpp"
 #include "supervisor/loop/slow_path_totals.hpp"
 #include "supervisor/plan/app.hpp"
 #include "supervisor/sources/netlink_source.hpp"
@@ -27,7 +29,7 @@ class KernelEdge : public plan::Edge {
 
   std::optional<model::Event> execute(const model::Action& action) override;
   // Whether it is a child of ours.
-  [[nodiscard]] bool owns(int pid) const { return children_.owns(pid); }
+  [[nodiscard]] bool owns(int pid) const;
 
  private:
   std::optional<model::Event> act(const model::PartAction& action);
@@ -38,7 +40,8 @@ class KernelEdge : public plan::Edge {
 
   Result<model::Made> do_part(const model::PartAction& action, const model::RecordSpec& record);
   Result<model::Made> do_part(const model::PartAction& action, const model::TunSpec& tun);
-  Result<model::Made> do_part(const model::PartAction& action, const model::FilterSpec& filter);
+  // Of rules the result comes later.
+  std::optional<Result<model::Made>> do_part(const model::PartAction& action, const model::FilterSpec& filter);
   Result<model::Made> do_part(const model::PartAction& action, const model::FastPathSpec& fast_path);
   Result<model::Made> do_part(const model::PartAction& action, const model::ChildSpec& child);
   // Setup, guard, announce and route: each an object in the kernel that Network makes, changes and removes.
@@ -50,8 +53,17 @@ class KernelEdge : public plan::Edge {
     Result<system::Network::Stock> stock;  // without, only the programs can be looked at
     Result<> pins;
   };
+  Result<> confine_by_bpf(const model::PartAction& action, const model::FilterSpec& filter);
+  Result<> confine_by_rules(const model::PartAction& action, const model::FilterSpec& filter);
+  Result<> take_rules(const std::string& uplink, int tun);
+  Result<> release(const std::string& uplink, const model::FilterSpec& filter);
+  Result<> check_filter(const model::FilterSpec& filter, const Result<>& pins);
   template <class Attached>
-  Result<> check_programs(const Attached& attached, const Result<>& pins);
+  Result<> check_programs(const Attached& attached, const Result<>& pins) {
+    auto fast = fast_path();
+    if (!fast) return std::unexpected(std::move(fast).error());
+    return pins ? (*fast)->verify(attached) : pins;
+  }
   // What is not as it should be.
   Result<> check(const model::Audit::Check& check, const Found& found);
   Result<model::Made> spawn(const model::ChildSpec& child);
@@ -66,10 +78,13 @@ class KernelEdge : public plan::Edge {
   sources::NetlinkSource& netlink_;
   std::string bpf_dir_;
   system::HostFirewall firewall_;
+  loop::Loop& loop_;
   loop::Sink sink_;
 
-  std::optional<bpf::FastPath> fast_path_;          // loaded when first wanted
-  std::map<std::string, bpf::Attachment> counted_;  // by uplink: what has counters
+  std::optional<bpf::FastPath> fast_path_;                     // loaded when first wanted
+  std::map<std::string, bpf::Attachment> counted_;             // by uplink: what has counters
+  std::map<std::string, int> ruled_;                           // by uplink: tuns whose clatd nftables confines
+  std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft
   std::map<std::string, loop::SlowPathTotals> slow_path_;
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for

@@ -90,4 +90,9 @@ std::optional<Ipv4Address> Nat64Prefix::extract(const Ipv6Address& address) cons
   return v4;
 }
 
+bool Nat64Prefix::is_well_known() const {
+  constexpr Ipv6Address kWellKnown{{0, 0x64, 0xff, 0x9b}};
+  return length_ == 96 && address_ == kWellKnown;
+}
+
 }  // namespace clat

@@ -28,6 +28,8 @@ class Nat64Prefix {
   [[nodiscard]] Ipv6Address embed(const Ipv4Address& v4) const;
   // RFC 6052 §2.3. Nothing when the address lies outside the prefix; u-octet and suffix are ignored.
   [[nodiscard]] std::optional<Ipv4Address> extract(const Ipv6Address& address) const;
+  // 64:ff9b::/96, which carries no private IPv4 addresses unless somebody allows it (RFC 6052 §3.1).
+  [[nodiscard]] bool is_well_known() const;
   // Whether embedding keeps the 16-bit words of the IPv4 address whole (/32 and /96), so that one choice of the
   // CLAT's own address makes the L4 checksum equal for every peer.
   [[nodiscard]] bool keeps_words() const { return length_ == 32 || length_ == 96; }

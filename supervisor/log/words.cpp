@@ -236,7 +236,7 @@ struct Wording {
 
   void operator()(const notice::FilterUnavailable& it) {
     begin(Severity::warn, events::kFilterUnavailable);
-    fields = {{"reason", it.error.text()}, {"next", "clatd runs unconfined; it is tried again"}};
+    fields = {{"reason", it.error.text()}, {"next", "nftables rules take its place; it is tried again"}};
   }
   void operator()(const notice::FilterRestored& it) {
     begin(Severity::info, events::kFilterRestored);

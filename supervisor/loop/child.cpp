@@ -4,7 +4,6 @@
 #include <linux/close_range.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <uv.h>
 
 #include <algorithm>
@@ -42,18 +41,6 @@ class LowFds {
  private:
   std::vector<Fd> fds_;
 };
-
-void free_process(uv_process_t* process) {
-  uv_close(reinterpret_cast<uv_handle_t*>(process),
-           [](uv_handle_t* handle) { delete reinterpret_cast<uv_process_t*>(handle); });
-}
-
-uv_stdio_container_t inherited(int fd) {
-  uv_stdio_container_t entry{};
-  entry.flags = UV_INHERIT_FD;
-  entry.data.fd = fd;
-  return entry;
-}
 
 }  // namespace
 
@@ -109,46 +96,21 @@ Result<> Child::open_control(Loop& loop, Fd& far_end) {
 }
 
 Result<> Child::run(Loop& loop, const Launch& launch, const std::vector<int>& table) {
-  std::vector<std::string> argv = launch.argv;
-  std::vector<char*> args;
-  for (std::string& argument : argv) args.push_back(argument.data());
-  args.push_back(nullptr);
-  char* no_environment = nullptr;
-  std::vector<uv_stdio_container_t> stdio;
-  std::ranges::transform(table, std::back_inserter(stdio), inherited);
-  uv_process_options_t options{};
-  options.file = launch.path.c_str();
-  options.args = args.data();
-  options.env = &no_environment;
-  options.stdio_count = static_cast<int>(stdio.size());
-  options.stdio = stdio.data();
-  options.exit_cb = [](uv_process_t* process, std::int64_t status, int signal) {
-    auto* self = static_cast<Child*>(process->data);
-    self->owner_.exited(*self, static_cast<int>(status), signal);
-  };
-
-  auto process = std::make_unique<uv_process_t>();
-  process->data = this;
-  const int error = uv_spawn(loop.raw(), process.get(), &options);
-  process_ = process.release();
-  if (error < 0) return failure("uv_spawn", -error);
+  auto process = start_process(loop, {.path = launch.path.c_str(),
+                                      .argv = launch.argv,
+                                      .fds = table,
+                                      .data = this,
+                                      .on_exit = [](uv_process_t* ended, std::int64_t status, int signal) {
+                                        auto* self = static_cast<Child*>(ended->data);
+                                        self->owner_.exited(*self, static_cast<int>(status), signal);
+                                      }});
+  if (!process) return std::unexpected(std::move(process).error());
+  process_ = *process;
   pid_ = process_->pid;
   return {};
 }
 
-Child::~Child() {
-  if (process_ == nullptr) return;
-  if (pid_ != 0 && fate() == Fate::running) ::kill(pid_, SIGKILL);
-  free_process(process_);
-}
-
-Child::Fate Child::fate() const {
-  siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
-    return errno == ECHILD ? Fate::gone : Fate::running;
-  }
-  return info.si_pid == 0 ? Fate::running : Fate::zombie;
-}
+Child::~Child() { let_go(process_); }
 
 void Child::drain() {
   // Its exit says more than the end of its control socket.

@@ -11,6 +11,7 @@
 #include "supervisor/loop/control_channel.hpp"
 #include "supervisor/loop/lines.hpp"
 #include "supervisor/loop/loop.hpp"
+#include "supervisor/loop/process.hpp"
 
 struct uv_process_s;
 
@@ -35,9 +36,7 @@ class Child {
   [[nodiscard]] int pid() const { return pid_; }
   [[nodiscard]] ControlChannel& control() { return control_; }
 
-  // Alive, a zombie that libuv has not collected, or gone: then its pid may be somebody else's.
-  enum class Fate { running, zombie, gone };
-  [[nodiscard]] Fate fate() const;
+  [[nodiscard]] Fate fate() const { return fate_of(pid_); }
 
   // Delivers what is left of output and messages.
   void drain();

@@ -59,13 +59,12 @@ struct Children::State {
     bool zombies = false;
     for (const auto& child : children) {
       switch (child->fate()) {
-        case Child::Fate::running: break;
-        case Child::Fate::zombie: zombies = true; break;
-        case Child::Fate::gone: gone.push_back(child.get()); break;
+        case Fate::running: break;
+        case Fate::zombie: zombies = true; break;
+        case Fate::gone: gone.push_back(child.get()); break;
       }
     }
-    // libuv looks after all its children at the next SIGCHLD.
-    if (zombies) ::kill(::getpid(), SIGCHLD);
+    if (zombies) collect_zombies();
     // Somebody else waited for these; how they ended nobody knows.
     for (Child* child : gone) bury(*child, -1, 0);
   }
@@ -92,7 +91,7 @@ Result<int> Children::spawn(const Launch& launch) {
 Result<> Children::signal(const std::string& uplink, int pid, int signal) {
   const Child* child = state_->find(uplink, pid);
   // libuv may have waited for it already, with the exit callback still to come.
-  if (child == nullptr || child->fate() == Child::Fate::gone) {
+  if (child == nullptr || child->fate() == Fate::gone) {
     return failure("signal clatd " + std::to_string(pid), ESRCH);
   }
   if (::kill(pid, signal) != 0) return failure("signal clatd " + std::to_string(pid), errno);

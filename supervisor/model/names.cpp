@@ -22,7 +22,7 @@ std::string_view name(Part part) {
 std::string_view name(FilterMeans means) {
   switch (means) {
     case FilterMeans::bpf: return "bpf";
-    case FilterMeans::none: return "none";
+    case FilterMeans::nftables: return "nftables";
   }
   return "?";
 }

@@ -66,8 +66,8 @@ struct GuardSpec {
   Ipv6Address v6;
   bool operator==(const GuardSpec&) const = default;
 };
-// bpf: a program at the tun's ingress. none: where BPF is not to be had.
-enum class FilterMeans : std::uint8_t { bpf, none };
+// bpf: a program at the tun's ingress. nftables: rules in a table of ours, where BPF is not to be had.
+enum class FilterMeans : std::uint8_t { bpf, nftables };
 std::string_view name(FilterMeans means);
 // What clatd may write into its tun: IPv6 from the CLAT address into the NAT64 prefix, IPv4 from a possible peer to the
 // CLAT's own, and nothing else.

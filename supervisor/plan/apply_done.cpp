@@ -173,10 +173,11 @@ void Applier::not_made(const std::string& uplink, Clat& clat, const Spec& target
 // Other means confine clatd as well, but carry no fast path. What was said once is not said again.
 void Applier::filter_not_made(const std::string& uplink, Clat& clat, const FilterSpec& target, const Error& error) {
   const auto& piece = clat.piece(Part::filter);
+  // What rules there were, are there still.
+  if (target.means == FilterMeans::nftables) return fails(uplink, clat, Part::filter, Verb::make, error);
   // The map entry may be gone: attaching writes it anew.
   const bool changed = piece.stands() && std::get<FilterSpec>(*piece.have).means == target.means;
   if (changed) return lost(uplink, clat, Part::filter, error);
-  if (target.means != FilterMeans::bpf) return fails(uplink, clat, Part::filter, Verb::make, error);
   auto& retry = clat.bpf_filter;
   const bool told = retry.error && retry.error->code == error.code;
   retry.fail(retry.backoff.fail(kBpfRetry, world_.random), now_, error);

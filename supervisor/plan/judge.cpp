@@ -119,7 +119,14 @@ FilterSpec filter_spec(const Makings& from, TimePoint now) {
   if (from.clat.bpf_filter.at.value_or(now) <= now) {
     return {FilterMeans::bpf, {routes_ipv6_of_clatd(from), attachment(from)}};
   }
-  return {.means = FilterMeans::none, .filter = {.by = {.uplink = from.wanted.name, .prefix = from.uplink.prefix}}};
+  // No more than the rules say, so that nothing else changes them.
+  return {.means = FilterMeans::nftables,
+          .filter = {.by = {.uplink = from.wanted.name,
+                            .tun_ifindex = from.clat.tun,
+                            .v4 = from.clat.addresses->v4,
+                            .v6 = from.clat.addresses->v6,
+                            .prefix = from.uplink.prefix,
+                            .allow_private_ipv4 = from.wanted.allow_private_ipv4}}};
 }
 
 // What the dialect cannot express is left out, so that a change of it replaces nobody.

@@ -108,7 +108,10 @@ Result<NetlinkSocket::Outcome> NetlinkSocket::run(Request& request, const Messag
   if (request.overflown_) return failure("netlink request", EMSGSIZE);
   header->nlmsg_seq = ++sequence_;
   if (::send(fd_.get(), header, header->nlmsg_len, 0) < 0) return failure("send netlink request", errno);
+  return take_answers(sink);
+}
 
+Result<NetlinkSocket::Outcome> NetlinkSocket::take_answers(const MessageSink& sink) {
   Outcome outcome = Outcome::complete;
   for (;;) {
     const auto size = receive();
@@ -129,6 +132,20 @@ Result<NetlinkSocket::Outcome> NetlinkSocket::run(Request& request, const Messag
 Result<> NetlinkSocket::exchange(Request request, const MessageSink& sink) {
   request.header()->nlmsg_flags |= NLM_F_ACK;
   if (auto outcome = run(request, sink); !outcome) return std::unexpected(outcome.error());
+  return {};
+}
+
+Result<> NetlinkSocket::transact(Request begin, Request request, Request end) {
+  request.header()->nlmsg_flags |= NLM_F_ACK;
+  ++sequence_;
+  std::vector<std::uint8_t> batch;
+  for (Request* each : {&begin, &request, &end}) {
+    if (each->overflown_) return failure("netlink request", EMSGSIZE);
+    each->header()->nlmsg_seq = sequence_;
+    batch.insert(batch.end(), each->buffer_.begin(), each->buffer_.begin() + NLMSG_ALIGN(each->header()->nlmsg_len));
+  }
+  if (::send(fd_.get(), batch.data(), batch.size(), 0) < 0) return failure("send netlink batch", errno);
+  if (auto outcome = take_answers({}); !outcome) return std::unexpected(outcome.error());
   return {};
 }
 

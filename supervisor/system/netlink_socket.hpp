@@ -64,6 +64,8 @@ class NetlinkSocket {
   // Sends, hands every answer to `sink`, returns at the acknowledgement. The error has the errno and the text of the
   // kernel's (extended) acknowledgement.
   Result<> exchange(Request request, const MessageSink& sink = {});
+  // nfnetlink takes what changes something between two marks.
+  Result<> transact(Request begin, Request request, Request end);
   // A dump that the kernel calls inconsistent is asked for again, a few times; `restart` comes before each attempt.
   Result<> dump(const Request& request, const std::function<void()>& restart, const MessageSink& sink);
 
@@ -71,6 +73,7 @@ class NetlinkSocket {
   explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)), buffer_(kBuffer) {}
   enum class Outcome { complete, interrupted };
   Result<Outcome> run(Request& request, const MessageSink& sink);
+  Result<Outcome> take_answers(const MessageSink& sink);
   Result<std::size_t> receive();
 
   static constexpr std::size_t kBuffer = std::size_t{64} * 1024;  // the kernel fills at most 32 KiB per read of a dump

@@ -20,7 +20,9 @@ Result<Network> Network::open(StateDir& state, Sysctl sysctl) {
   if (!rtnetlink) return std::unexpected(rtnetlink.error());
   auto saved = SavedSysctls::open(state, sysctl);
   if (!saved) return std::unexpected(saved.error());
-  return Network(state, std::move(*rtnetlink), std::move(sysctl), std::move(*saved));
+  auto nft_table = NftTable::open();
+  return Network(state, std::move(*rtnetlink), nft_table ? std::optional(std::move(*nft_table)) : std::nullopt,
+                 std::move(sysctl), std::move(*saved));
 }
 
 // --- tun

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "core/base/fd.hpp"
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/events.hpp"
+#include "supervisor/system/nft_table.hpp"
 #include "supervisor/system/rtnetlink.hpp"
 #include "supervisor/system/saved_sysctls.hpp"
 #include "supervisor/system/state_dir.hpp"
@@ -46,6 +48,15 @@ class Network {
 
   Result<> make(const model::GuardSpec& spec);
   Result<> remove(const model::GuardSpec& spec);
+
+  // The filter by nftables, which nft has just put in (nft_text.hpp): from now on verify_rules() compares it with what
+  // it is now.
+  Result<> take_rules(int tun);
+  Result<> verify_rules(int tun);
+  // Also those of an earlier supervisor, whose tun somebody still held.
+  Result<> remove_rules(int tun);
+  // Packets. Nothing: there are no rules, or they cannot be asked.
+  std::optional<std::uint64_t> filter_drops(int tun);
 
   // The routed leg needs net.ipv6.conf.all.forwarding, which is the operator's to set: EPERM without it.
   Result<> make(const model::AnnounceSpec& spec);
@@ -91,15 +102,20 @@ class Network {
   // Why the saved sysctls of a killed supervisor could not be taken over; empty: they could, or there were none.
   [[nodiscard]] const std::string& forgotten() const { return saved_.forgotten(); }
   // Takes away what bears our mark though no record names it: blackholes of addresses that a killed supervisor had just
-  // given up, and, where its records are lost, announcements, and the tuns that nobody holds. Where another clatvisor
-  // lives in this network namespace, they may be its, and only tuns are taken away.
+  // given up, rules about tuns that nobody holds, and, where its records are lost, announcements, and the tuns that
+  // nobody holds. Where another clatvisor lives in this network namespace, they may be its, and only tuns, and rules
+  // about them, are taken away.
   Result<> sweep(const std::vector<model::RecordSpec>& records);
 
   [[nodiscard]] const Sysctl& sysctl() const { return sysctl_; }
 
  private:
-  Network(StateDir& state, RtNetlink rtnetlink, Sysctl sysctl, SavedSysctls saved)
-      : state_(&state), rtnetlink_(std::move(rtnetlink)), sysctl_(std::move(sysctl)), saved_(std::move(saved)) {}
+  Network(StateDir& state, RtNetlink rtnetlink, std::optional<NftTable> nft_table, Sysctl sysctl, SavedSysctls saved)
+      : state_(&state),
+        rtnetlink_(std::move(rtnetlink)),
+        nft_table_(std::move(nft_table)),
+        sysctl_(std::move(sysctl)),
+        saved_(std::move(saved)) {}
   Result<> hold_every_queue(const OpenTun& tun, const model::TunSpec& spec);
   [[nodiscard]] bool is_tun_of(const std::string& uplink, const LinkMessage& link, const std::string& name) const;
   Result<> let_go(const std::string& uplink);
@@ -116,6 +132,8 @@ class Network {
   Result<> route_into_tun(const model::AnnounceSpec& spec);
   Result<> announce(const model::AnnounceSpec& spec);
   Result<> purge_routes(const model::RecordSpec& record);
+  Result<std::string> look_at_rules(int tun);
+  Result<> sweep_rules();
 
   struct Held {
     int ifindex = 0;
@@ -123,12 +141,14 @@ class Network {
   };
   StateDir* state_;
   RtNetlink rtnetlink_;
+  std::optional<NftTable> nft_table_;  // none: the kernel has none
   Sysctl sysctl_;
   SavedSysctls saved_;
   static constexpr std::size_t kSysctlsPerAudit = 16;
   int last_sysctls_ = 0;               // ifindex of the tun whose sysctls were read last
   std::map<std::string, Held> tuns_;   // by uplink
   std::map<std::string, Fd> anycast_;  // by uplink: memberships
+  std::map<int, std::string> rules_;   // by ifindex of the tun: as nft put them in; empty: an earlier supervisor's
 };
 
 }  // namespace clat::system

@@ -2,24 +2,15 @@
 
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 
 #include <cerrno>
 #include <set>
 #include <string>
 #include <utility>
 
+#include "supervisor/system/nft_request.hpp"
+
 namespace clat::system {
-
-namespace {
-
-Request request(std::uint16_t type, std::uint8_t family) {
-  const nfgenmsg header{.nfgen_family = family, .version = NFNETLINK_V0, .res_id = 0};
-  return Request(static_cast<std::uint16_t>((NFNL_SUBSYS_NFTABLES << 8) | type), 0, header);
-}
-
-}  // namespace
 
 Result<Nftables> Nftables::open() {
   auto socket = NetlinkSocket::open(NETLINK_NETFILTER);
@@ -29,7 +20,7 @@ Result<Nftables> Nftables::open() {
 
 Result<std::uint32_t> Nftables::generation() {
   std::uint32_t generation = 0;
-  auto asked = socket_.exchange(request(NFT_MSG_GETGEN, NFPROTO_UNSPEC), [&](const Message& message) {
+  auto asked = socket_.exchange(nft_request(NFT_MSG_GETGEN, NFPROTO_UNSPEC), [&](const Message& message) {
     const auto id = find_as<std::uint32_t>(attributes_after<nfgenmsg>(message.payload), NFTA_GEN_ID);
     if (id) generation = ntohl(*id);
   });
@@ -40,13 +31,13 @@ Result<std::uint32_t> Nftables::generation() {
 Result<nft::Ruleset> Nftables::read_all() {
   nft::Ruleset ruleset;
   auto chains = socket_.dump(
-      request(NFT_MSG_GETCHAIN, NFPROTO_UNSPEC), [&] { ruleset = {}; },
+      nft_request(NFT_MSG_GETCHAIN, NFPROTO_UNSPEC), [&] { ruleset = {}; },
       [&](const Message& message) { nft::add_chain(ruleset, message); });
   if (!chains) return std::unexpected(std::move(chains).error().in("list the chains of nftables"));
   std::set<std::pair<std::uint8_t, std::string>> tables;
   for (const auto& [name, drops] : ruleset.forward) tables.emplace(std::get<0>(name), std::get<1>(name));
   for (const auto& [family, table] : tables) {
-    auto rules = request(NFT_MSG_GETRULE, family);
+    auto rules = nft_request(NFT_MSG_GETRULE, family);
     rules.put(NFTA_RULE_TABLE, table);
     nft::Ruleset of_table;
     auto dumped =

@@ -49,6 +49,7 @@ Result<> Network::sweep(const std::vector<model::RecordSpec>& records) {
     return std::ranges::find(records, v6, &model::RecordSpec::v6) != records.end();
   };
   auto [result, another_lives] = sweep_tuns(records);
+  note(result, sweep_rules());
   if (another_lives) return result;
   const auto proxies = rtnetlink_.proxies();
   if (!proxies) return std::unexpected(proxies.error());
@@ -92,6 +93,7 @@ Result<> Network::purge(const model::RecordSpec& record) {
   }
   note(result, purge_routes(record));
   note(result, remove(record.uplink, model::TunSpec{.name = record.tun}));
+  note(result, sweep_rules());
   note(result, saved_.release(record.uplink));
   // Last: until then it keeps the kernel from answering for the address.
   note(result, remove(model::GuardSpec{record.v6}));

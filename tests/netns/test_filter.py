@@ -8,12 +8,14 @@ import shutil
 import signal
 import socket
 import struct
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from harness import packet
 from harness.case import WITHOUT_TCX, LabTest, every_interface
-from harness.clatvisor import BIN, SLOW, cmdline
-from harness.lab import WAN0, WWAN0, Uplink
+from harness.clatvisor import BIN, SLOW, cmdline, run_to_exit
+from harness.lab import WAN0, WWAN0, Uplink, wait_until
 from harness.packet import UDP, Ipv4, Ipv6
 from harness.tap import ETH_P_IP, ETH_P_IPV6, Tap, incoming
 
@@ -43,6 +45,7 @@ class Forged(LabTest):
     nat64 = False
     lan = True
     relay = True
+    bpf_dir: str | None = None
 
     def setUp(self) -> None:
         super().setUp()
@@ -50,14 +53,19 @@ class Forged(LabTest):
         self.clatd = self.lab.scratch / "forges"
         shutil.copy(BIN / "stub_clatd", self.clatd)
 
-    def start_forging(self, *, fast_path: str, up: bool = True, bpf_dir: str | None = None, **options) -> None:
+    def forging(self, fast_path: str, *, bpf_dir: str | None = None, audit: str = "5s", health: str = "1m") -> Callable[[dict], None]:
         def change(config: dict) -> None:
             every_interface(fast_path=fast_path)(config)
             config["clatd"] = {"path": self.clatd}
+            config["audit-interval"] = audit
+            config["log"] = {"health-interval": health}
             if bpf_dir:
                 config["bpf-dir"] = bpf_dir
 
-        self.start(up=up, change=change, **options)
+        return change
+
+    def start_forging(self, *, fast_path: str, up: bool = True, audit: str = "5s", health: str = "1m", **options) -> None:
+        self.start(up=up, change=self.forging(fast_path, bpf_dir=self.bpf_dir, audit=audit, health=health), **options)
         for uplink in self.uplinks:
             self.program.wait_event("clat.ready", uplink.name)
         chosen = {uplink: self.program.find("address.chosen", uplink.name)[0] for uplink in self.uplinks}
@@ -176,6 +184,131 @@ class ByBpf(Forged):
         since = self.program.mark()
         self.program.start().wait_up(since=since)
         self.assert_confined()
+        self.program.stop()
+
+
+class ByNftables(Forged):
+    """bpf-dir lies in no bpffs."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bpf_dir = str(self.lab.scratch / "no-bpffs")
+        self.before = self.snapshot()
+
+    def start_forging(self, **options) -> None:
+        super().start_forging(**options)
+        for uplink in self.uplinks:
+            self.assertEqual(len(self.program.find("filter.unavailable", uplink.name)), 1, self.program.tail())
+
+    def table(self) -> str:
+        return f"inet clatvisor_{self.lab.router.link_index(WAN0.tun)}"
+
+    def test_on_the_routed_leg(self) -> None:
+        for mode in ("off", "auto"):
+            with self.subTest(mode):
+                self.start_forging(fast_path=mode)
+                self.assert_confined()
+                self.program.stop()
+                self.assert_unchanged(self.before, "after a stop")
+
+    def test_while_the_fast_path_is_required(self) -> None:
+        self.start_forging(fast_path="required", up=False)
+        self.program.wait_event("clat.failed")
+        # Nothing announces the CLAT, but what its clatd writes is routed if it may be.
+        self.assert_confined(delivers=False)
+        self.program.stop()
+
+    def test_a_foreign_hand(self) -> None:
+        """Whatever somebody does to the table, it is as it was after an audit."""
+        self.start_forging(fast_path="off", audit="100ms")
+        table = self.table()
+        last = self.lab.router.run("nft", "-a", "list", "chain", *table.split(), "clatd").rsplit("# handle ", 1)[1].split()[0]
+        hands = (
+            f"delete rule {table} clatd handle {last}",
+            f"delete table {table}",
+            "flush ruleset inet",
+            f"flush chain {table} clatd",
+            f"insert rule {table} clatd accept",
+            f"add table {table} {{ flags dormant; }}",
+        )
+        for hand in hands:
+            with self.subTest(hand):
+                since = self.program.mark()
+                self.lab.router.run("nft", hand)
+                self.program.wait_event("part.lost", "wan0", since=since, part="filter")
+                self.program.wait_event("filter.restored", "wan0", since=since, means="nftables")
+                self.assert_confined()
+        self.program.stop()
+        self.assert_unchanged(self.before, "after a stop")
+
+    def test_what_was_dropped_is_in_the_health_line(self) -> None:
+        self.start_forging(fast_path="off", health="100ms")
+        self.assert_confined()
+        attacks = len(self.attacks(WAN0))
+        counted = self.program.wait_event("health", "wan0", since=self.program.mark(), count=2)["drop_filter"]
+        self.assertEqual(int(counted), attacks)
+        self.program.stop()
+
+    def test_that_outlives_its_supervisor(self) -> None:
+        self.start_forging(fast_path="off")
+        orphans = [self.program.wait_clatd(uplink.name) for uplink in self.uplinks]
+        self.program.process.kill()
+        self.program.process.wait()
+        try:
+            self.assert_confined()
+            # Nor does the next one's start free them: it waits until they let go of the tuns.
+            since = self.program.mark()
+            self.program.start()
+            self.program.wait_event("clat.failed", since=since)
+            self.assert_confined()
+        finally:
+            for orphan in orphans:
+                os.kill(orphan, signal.SIGKILL)
+        self.program.wait_up(since=since, timeout=30)
+        self.assert_confined()
+        self.program.stop()
+        self.assert_unchanged(self.before, "after a stop")
+
+    def test_cleanup_leaves_nothing(self) -> None:
+        self.start_forging(fast_path="off")
+        self.assertIn(f"table {self.table()}", self.lab.router.run("nft", "list", "tables"))
+        orphans = [self.program.wait_clatd(uplink.name) for uplink in self.uplinks]
+        self.program.process.kill()
+        self.program.process.wait()
+        for orphan in orphans:
+            os.kill(orphan, signal.SIGKILL)
+        wait_until(lambda: not any(cmdline(orphan)[0] for orphan in orphans), 5 * SLOW, "the orphans are gone")
+        done = run_to_exit(self.lab, "--config", str(self.program.config_file), "--cleanup")
+        # Without a bpffs there are no pins to look for.
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assert_unchanged(self.before, "after --cleanup")
+
+    def test_without_nft_there_is_no_clatd(self) -> None:
+        change = self.forging("off", bpf_dir=self.bpf_dir)
+        self.start(up=False, change=change, wrap=["env", "PATH=/nowhere"])
+        failed = self.program.wait_event("clat.failed", "wan0")
+        self.assertEqual(failed["part"], "filter")
+        self.assertIn("nft", failed["reason"])
+        self.assertIsNone(self.program.clatd_pid("wan0"))
+        self.program.stop()
+        self.assert_unchanged(self.before, "after a stop")
+
+    def test_back_to_bpf(self) -> None:
+        """A bpffs is mounted meanwhile, and a reload tries it at once."""
+        folder = Path(self.bpf_dir)
+        self.start_forging(fast_path="auto")
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "bpf", "-o", "mode=0700", "bpf", str(folder)], check=True)
+        self.addCleanup(subprocess.run, ["umount", str(folder)], check=True)
+        children = [self.program.wait_clatd(uplink.name) for uplink in self.uplinks]
+        since = self.program.mark()
+        self.program.reload()
+        for uplink in self.uplinks:
+            self.program.wait_event("filter.restored", uplink.name, since=since, means="bpf")
+            self.program.wait_event("fastpath.attached", uplink.name, since=since)
+        self.assertNotIn("clatvisor", self.lab.router.run("nft", "list", "tables"))
+        self.assert_confined()
+        self.assertEqual([self.program.wait_clatd(uplink.name) for uplink in self.uplinks], children)
         self.program.stop()
 
 

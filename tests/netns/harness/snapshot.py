@@ -93,6 +93,7 @@ def take(namespace: Namespace, bpffs: Path, *, processes: bool = True) -> dict[s
         "qdiscs": sorted(namespace.run("tc", "qdisc", "show").splitlines()),
         "filters": {link["ifname"]: filters(namespace, link["ifname"]) for link in links},
         "tcx": {link["ifname"]: tcx(namespace, link["ifname"]) for link in links},
+        "nftables": namespace.run("nft", "-s", "list", "ruleset", check=False),
         "bpffs": files_below(bpffs),
         "sysctls": _sysctls(namespace),
     }  # fmt: skip

@@ -1,0 +1,58 @@
+#include "supervisor/system/nft_text.hpp"
+
+#include <initializer_list>
+#include <utility>
+
+namespace clat::system {
+
+namespace {
+
+// The same rules as of clat_tun_in (bpf/programs/clat.bpf.c), before conntrack, which never hears of what they drop.
+// Next headers that the translator never emits: hop-by-hop options (0), routing (43), fragment (44) in a fragment,
+// destination options (60). No peers: what is no unicast address (RFC 1812 §5.3.7), and the CLAT itself.
+constexpr std::string_view kFilter = R"(add table inet clatvisor_$tun
+add counter inet clatvisor_$tun drops
+add chain inet clatvisor_$tun clatd { type filter hook prerouting priority -300; policy accept; }
+flush chain inet clatvisor_$tun clatd
+add rule inet clatvisor_$tun clatd meta iif != $tun accept
+add rule inet clatvisor_$tun clatd ip6 nexthdr { 0, 43, 60 } counter name drops drop
+add rule inet clatvisor_$tun clatd frag nexthdr { 0, 43, 44, 60 } counter name drops drop
+add rule inet clatvisor_$tun clatd ip6 saddr $v6 ip6 daddr $prefix accept
+add rule inet clatvisor_$tun clatd ip saddr { 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, $no_private$v4 } counter name drops drop
+add rule inet clatvisor_$tun clatd ip daddr $v4 accept
+add rule inet clatvisor_$tun clatd counter name drops drop
+)";
+constexpr std::string_view kPrivate = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ";
+
+using Value = std::pair<std::string_view, std::string>;
+
+// No name begins with another.
+std::string filled_in(std::string_view text, std::initializer_list<Value> values) {
+  std::string filled;
+  for (auto at = text.find('$'); at != std::string_view::npos; at = text.find('$')) {
+    filled += text.substr(0, at);
+    text.remove_prefix(at + 1);
+    for (const auto& [name, value] : values) {
+      if (!text.starts_with(name)) continue;
+      filled += value;
+      text.remove_prefix(name.size());
+      break;
+    }
+  }
+  filled += text;
+  return filled;
+}
+
+}  // namespace
+
+std::string filter_text(const model::FilterSpec& spec) {
+  const auto& clat = spec.filter.by;
+  const bool no_private = clat.prefix.is_well_known() && !clat.allow_private_ipv4;
+  return filled_in(kFilter, {{"tun", std::to_string(clat.tun_ifindex)},
+                             {"v4", clat.v4.text()},
+                             {"v6", clat.v6.text()},
+                             {"prefix", clat.prefix.text()},
+                             {"no_private", std::string(no_private ? kPrivate : "")}});
+}
+
+}  // namespace clat::system
