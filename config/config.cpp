@@ -4,7 +4,10 @@
 
 namespace clat::config {
 
-std::string tun_name(const std::string& uplink) { return "v4-" + uplink; }
+std::string tun_name(const std::string& uplink) {
+  constexpr std::size_t kRoom = 12;  // of Linux's 15
+  return "v4-" + (uplink.size() <= kRoom ? uplink : uplink.substr(uplink.size() - kRoom));
+}
 
 const Interface* Config::find(const std::string& uplink) const {
   const auto found = std::ranges::find(interfaces, uplink, &Interface::name);

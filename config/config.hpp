@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "core/net/address.hpp"
+#include "core/net/ipv6_prefix.hpp"
 #include "core/net/pool.hpp"
 #include "core/net/prefix.hpp"
 
@@ -21,12 +23,18 @@ enum class Dialect { native, aosp, aosp_2019 };
 enum class LogLevel { debug, info, warn, error };
 enum class LogFormat { logfmt, json };
 
+// Where the CLAT's IPv6 address lies if not on the uplink: in a prefix that is routed to this host, or in the one that
+// is delegated to the interface of that name.
+using Ipv6Source = std::variant<Ipv6Prefix, std::string>;
+
 struct Interface {
-  std::string name{};  // of the uplink; "v4-" + name fits IFNAMSIZ
+  std::string name{};  // of the uplink
+  std::string tun{};   // tun_name(name) unless the file gives another
   Nat64Prefix nat64_prefix;
   std::optional<Ipv4Address> ipv4_address{};  // none: first free of Config::ipv4_pool
-  std::optional<Ipv6Address> ipv6_address{};  // none: random and checksum-neutral in the uplink's /64
-  std::optional<std::uint32_t> mtu{};         // IPv6 MTU towards the NAT64, bytes; none: the uplink's
+  std::optional<Ipv6Address> ipv6_address{};  // none: random and checksum-neutral in a subnet
+  std::optional<Ipv6Source> ipv6_source{};
+  std::optional<std::uint32_t> mtu{};  // IPv6 MTU towards the NAT64, bytes; none: the uplink's
   FastPathMode fast_path = FastPathMode::automatic;
   std::optional<std::uint32_t> route_metric{};  // none: no default route
   std::uint32_t mark = 0;
@@ -85,7 +93,7 @@ struct Config {
   [[nodiscard]] const Interface* find(const std::string& uplink) const;  // none: not configured
 };
 
-// "v4-wan0" for "wan0".
+// "v4-wan0" for "wan0"; of a name that is too long for that, the last 12 characters.
 std::string tun_name(const std::string& uplink);
 
 }  // namespace clat::config

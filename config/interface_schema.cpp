@@ -18,7 +18,9 @@ struct Draft {
   Place name;
   std::optional<Nat64Prefix> prefix{};
   bool metric_given = false;
-  Place metric_place{}, ipv4_place{}, ipv6_place{};
+  Place metric_place{}, ipv4_place{}, ipv6_place{}, source_place{};
+  std::optional<Place> tun_place{};
+  std::optional<std::string> tun{};
   Interface values;
 };
 
@@ -51,7 +53,23 @@ void read_default_route(Reader& reader, const Entry& entry, Draft& draft) {
   }
 }
 
-constexpr std::array<Key<Draft>, 11> kInterfaceKeys{{
+constexpr std::array<Key<Draft>, 1> kSourceKeys{{
+    {"from",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       std::string name;
+       if (reader.take(entry, name, interface_name)) draft.values.ipv6_source = std::move(name);
+     }},
+}};
+
+void read_ipv6_source(Reader& reader, const Entry& entry, Draft& draft) {
+  draft.source_place = entry.value.place;
+  if (entry.value.kind == Node::Kind::mapping)
+    reader.take_keys(entry.value, kSourceKeys, draft);
+  else if (Ipv6Prefix prefix; reader.take(entry, prefix, ipv6_source))
+    draft.values.ipv6_source = prefix;
+}
+
+constexpr std::array<Key<Draft>, 13> kInterfaceKeys{{
     {"nat64-prefix",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.prefix, nat64_prefix); }},
     {"ipv4-address",
@@ -64,6 +82,7 @@ constexpr std::array<Key<Draft>, 11> kInterfaceKeys{{
        draft.ipv6_place = entry.value.place;
        reader.take_unless_auto(entry, draft.values.ipv6_address, clat_ipv6_address);
      }},
+    {"ipv6-source", read_ipv6_source},
     {"mtu",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_unless_auto(entry, draft.values.mtu, mtu); }},
     {"fast-path",
@@ -77,6 +96,11 @@ constexpr std::array<Key<Draft>, 11> kInterfaceKeys{{
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.mark, hex_or_decimal); }},
     {"net-id",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.net_id, any_number); }},
+    {"tun",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       draft.tun_place = entry.value.place;
+       reader.take_unless_auto(entry, draft.tun, interface_name);
+     }},
     {"queues",
      [](Reader& reader, const Entry& entry, Draft& draft) {
        reader.take(entry, draft.values.queues, [](auto text) { return whole_number(text, 1, kMostQueues); });
@@ -90,7 +114,7 @@ constexpr std::array<Key<Draft>, 11> kInterfaceKeys{{
      }},
 }};
 
-constexpr std::array<std::string_view, 6> kReserved{"when", "ipv4-source", "ipv6-source", "table", "on-up", "on-down"};
+constexpr std::array<std::string_view, 5> kReserved{"when", "ipv4-source", "table", "on-up", "on-down"};
 
 // Takes the place of a prefix that is missing or wrong while the rest of its interface is checked.
 const Nat64Prefix& no_prefix() {
@@ -109,10 +133,14 @@ Draft read_interface(const Entry& entry, std::uint32_t position, Reader& reader)
   if (!has_or_means(entry.value, "nat64-prefix")) {
     reader.fail(entry.place, "interface " + in_quotes(entry.key) + " needs a nat64-prefix");
   }
+  draft.values.tun = draft.tun.value_or(tun_name(entry.key));
   if (draft.prefix) draft.values.nat64_prefix = *draft.prefix;
   const auto& ipv6 = draft.values.ipv6_address;
   if (draft.prefix && ipv6 && draft.prefix->contains(*ipv6)) {
     reader.fail(draft.ipv6_place, "ipv6-address: " + ipv6->text() + " lies in the interface's NAT64 prefix");
+  }
+  if (ipv6 && draft.values.ipv6_source) {
+    reader.fail(draft.source_place, "ipv6-source: the address is given already, by ipv6-address");
   }
   return draft;
 }
@@ -170,9 +198,17 @@ void refuse_equal_metrics(const std::vector<Draft>& drafts, Reader& reader) {
                });
 }
 
-void refuse_tun_names(const std::vector<Draft>& drafts, Reader& reader) {
+// Names of interfaces and of tuns are one space. Two tuns get one name where only the ends of long names fit.
+void refuse_equal_tuns(const std::vector<Draft>& drafts, Reader& reader) {
+  const auto place = [](const Draft& draft) { return draft.tun_place.value_or(draft.name); };
+  refuse_twins(
+      drafts, [](const Interface& values) { return std::optional(values.tun); }, place,
+      [&](const std::string& tun, const Draft& first, const Place& first_place, const Draft&, const Place& here) {
+        reader.fail(here, "tun: " + in_quotes(tun) + " is already that of " + whose(first, first_place) +
+                              "; give one of them a tun: NAME of its own");
+      });
   std::unordered_map<std::string, const Draft*> owners;
-  for (const Draft& draft : drafts) owners.emplace(tun_name(draft.values.name), &draft);
+  for (const Draft& draft : drafts) owners.emplace(draft.values.tun, &draft);
   for (const Draft& draft : drafts) {
     const auto owner = owners.find(draft.values.name);
     if (owner == owners.end()) continue;
@@ -191,7 +227,7 @@ std::vector<Interface> read_interfaces(const Node& mapping, Reader& reader) {
   }
   refuse_equal_addresses(drafts, reader);
   refuse_equal_metrics(drafts, reader);
-  refuse_tun_names(drafts, reader);
+  refuse_equal_tuns(drafts, reader);
 
   std::vector<Interface> interfaces;
   interfaces.reserve(drafts.size());

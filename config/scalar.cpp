@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/base/numbers.hpp"
+#include "core/net/clat_address.hpp"
 
 namespace clat::config {
 
@@ -12,7 +13,7 @@ namespace {
 
 constexpr std::string_view kDigits = "0123456789";
 constexpr std::size_t kLongestPath = 4095;         // PATH_MAX less the terminator
-constexpr std::size_t kLongestInterfaceName = 12;  // IFNAMSIZ less the terminator and "v4-"
+constexpr std::size_t kLongestInterfaceName = 15;  // IFNAMSIZ less the terminator
 
 bool is_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of(kDigits) == std::string_view::npos;
@@ -179,6 +180,18 @@ Result<Ipv6Address> clat_ipv6_address(std::string_view text) {
   return *address;
 }
 
+Result<Ipv6Prefix> ipv6_source(std::string_view text) {
+  auto prefix = Ipv6Prefix::parse(text);
+  if (!prefix) return failure(in_quotes(text) + ": " + prefix.error().what);
+  constexpr unsigned kShortest = 16;
+  if (prefix->length < kShortest || prefix->length > kLongestClatSubnet) {
+    return failure(in_quotes(text) + ": a length from /" + std::to_string(kShortest) + " to /" +
+                   std::to_string(kLongestClatSubnet) + " belongs here, like /64");
+  }
+  if (auto address = clat_ipv6_address(prefix->address.text()); !address) return std::unexpected(address.error());
+  return prefix;
+}
+
 Result<Nat64Prefix> nat64_prefix(std::string_view text) {
   if (text == "auto") return failure("'auto' is not supported yet: give the prefix, like 64:ff9b::/96");
   if (Ipv4Address::parse(before_slash(text))) {
@@ -202,21 +215,21 @@ Result<Ipv4Pool> ipv4_pool(std::string_view text) {
   return pool;
 }
 
-Result<> interface_name(std::string_view text) {
+Result<std::string> interface_name(std::string_view text) {
   const auto refuse = [&](const std::string& why) { return failure("interface name " + in_quotes(text) + " " + why); };
   if (text.empty()) return refuse("is empty");
   if (text == "." || text == ".." || text == "all" || text == "default" || text == "lo") {
     return refuse("cannot be that of an uplink");
   }
-  // '%' makes the kernel number the tun: "v4-a%d" becomes v4-a0.
+  // '%' makes the kernel number a device: "v4-a%d" becomes v4-a0.
   const auto bad = std::ranges::find_if(
       text, [](unsigned char c) { return c <= 0x20 || c >= 0x7f || c == '/' || c == ':' || c == '%'; });
   if (bad != text.end()) return refuse("may hold printable ASCII only, and no space, '/', ':' or '%'");
   if (text.size() > kLongestInterfaceName) {
     return refuse("has " + std::to_string(text.size()) + " characters; at most " +
-                  std::to_string(kLongestInterfaceName) + " leave room for 'v4-' in front");
+                  std::to_string(kLongestInterfaceName) + " are possible");
   }
-  return {};
+  return std::string(text);
 }
 
 }  // namespace clat::config

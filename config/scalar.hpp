@@ -13,6 +13,7 @@
 #include "config/text.hpp"
 #include "core/base/error.hpp"
 #include "core/net/address.hpp"
+#include "core/net/ipv6_prefix.hpp"
 #include "core/net/pool.hpp"
 #include "core/net/prefix.hpp"
 
@@ -41,10 +42,12 @@ Result<Ipv4Address> clat_ipv4_address(std::string_view text);
 // An address that a CLAT can have on its uplink.
 Result<Ipv6Address> clat_ipv6_address(std::string_view text);
 Result<Nat64Prefix> nat64_prefix(std::string_view text);
+// Routed to this host, with room for the CLAT's own address.
+Result<Ipv6Prefix> ipv6_source(std::string_view text);
 Result<Ipv4Pool> ipv4_pool(std::string_view text);
 
-// Of an uplink: short enough for "v4-" in front, and what Linux takes as the name of a device.
-Result<> interface_name(std::string_view text);
+// What Linux takes as the name of a device, but for those that no uplink can have.
+Result<std::string> interface_name(std::string_view text);
 
 // "a, b or c".
 template <std::size_t N>

@@ -186,7 +186,7 @@ Result<> KernelEdge::purge(const model::RecordSpec& record) {
 }
 
 std::optional<model::Event> KernelEdge::act(const model::LookUpRoute& action) {
-  return model::LookedUp{action.uplink, network_.way_to(action.destination, action.ifindex)};
+  return model::LookedUp{action.uplink, network_.way_to(action.way)};
 }
 
 Result<> KernelEdge::check(const model::Audit::Check& check, const Found& found) {

@@ -22,19 +22,44 @@ std::uint16_t checksum_delta(const Ipv6Address& clat, const Ipv4Address& v4, con
   return difference(six, checksum_fold(checksum_add(v4.bytes)));
 }
 
-Ipv6Address make_clat_ipv6(const Ipv6Address& subnet, const Ipv4Address& v4, const Nat64Prefix& prefix,
-                           std::uint64_t random) {
-  Ipv6Address address = subnet;
-  for (std::size_t i = 8; i < 16; ++i) {
-    address.bytes[i] = static_cast<std::uint8_t>(random >> (8 * (15 - i)));
+namespace {
+
+// `subnet` with the bits behind the subnet's taken from `random`.
+Ipv6Address filled(const Ipv6Prefix& subnet, std::uint64_t random) {
+  Ipv6Address address = subnet.address;
+  for (unsigned i = 8; i < 16; ++i) {
+    const unsigned kept = std::clamp(subnet.length, 8 * i, 8 * i + 8) - 8 * i;
+    const auto ours = static_cast<std::uint8_t>(0xffU >> kept);
+    const auto byte = static_cast<std::uint8_t>(random >> (8 * (15 - i)));
+    address.bytes[i] = static_cast<std::uint8_t>((address.bytes[i] & ~ours) | (byte & ours));
   }
-  // Word 5 (octets 10-11) of the result carries the correction, as good a place as any.
-  address.bytes[10] = address.bytes[11] = 0;
+  return address;
+}
+
+// Octets 10 and 11 where they are ours, else the first 16-bit word that is.
+std::size_t correcting_octet(const Ipv6Prefix& subnet) {
+  return std::max<std::size_t>(10, (subnet.length + 15) / 16 * 2);
+}
+
+void make_neutral(Ipv6Address& address, std::size_t octet, const Ipv4Address& v4, const Nat64Prefix& prefix) {
+  address.bytes[octet] = address.bytes[octet + 1] = 0;
   const auto missing = static_cast<std::uint16_t>(difference(0, checksum_delta(address, v4, prefix)));
-  address.bytes[10] = static_cast<std::uint8_t>(missing >> 8);
-  address.bytes[11] = static_cast<std::uint8_t>(missing);
-  const bool anycast = std::all_of(address.bytes.begin() + 8, address.bytes.end(), [](auto byte) { return byte == 0; });
-  return anycast ? make_clat_ipv6(subnet, v4, prefix, random + 1) : address;
+  address.bytes[octet] = static_cast<std::uint8_t>(missing >> 8);
+  address.bytes[octet + 1] = static_cast<std::uint8_t>(missing);
+}
+
+}  // namespace
+
+Ipv6Address make_clat_ipv6(const Ipv6Prefix& subnet, const Ipv4Address& v4, const Nat64Prefix& prefix,
+                           std::uint64_t random, Neutrality neutrality) {
+  const Ipv6Prefix base = subnet.masked();
+  const bool neutral = neutrality == Neutrality::wanted && has_neutral_addresses(base);
+  Ipv6Address address = filled(base, random);
+  if (neutral) make_neutral(address, correcting_octet(base), v4, prefix);
+  if (address != base.address) return address;
+  // A /112 has one neutral address, and here that is the anycast one.
+  const bool no_other = neutral && base.length == 112;
+  return make_clat_ipv6(base, v4, prefix, random + 1, no_other ? Neutrality::given_up : neutrality);
 }
 
 }  // namespace clat

@@ -35,6 +35,8 @@ inline constexpr std::string_view kClatDown = "clat.down";
 inline constexpr std::string_view kClatBlocked = "clat.blocked";
 inline constexpr std::string_view kClatFailed = "clat.failed";
 inline constexpr std::string_view kForwardingOff = "forwarding.off";
+inline constexpr std::string_view kRouteTaken = "route.taken";
+inline constexpr std::string_view kRouteRestored = "route.restored";
 inline constexpr std::string_view kPartLost = "part.lost";
 
 // its clatd
@@ -46,7 +48,6 @@ inline constexpr std::string_view kClatBackoff = "clat.backoff";
 inline constexpr std::string_view kClatFlapping = "clat.flapping";
 inline constexpr std::string_view kNetdLine = "netd.line";
 inline constexpr std::string_view kChildOutput = "child.output";
-
 // what confines it
 inline constexpr std::string_view kFilterUnavailable = "filter.unavailable";
 inline constexpr std::string_view kFilterRestored = "filter.restored";
@@ -92,6 +93,8 @@ inline constexpr std::array kAll = {
     kClatBlocked,
     kClatFailed,
     kForwardingOff,
+    kRouteTaken,
+    kRouteRestored,
     kPartLost,
     kClatSpawned,
     kClatReady,

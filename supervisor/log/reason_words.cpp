@@ -35,11 +35,14 @@ std::string text(const Reason& reason) {
     case Why::link_down: return "the link is down";
     case Why::no_carrier: return "no carrier";
     case Why::no_ipv6_address: return "no global IPv6 address";
+    case Why::subnet_too_small: return reason.subject + " has no room for an address of the CLAT's own";
+    case Why::no_delegated_prefix: return "no IPv6 prefix of /64 or shorter on " + reason.subject;
     case Why::no_route:
       return Error{"no IPv6 route towards " + reason.subject, reason.error ? reason.error->code : 0}.text();
     case Why::clearing_leftover: return "what an earlier supervisor left is being cleared away";
     case Why::tun_name_taken: return reason.subject + " exists and is not ours";
     case Why::no_free_ipv4: return "no free IPv4 address in " + reason.subject;
+    case Why::no_free_ipv6: return "no free IPv6 address in " + reason.subject;
     case Why::address_in_use: return reason.subject + " is in use on this host";
     case Why::firewall: return "the firewall drops it, chain " + reason.subject;
     case Why::part_lost: return reason.subject + " is made again";

@@ -47,6 +47,13 @@ DeedWords words_of(notice::Deed deed) {
   return {};
 }
 
+// What is to come, or to do, while a CLAT waits.
+std::string what_helps(Why why) {
+  const bool needs_source = why == Why::no_ipv6_address || why == Why::subnet_too_small;
+  return std::string("starts by itself when that changes") +
+         (needs_source ? ", or with an ipv6-source or ipv6-address that is routed here" : "");
+}
+
 // One overload for each event.
 struct Wording {
   Severity severity = Severity::info;
@@ -116,12 +123,14 @@ struct Wording {
   void operator()(const notice::Hindered& it) {
     if (!needs_somebody(it.reason.why)) {
       begin(Severity::info, events::kClatWaiting);
-      fields = {{"reason", text(it.reason)}, {"next", "starts by itself when that changes"}};
+      fields = {{"reason", text(it.reason)},
+                {"reason_code", std::string(code(it.reason.why))},
+                {"next", what_helps(it.reason.why)}};
       return;
     }
     begin(Severity::error, events::kClatFailed);
     say("reason", it.reason.error ? Error{text(it.reason), it.reason.error->code}.text() : text(it.reason));
-    if (it.reason.why == Why::address_in_use) say("reason_code", "address-in-use");
+    say("reason_code", std::string(code(it.reason.why)));
     if (it.reason.why == Why::tun_name_taken) say("errno", "EBUSY");
     say("next", "until it goes away");
   }
@@ -144,7 +153,7 @@ struct Wording {
   }
   void operator()(const notice::ClatDown& it) {
     begin(Severity::warn, events::kClatDown);
-    fields = {{"reason", text(it.reason)}};
+    fields = {{"reason", text(it.reason)}, {"reason_code", std::string(code(it.reason.why))}};
   }
   void operator()(const notice::ClatBlocked& it) {
     begin(Severity::warn, events::kClatBlocked);
@@ -158,6 +167,16 @@ struct Wording {
               {"part", std::string(name(it.part))},
               {"reason", it.error.text()},
               {"retry_in", milliseconds_text(it.retry_in)}};
+  }
+  void operator()(const notice::RouteTaken& it) {
+    begin(Severity::warn, events::kRouteTaken);
+    fields = {{"metric", std::to_string(it.metric)},
+              {"reason", "another IPv4 default route has this metric"},
+              {"next", "IPv4 works for who binds to the tun; the route is set when the metric is free"}};
+  }
+  void operator()(const notice::RouteRestored& it) {
+    begin(Severity::info, events::kRouteRestored);
+    fields = {{"metric", std::to_string(it.metric)}};
   }
   void operator()(const notice::ForwardingOff& it) {
     begin(Severity::error, events::kForwardingOff);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/net/address.hpp"
+#include "supervisor/model/facts.hpp"
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/specs.hpp"
 
@@ -37,8 +38,7 @@ struct Purge {
 // Ask the kernel for the way to the NAT64; the answer is LookedUp.
 struct LookUpRoute {
   std::string uplink;
-  int ifindex = 0;
-  Ipv6Address destination;
+  WayTo way;
   bool operator==(const LookUpRoute&) const = default;
 };
 // Ask children and maps for their counters; the answer is one HealthCollected, when all have answered, or at once

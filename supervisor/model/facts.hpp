@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/net/address.hpp"
 #include "core/net/link_layer.hpp"
@@ -45,6 +46,16 @@ struct Route {
   std::optional<Ipv6Address> next_hop;  // none: on the link
   std::optional<std::uint32_t> mtu;     // a limit that the route sets, bytes
   bool operator==(const Route&) const = default;
+};
+
+// A question for the way to `destination` by that link: as packets of each source would go, in this order, then of
+// none.
+struct WayTo {
+  Ipv6Address destination;
+  int ifindex = 0;
+  std::uint32_t mark = 0;
+  std::vector<Ipv6Address> sources = {};
+  bool operator==(const WayTo&) const = default;
 };
 
 // By ifindex and by name; of two that have one name for a moment, the one seen last.

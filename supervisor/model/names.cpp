@@ -72,10 +72,39 @@ std::string_view name(ChildState state) {
   return "?";
 }
 
+std::string_view code(Why why) {
+  switch (why) {
+    case Why::stopping: return "stopping";
+    case Why::removed_from_config: return "removed";
+    case Why::not_wanted: return "not-wanted";
+    case Why::settings_changed: return "settings-changed";
+    case Why::no_link: return "no-link";
+    case Why::link_down: return "link-down";
+    case Why::no_carrier: return "no-carrier";
+    case Why::no_ipv6_address: return "no-address";
+    case Why::subnet_too_small: return "subnet-too-small";
+    case Why::no_delegated_prefix: return "no-delegated-prefix";
+    case Why::no_route: return "no-route";
+    case Why::clearing_leftover: return "clearing-leftover";
+    case Why::tun_name_taken: return "tun-name-taken";
+    case Why::no_free_ipv4: return "pool-exhausted";
+    case Why::no_free_ipv6: return "subnet-exhausted";
+    case Why::address_in_use: return "address-in-use";
+    case Why::firewall: return "firewall";
+    case Why::part_lost: return "part-lost";
+    case Why::no_clatd: return "no-clatd";
+    case Why::clatd_refused: return "clatd-refused";
+    case Why::unconfined: return "unconfined";
+    case Why::failure: return "failure";
+  }
+  return "?";
+}
+
 bool needs_somebody(Why why) {
   switch (why) {
     case Why::tun_name_taken:
     case Why::no_free_ipv4:
+    case Why::no_free_ipv6:
     case Why::address_in_use: return true;
     case Why::stopping:
     case Why::removed_from_config:
@@ -85,6 +114,8 @@ bool needs_somebody(Why why) {
     case Why::link_down:
     case Why::no_carrier:
     case Why::no_ipv6_address:
+    case Why::subnet_too_small:
+    case Why::no_delegated_prefix:
     case Why::no_route:
     case Why::clearing_leftover:
     case Why::firewall:

@@ -112,6 +112,15 @@ struct PartNotMade {
   Error error;
   milliseconds retry_in{};
 };
+// Another IPv4 default route has the metric.
+struct RouteTaken {
+  std::uint32_t metric = 0;
+  bool operator==(const RouteTaken&) const = default;
+};
+struct RouteRestored {
+  std::uint32_t metric = 0;
+  bool operator==(const RouteRestored&) const = default;
+};
 struct ForwardingOff {
   Error error;
   milliseconds retry_in{};
@@ -242,13 +251,14 @@ using What =
                  notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky,
                  notice::NotifyFailed, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp, notice::LinkDown,
                  notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired, notice::ClatUp,
-                 notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::ForwardingOff, notice::PartLost,
-                 notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
-                 notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting,
-                 notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
-                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
-                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
-                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+                 notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::RouteTaken, notice::RouteRestored,
+                 notice::ForwardingOff, notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced,
+                 notice::ClatExited, notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping,
+                 notice::NetdStarting, notice::NetdStarted, notice::NetdStopping, notice::NetdStopped,
+                 notice::ChildOutput, notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached,
+                 notice::FastpathRestored, notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun,
+                 notice::NetlinkResynced, notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed,
+                 notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

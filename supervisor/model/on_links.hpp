@@ -53,6 +53,10 @@ class OnLinks {
     const auto [first, last] = links_.equal_range(address);
     return std::any_of(first, last, [&](const auto& each) { return accept(each.second); });
   }
+  template <class Accept>
+  [[nodiscard]] bool any_address(Accept accept) const {
+    return std::ranges::any_of(links_, [&](const auto& each) { return accept(each.first); });
+  }
   [[nodiscard]] bool contains(const Address& address) const { return links_.contains(address); }
   bool operator==(const OnLinks& other) const { return by_link_ == other.by_link_; }
 

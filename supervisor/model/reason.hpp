@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -47,11 +48,14 @@ enum class Why : std::uint8_t {
   link_down,
   no_carrier,
   no_ipv6_address,
+  subnet_too_small,     // subject: the subnet of the uplink, which has no room for an address of the CLAT's own
+  no_delegated_prefix,  // subject: the interface that ipv6-source names
   no_route,  // subject: the NAT64 prefix; `error`: the kernel's answer, where a rule or route forbids the way
   // the host
   clearing_leftover,  // what an earlier supervisor left
   tun_name_taken,     // subject: the tun
   no_free_ipv4,       // subject: the pool
+  no_free_ipv6,       // subject: the subnet
   address_in_use,     // subject: the address
   firewall,           // subject: the chain that drops what has to be forwarded
   // what clatvisor does
@@ -71,6 +75,9 @@ struct Reason {
   static Reason of(Error error) { return {Why::failure, {}, std::move(error), {}}; }
   bool operator==(const Reason&) const = default;
 };
+
+// The word for it in reason_code=, which does not change with the sentence: "no-route".
+std::string_view code(Why why);
 
 // Whether it does not pass by itself: somebody has to act.
 bool needs_somebody(Why why);

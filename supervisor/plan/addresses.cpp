@@ -15,7 +15,8 @@ bool is_on_tun_of(const World& world, const std::string& uplink, int ifindex) {
   const auto clat = world.clats.find(uplink);
   if (clat != world.clats.end() && clat->second.tun == ifindex) return true;
   const auto* link = world.kernel.links.find(ifindex);
-  return link != nullptr && link->name == config::tun_name(uplink);
+  const auto* wanted = world.wanted(uplink);
+  return link != nullptr && wanted != nullptr && link->name == wanted->tun;
 }
 
 // Another CLAT of ours has it, or may have it again.
@@ -47,8 +48,28 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
   });
 }
 
+// A subnet with more than one address of that kind.
+bool is_always_neutral(const ClatSubnet& subnet) { return subnet.prefix.length < 112; }
+
 // The host answers for its own addresses: a CLAT that had one would take the host's IPv6 away.
 bool ipv6_is_free(const World& world, const Ipv6Address& v6) { return !world.kernel.ipv6.contains(v6); }
+
+bool another_clat_has(const World& world, const std::string& uplink, const Ipv6Address& v6) {
+  return std::ranges::any_of(world.clats, [&](const auto& each) {
+    return each.second.addresses && each.second.addresses->v6 == v6 && each.first != uplink;
+  });
+}
+
+std::optional<Ipv6Address> free_ipv6(World& world, const std::string& uplink, const ClatSubnet& subnet,
+                                     const Ipv4Address& v4, const Nat64Prefix& prefix) {
+  constexpr unsigned kTries = 32;  // a subnet may have room for few
+  for (unsigned i = 0; i < kTries; ++i) {
+    const auto neutrality = i == 0 || is_always_neutral(subnet) ? Neutrality::wanted : Neutrality::given_up;
+    const auto v6 = make_clat_ipv6(subnet.prefix, v4, prefix, world.random.next(), neutrality);
+    if (ipv6_is_free(world, v6) && !another_clat_has(world, uplink, v6)) return v6;
+  }
+  return std::nullopt;
+}
 
 std::expected<Addresses, Reason> choose(World& world, const std::string& name, const Uplink& uplink) {
   const auto& wanted = *world.wanted(name);
@@ -63,16 +84,34 @@ std::expected<Addresses, Reason> choose(World& world, const std::string& name, c
     if (!ipv6_is_free(world, *wanted.ipv6_address)) return in_use(*wanted.ipv6_address);
     return Addresses{*v4, *wanted.ipv6_address};
   }
-  Ipv6Address v6;
-  do {
-    v6 = make_clat_ipv6(uplink.subnets.front(), *v4, uplink.prefix, world.random.next());
-  } while (!ipv6_is_free(world, v6));
-  return Addresses{*v4, v6};
+  for (const auto& subnet : uplink.subnets) {
+    if (const auto v6 = free_ipv6(world, name, subnet, *v4, uplink.prefix)) return Addresses{*v4, *v6};
+  }
+  return std::unexpected(Reason{Why::no_free_ipv6, uplink.subnets.front().prefix.text()});
+}
+
+const ClatSubnet* subnet_of(const Uplink& uplink, const Ipv6Address& v6) {
+  const auto found = std::ranges::find_if(uplink.subnets, [&](const auto& each) { return each.prefix.contains(v6); });
+  return found == uplink.subnets.end() ? nullptr : &*found;
+}
+
+// A deprecated subnet is left at once (RFC 9096: the provider renumbers). That of another scope is left after a moment:
+// advertisements come in any order, and each duplicate address detection has a delay of its own.
+bool has_to_move(const Uplink& uplink, Clat& clat, TimePoint now) {
+  constexpr std::chrono::seconds kHoldDown{1};
+  const auto* subnet = subnet_of(uplink, clat.addresses->v6);
+  if (subnet == nullptr || uplink.subnets.front().rank >= subnet->rank) {
+    clat.better_at.reset();
+    return false;
+  }
+  if (subnet->rank == ClatSubnet::Rank::deprecated) return true;
+  if (!clat.better_at) clat.better_at = now + kHoldDown;
+  return *clat.better_at <= now;
 }
 
 // The tun's name is taken by a device that is not ours.
 bool name_is_taken(const World& world, const std::string& uplink, const Clat& clat) {
-  const auto* link = world.link(config::tun_name(uplink));
+  const auto* link = world.link(world.wanted(uplink)->tun);
   return link != nullptr && !clat.adopt && link->ifindex != clat.tun;
 }
 
@@ -91,6 +130,8 @@ void move_to(const std::string& name, Clat& clat, const Addresses& addresses, Ti
     return true;
   });
   clat.addresses = addresses;
+  clat.better_at.reset();
+  clat.ask_route = true;  // a route or rule may be for some sources only
   clat.was_ready = false;
   clat.no_clatd_since = now;
 }
@@ -103,9 +144,9 @@ bool still_fit(const World& world, const std::string& name, const Uplink& uplink
       wanted.ipv4_address ? *wanted.ipv4_address == addresses.v4 : world.config->ipv4_pool.contains(addresses.v4);
   if (!v4_fits || !ipv4_is_free(world, name, addresses.v4) || !ipv6_is_free(world, addresses.v6)) return false;
   if (wanted.ipv6_address) return *wanted.ipv6_address == addresses.v6;
-  return checksum_delta(addresses.v6, addresses.v4, uplink.prefix) == 0 &&
-         std::ranges::any_of(uplink.subnets,
-                             [&](const auto& subnet) { return subnet.same_first_bits(addresses.v6, 64); });
+  const auto* subnet = subnet_of(uplink, addresses.v6);
+  if (subnet == nullptr) return false;
+  return !is_always_neutral(*subnet) || checksum_delta(addresses.v6, addresses.v4, uplink.prefix) == 0;
 }
 
 std::optional<Reason> find_addresses(World& world, const std::string& name, Clat& clat, const Uplink& uplink,
@@ -119,9 +160,11 @@ std::optional<Reason> find_addresses(World& world, const std::string& name, Clat
     clat.adopt = true;
   }
   if (name_is_taken(world, name, clat)) {
-    return Reason{Why::tun_name_taken, config::tun_name(name), Error{"", EBUSY}};
+    return Reason{Why::tun_name_taken, world.wanted(name)->tun, Error{"", EBUSY}};
   }
-  if (clat.addresses && still_fit(world, name, uplink, *clat.addresses)) return std::nullopt;
+  if (clat.addresses && still_fit(world, name, uplink, *clat.addresses) && !has_to_move(uplink, clat, now)) {
+    return std::nullopt;
+  }
   const auto chosen = choose(world, name, uplink);
   if (!chosen) return chosen.error();
   move_to(name, clat, *chosen, now, notices);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "supervisor/plan/applier.hpp"
@@ -25,6 +26,14 @@ notice::ConfigLoaded::Changes changes(const config::Config& before, const config
   return names;
 }
 
+// Whether the way to the NAT64 may be another one.
+bool leads_elsewhere(const config::Interface& before, const config::Interface& now) {
+  const auto question = [](const config::Interface& each) {
+    return std::tie(each.nat64_prefix, each.mark, each.ipv6_address, each.ipv6_source);
+  };
+  return question(before) != question(now);
+}
+
 }  // namespace
 
 void Applier::operator()(const ConfigLoaded& event) {
@@ -45,7 +54,7 @@ void Applier::operator()(const ConfigLoaded& event) {
     clat.child.refused.reset();
     const auto* old = before ? before->find(name) : nullptr;
     const auto* now = event.config->find(name);
-    if (old == nullptr || now == nullptr || old->nat64_prefix != now->nat64_prefix) clat.ask_route = true;
+    if (old == nullptr || now == nullptr || leads_elsewhere(*old, *now)) clat.ask_route = true;
   }
   tell(notice::ConfigLoaded{event.file, event.config->interfaces.size(),
                             before ? std::optional(changes(*before, *event.config)) : std::nullopt});

@@ -82,6 +82,8 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   auto& piece = clat.piece(part);
   const bool first = !piece.stands();
   const bool was_lost = piece.have && piece.damaged;
+  if (part == Part::route && clat.route_is_taken())
+    tell(uplink, notice::RouteRestored{std::get<RouteSpec>(target).metric});
   piece.have = target;
   piece.damaged = false;
   piece.retry.succeed();
@@ -209,6 +211,9 @@ void Applier::fails(const std::string& uplink, Clat& clat, Part part, Verb verb,
   const bool routed = wanted != nullptr && leg_of(world_, *wanted, clat) == Leg::routed;
   if (part == Part::announce && error.code == EPERM && routed) {
     return tell(uplink, notice::ForwardingOff{error, retry_in});
+  }
+  if (part == Part::route && clat.route_is_taken()) {
+    return tell(uplink, notice::RouteTaken{wanted != nullptr ? wanted->route_metric.value_or(0) : 0});
   }
   tell(uplink, notice::PartNotMade{verb, part, error, retry_in});
 }

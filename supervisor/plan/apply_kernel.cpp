@@ -214,8 +214,11 @@ void Applier::take_firewall(const std::string& uplink, Clat& clat, const Firewal
 void Applier::ask_route_of(int ifindex) {
   const auto* link = world_.kernel.links.find(ifindex);
   if (link == nullptr) return;
-  const auto clat = world_.clats.find(link->name);
-  if (clat != world_.clats.end()) clat->second.ask_route = true;
+  for (auto& [name, clat] : world_.clats) {
+    const auto* wanted = world_.wanted(name);
+    const bool lends_addresses = wanted != nullptr && wanted->ipv6_source == config::Ipv6Source(link->name);
+    clat.ask_route |= name == link->name || lends_addresses;
+  }
 }
 
 void Applier::take_dump(const Kernel& kernel) {

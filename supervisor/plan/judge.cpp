@@ -2,27 +2,95 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <tuple>
 
+#include "core/net/clat_address.hpp"
 #include "core/net/mtu.hpp"
 
 namespace clat::plan {
 
 namespace {
 
-// A new address in a lasting global subnet is the best base: deprecated ones go away soon, unique local ones reach a
-// NAT64 only inside the site. The kernel's order settles ties.
-int rank(const Ipv6OnLink& candidate) {
-  return (candidate.deprecated ? 4 : 0) + (candidate.address.is_unique_local() ? 2 : 0) + (candidate.temporary ? 1 : 0);
+// RFC 6724 §2.1 as far as it tells the two scopes of a site apart: a NAT64 among unique local addresses is reached from
+// these, a global one from global ones.
+bool is_of_scope(const Ipv6Address& address, const Nat64Prefix& prefix) {
+  return address.is_unique_local() == prefix.address().is_unique_local();
 }
 
-std::vector<Ipv6Address> ranked_addresses(const World& world, int ifindex) {
+// RFC 6724 §5, rules 3, 6 and 8; a temporary address last, as a CLAT is to last. The kernel's order settles ties.
+auto rank_towards(const Nat64Prefix& prefix) {
+  return [prefix](const Ipv6OnLink& each) {
+    const auto common = std::min<unsigned>(common_prefix_length(each.address, prefix.address()), each.length);
+    return std::tuple(each.deprecated, !is_of_scope(each.address, prefix), 128 - common, each.temporary);
+  };
+}
+
+std::vector<Ipv6OnLink> usable_addresses(const World& world, int ifindex, const Nat64Prefix& prefix) {
   std::vector<Ipv6OnLink> usable;
-  std::ranges::copy_if(world.kernel.ipv6.of(ifindex), std::back_inserter(usable),
-                       [](const auto& each) { return each.usable; });
-  std::ranges::stable_sort(usable, {}, rank);
-  std::vector<Ipv6Address> addresses;
-  std::ranges::transform(usable, std::back_inserter(addresses), &Ipv6OnLink::address);
-  return addresses;
+  std::ranges::copy_if(world.kernel.ipv6.of(ifindex), std::back_inserter(usable), &Ipv6OnLink::usable);
+  std::ranges::stable_sort(usable, {}, rank_towards(prefix));
+  return usable;
+}
+
+ClatSubnet subnet_of(const Ipv6OnLink& each, const Nat64Prefix& prefix) {
+  const unsigned length = std::max<unsigned>(each.length, kShortestClatSubnet);
+  const auto scope = is_of_scope(each.address, prefix) ? ClatSubnet::Rank::good : ClatSubnet::Rank::other_scope;
+  return {Ipv6Prefix{each.address, length}.masked(), each.deprecated ? ClatSubnet::Rank::deprecated : scope};
+}
+
+// The last /64 of a delegated prefix in which the host has no address; of a single /64 that one: it is routed here.
+std::optional<Ipv6Prefix> free_subnet(const World& world, const Ipv6Prefix& delegated) {
+  if (delegated.length >= kShortestClatSubnet) return delegated;
+  constexpr unsigned kTries = 256;
+  Ipv6Prefix subnet{delegated.address, kShortestClatSubnet};
+  for (unsigned bit = delegated.length; bit < kShortestClatSubnet; ++bit) {
+    subnet.address.bytes[bit / 8] |= static_cast<std::uint8_t>(0x80U >> bit % 8);
+  }
+  for (unsigned i = 0; i < kTries && delegated.contains(subnet.address); ++i) {
+    if (!world.kernel.ipv6.any_address([&](const auto& address) { return subnet.contains(address); })) return subnet;
+    for (std::size_t octet = 7; subnet.address.bytes[octet]-- == 0; --octet) {
+    }
+  }
+  return std::nullopt;
+}
+
+// Of what is delegated to another interface of this host.
+std::expected<std::vector<ClatSubnet>, Reason> subnets_from(const World& world, const std::string& name,
+                                                            const Nat64Prefix& prefix) {
+  std::vector<ClatSubnet> subnets;
+  if (const auto* link = world.link(name)) {
+    for (const auto& each : usable_addresses(world, link->ifindex, prefix)) {
+      if (each.length > kShortestClatSubnet) continue;
+      auto subnet = subnet_of(each, prefix);
+      const auto free = free_subnet(world, Ipv6Prefix{each.address, each.length}.masked());
+      if (!free) continue;
+      subnet.prefix = *free;
+      subnets.push_back(subnet);
+    }
+  }
+  if (subnets.empty()) return std::unexpected(Reason{Why::no_delegated_prefix, name});
+  return subnets;
+}
+
+std::expected<std::vector<ClatSubnet>, Reason> clat_subnets(const World& world, const config::Interface& wanted,
+                                                            const std::vector<Ipv6OnLink>& own) {
+  if (wanted.ipv6_address) return std::vector<ClatSubnet>{};
+  if (wanted.ipv6_source) {
+    if (const auto* from = std::get_if<std::string>(&*wanted.ipv6_source)) {
+      return subnets_from(world, *from, wanted.nat64_prefix);
+    }
+    const auto& source = std::get<Ipv6Prefix>(*wanted.ipv6_source);
+    return std::vector{ClatSubnet{{source.address, std::max(source.length, kShortestClatSubnet)}}};
+  }
+  std::vector<ClatSubnet> subnets;
+  for (const auto& each : own) {
+    if (each.length <= kLongestClatSubnet) subnets.push_back(subnet_of(each, wanted.nat64_prefix));
+  }
+  if (own.empty()) return std::unexpected(Reason{Why::no_ipv6_address});
+  if (subnets.empty()) {
+    return std::unexpected(Reason{Why::subnet_too_small, Ipv6Prefix{own[0].address, own[0].length}.masked().text()});
+  }
+  return subnets;
 }
 
 std::uint32_t uplink_mtu(const config::Interface& wanted, const Uplink& uplink, const Route& route) {
@@ -40,15 +108,29 @@ std::expected<Uplink, Reason> usable_uplink(const World& world, const std::strin
   const auto* link = world.link(name);
   if (link == nullptr) return waiting(Why::no_link);
   if (!link->up) return waiting(Why::link_down);
-  auto subnets = ranked_addresses(world, link->ifindex);
-  if (subnets.empty()) return waiting(Why::no_ipv6_address);
+  const auto own = usable_addresses(world, link->ifindex, wanted->nat64_prefix);
+  auto subnets = clat_subnets(world, *wanted, own);
+  if (!subnets) return std::unexpected(std::move(subnets).error());
   return Uplink{.ifindex = link->ifindex,
                 .layer = link->layer,
                 .mac = link->mac,
                 .carrier = link->carrier,
                 .mtu = link->mtu,
                 .prefix = wanted->nat64_prefix,
-                .subnets = std::move(subnets)};
+                .subnets = *std::move(subnets),
+                .own = own.empty() ? std::nullopt : std::optional(own[0].address)};
+}
+
+WayTo way_to_nat64(const config::Interface& wanted, const Clat& clat, const Uplink& uplink) {
+  WayTo way{.destination = uplink.prefix.address(), .ifindex = uplink.ifindex, .mark = wanted.mark};
+  if (clat.addresses)
+    way.sources.push_back(clat.addresses->v6);
+  else if (wanted.ipv6_address)
+    way.sources.push_back(*wanted.ipv6_address);
+  else
+    way.sources.push_back(uplink.subnets.front().prefix.address);
+  if (uplink.own && *uplink.own != way.sources.front()) way.sources.push_back(*uplink.own);
+  return way;
 }
 
 Reason no_route(const Nat64Prefix& prefix, const Clat& clat) {
@@ -172,11 +254,10 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   const auto shape = tun_shape(world, wanted);
   const auto want = [&all](Spec spec) { all[spec.index()] = std::move(spec); };
 
-  want(
-      RecordSpec{name, uplink.ifindex, config::tun_name(name), shape, leg, wanted.route_metric, v4, v6, uplink.prefix});
-  want(TunSpec{config::tun_name(name), shape, clat.adopt});
+  want(RecordSpec{name, uplink.ifindex, wanted.tun, shape, leg, wanted.route_metric, v4, v6, uplink.prefix});
+  want(TunSpec{wanted.tun, shape, clat.adopt});
   if (clat.tun == 0) return all;
-  want(SetupSpec{clat.tun, config::tun_name(name), name, v4, tun_mtu(mtu)});
+  want(SetupSpec{clat.tun, wanted.tun, name, v4, tun_mtu(mtu)});
   if (leg == Leg::fast || stands_on_guard(clat, v6)) want(GuardSpec{v6});
   want(filter_spec(makings, now));
   if (wanted.fast_path != config::FastPathMode::off) want(attachment(makings));

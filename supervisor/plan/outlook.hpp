@@ -8,12 +8,20 @@
 #include <vector>
 
 #include "core/net/address.hpp"
+#include "core/net/ipv6_prefix.hpp"
 #include "core/net/link_layer.hpp"
 #include "core/net/prefix.hpp"
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/specs.hpp"
 
 namespace clat::plan {
+
+// Where the CLAT's own IPv6 address may lie, and how good that is: a CLAT moves to a smaller rank.
+struct ClatSubnet {
+  enum class Rank : std::uint8_t { good, other_scope, deprecated };
+  Ipv6Prefix prefix;  // of a length that make_clat_ipv6() takes
+  Rank rank = Rank::good;
+};
 
 // The uplink as a CLAT needs it, wherever each fact comes from.
 struct Uplink {
@@ -23,7 +31,8 @@ struct Uplink {
   bool carrier = false;
   std::uint32_t mtu = 0;  // bytes of IPv6
   Nat64Prefix prefix;
-  std::vector<Ipv6Address> subnets;  // usable addresses, the best first
+  std::vector<ClatSubnet> subnets;  // the best first; none where the address is fixed
+  std::optional<Ipv6Address> own;   // the address of the host's own that is the best source towards the NAT64
 };
 
 using Desired = std::array<std::optional<model::Spec>, model::kParts>;

@@ -18,6 +18,7 @@ class ClatPlanner {
     if (clat_.under_way) return std::nullopt;
     wait_for_clatd();
     if (want(Part::filter)) (void)has_come(clat_.bpf_filter);
+    if (clat_.better_at) (void)has_come(*clat_.better_at);
     if (auto action = child_overstays()) return action;
     if (auto action = look_up_route()) return action;
     if (auto action = release_guard()) return action;
@@ -51,7 +52,7 @@ class ClatPlanner {
   std::optional<Action> look_up_route() {
     const auto& uplink = outlook_.uplink;
     if (!clat_.ask_route || clat_.asking_route || !uplink || !has_come(clat_.route_question)) return std::nullopt;
-    return LookUpRoute{uplink_, uplink->ifindex, uplink->prefix.address()};
+    return LookUpRoute{uplink_, way_to_nat64(*world_.wanted(uplink_), clat_, *uplink)};
   }
 
   // When it begins to be missed, and when it is not any more, is for settle() to say.

@@ -18,7 +18,7 @@ bool fits(const World& world, const std::string& name, const Clat& clat, const U
           const RecordSpec& record) {
   if (!uplink.carrier || !clat.reachable) return false;
   const auto& wanted = *world.wanted(name);
-  return record.uplink_ifindex == uplink.ifindex && record.prefix == uplink.prefix &&
+  return record.uplink_ifindex == uplink.ifindex && record.tun == wanted.tun && record.prefix == uplink.prefix &&
          record.shape == tun_shape(world, wanted) && record.metric == wanted.route_metric &&
          record.leg == leg_of(world, wanted, clat) && still_fit(world, name, uplink, {record.v4, record.v6});
 }
@@ -43,7 +43,7 @@ void judge_leftovers(World& world) {
 
 bool carries_ipv4(const Clat& clat) {
   const auto stands = [&](Part part) { return clat.piece(part).stands(); };
-  const bool route = stands(Part::route) || !clat.outlook.wanted[index(Part::route)];
+  const bool route = stands(Part::route) || clat.route_is_taken() || !clat.outlook.wanted[index(Part::route)];
   // A fast path that is merely being attached again is not worth a word; one that cannot be is.
   const auto& announce = clat.piece(Part::announce).have;
   const bool fast = announce && std::get<AnnounceSpec>(*announce).leg == Leg::fast;

@@ -60,10 +60,11 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
   InterfaceStatus status{.name = uplink,
                          .state = state_of(world, uplink, clat),
                          .obstacle = obstacle_of(clat),
-                         .tun = config::tun_name(uplink),
+                         .tun = {},
                          .tun_ifindex = clat.tun,
                          .fast_path = clat.fast_path_kind,
                          .child = child_status(world, clat.child, now)};
+  if (const auto& tun = clat.piece(Part::tun).have) status.tun = std::get<TunSpec>(*tun).name;
   if (const auto* link = world.link(uplink)) status.ifindex = link->ifindex;
   if (clat.up_since) status.up_for = whole(now - *clat.up_since);
   if (clat.addresses) {
@@ -73,6 +74,7 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
   if (const auto* wanted = world.wanted(uplink)) {
     status.prefix = clat.outlook.uplink ? clat.outlook.uplink->prefix : wanted->nat64_prefix;
     status.net_id = wanted->net_id;
+    status.tun = wanted->tun;
   }
   if (const auto* failure = clat.failure()) {
     status.failure = failure->error;

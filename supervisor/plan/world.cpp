@@ -1,6 +1,7 @@
 #include "supervisor/plan/world.hpp"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace clat::plan {
 
@@ -26,8 +27,15 @@ Reason Clat::why_no_clatd() const {
 }
 
 const Retry* Clat::failure() const {
-  const auto failing = std::ranges::find_if(pieces, [](const Piece& each) { return each.retry.failed(); });
+  const auto failing = std::ranges::find_if(pieces, [&](const Piece& each) {
+    return each.retry.failed() && !(&each == &piece(Part::route) && route_is_taken());
+  });
   return failing == pieces.end() ? nullptr : &failing->retry;
+}
+
+bool Clat::route_is_taken() const {
+  const auto& ours = piece(Part::route);
+  return !ours.stands() && ours.retry.error && ours.retry.error->code == EEXIST;
 }
 
 bool Clat::is_unconfined() const {

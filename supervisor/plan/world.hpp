@@ -95,9 +95,10 @@ struct Clat {
   std::optional<TimePoint> up_since;
   std::optional<TimePoint> no_clatd_since;  // no child reads packets
   Child child;
-  Retry route_question;            // the last one failed
-  std::optional<Reason> obstacle;  // why it has no IPv4 at the moment
-  Firewall firewall;               // of the host, as it was found last
+  Retry route_question;                // the last one failed
+  std::optional<TimePoint> better_at;  // when it moves to a subnet of a better rank
+  std::optional<Reason> obstacle;      // why it has no IPv4 at the moment
+  Firewall firewall;                   // of the host, as it was found last
   Outlook outlook;
   std::optional<TimePoint> guard_release_at;  // the address has no use now; its blackhole stays until then
   std::vector<RetiredGuard> retired;
@@ -113,8 +114,10 @@ struct Clat {
   [[nodiscard]] bool empty() const;    // nothing of it is in the kernel
   [[nodiscard]] bool has_tun() const;  // or is about to
   [[nodiscard]] bool has_under_way(Part part) const { return under_way && part_of(under_way->target) == part; }
-  [[nodiscard]] const Retry* failure() const;  // of the first part that has one
-  [[nodiscard]] bool is_unconfined() const;    // its filter is lost, and cannot be made again
+  [[nodiscard]] const Retry* failure() const;  // of the first part that has one, but for a taken default route
+  // Another IPv4 default route has our metric. Who binds to the tun has IPv4 all the same.
+  [[nodiscard]] bool route_is_taken() const;
+  [[nodiscard]] bool is_unconfined() const;  // its filter is lost, and cannot be made again
   // The tun is not there any more. What stood on it is found unwanted by the plan.
   void lose_tun();
   [[nodiscard]] Reason why_no_clatd() const;  // while it is missed

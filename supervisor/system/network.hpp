@@ -63,10 +63,7 @@ class Network {
   Result<> change(const model::AnnounceSpec& before, const model::AnnounceSpec& spec);
   Result<> remove(const model::AnnounceSpec& spec);
 
-  // The way to `destination` if it had to be by this device. ENETUNREACH: there is none.
-  Result<model::Route> way_to(const Ipv6Address& destination, int ifindex) {
-    return rtnetlink_.way_to(destination, ifindex);
-  }
+  Result<model::Route> way_to(const model::WayTo& question) { return rtnetlink_.way_to(question); }
 
   // EEXIST: another default route has this metric.
   Result<> make(const model::RouteSpec& spec);

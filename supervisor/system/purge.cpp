@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::string_view kMark = "clatvisor CLAT of ";
 
-// By name and mark.
-bool is_our_tun(const LinkMessage& link) {
-  return link.alias.starts_with(kMark) && link.link.name == "v4-" + link.alias.substr(kMark.size());
-}
-
 }  // namespace
 
 std::string tun_alias(const std::string& uplink) { return std::string(kMark) + uplink; }
@@ -34,7 +29,7 @@ Network::Swept Network::sweep_tuns(const std::vector<model::RecordSpec>& records
       // A carrier has only what somebody holds.
       if (each.carrier)
         swept.another_lives |= each.alias.starts_with(kMark);
-      else if (is_our_tun(each))
+      else if (each.alias.starts_with(kMark))
         note(swept.result, rtnetlink_.delete_link(each.link.ifindex));
     } else if (!is_tun_of(record->uplink, each, record->tun) && each.link.name != record->tun) {
       // Its number alone is no proof.

@@ -295,19 +295,39 @@ Result<std::vector<DefaultRoute>> RtNetlink::default_routes() {
   return collect<DefaultRoute>(socket_, route_dump(AF_INET), parse_default_route, "dump IPv4 routes");
 }
 
-Result<model::Route> RtNetlink::way_to(const Ipv6Address& destination, int ifindex) {
+Result<model::Route> RtNetlink::way_to(const model::WayTo& question) {
+  Result<model::Route> way = failure("", ENETUNREACH);
+  const auto is_final = [&] {
+    if (way) return true;
+    // An operator's word: a rule or route forbids it (prohibit, blackhole).
+    return way.error().code == EACCES || way.error().code == EINVAL;
+  };
+  for (const auto& source : question.sources) {
+    way = way_from(source, question);
+    if (is_final()) break;
+  }
+  if (!is_final()) way = way_from(std::nullopt, question);
+  if (way) return way;
+  return std::unexpected(
+      Error(way.error()).in("look up the way to " + question.destination.text() + on(question.ifindex)));
+}
+
+// With a source the kernel does not keep to the device that it is asked for: another may be on the way.
+Result<model::Route> RtNetlink::way_from(const std::optional<Ipv6Address>& source, const model::WayTo& question) {
   rtmsg header{};
   header.rtm_family = AF_INET6;
   header.rtm_dst_len = 128;
+  if (source) header.rtm_src_len = 128;
   Request request(RTM_GETROUTE, 0, header);
-  request.put(RTA_DST, destination.bytes);
-  request.put(RTA_OIF, ifindex);
-  std::optional<model::Route> way;
+  request.put(RTA_DST, question.destination.bytes);
+  if (source) request.put(RTA_SRC, source->bytes);
+  request.put(RTA_OIF, question.ifindex);
+  if (question.mark != 0) request.put(RTA_MARK, question.mark);
+  std::optional<Way> way;
   const auto asked = socket_.exchange(std::move(request), [&](const Message& message) { way = parse_way(message); });
-  const auto context = "look up the way to " + destination.text() + on(ifindex);
-  if (!asked) return std::unexpected(Error(asked.error()).in(context));
-  if (!way) return failure(context, ENETUNREACH);
-  return *way;
+  if (!asked) return std::unexpected(asked.error());
+  if (!way || way->device != question.ifindex) return failure("", ENETUNREACH);
+  return way->route;
 }
 
 Result<> RtNetlink::add_proxy(int ifindex, const Ipv6Address& address) {

@@ -57,8 +57,8 @@ class RtNetlink {
   Result<> delete_route(const DefaultRoute& route);
   Result<std::vector<DefaultRoute>> default_routes();  // ours
 
-  // The way to `destination` if it had to be by this device. ENETUNREACH: there is none.
-  Result<model::Route> way_to(const Ipv6Address& destination, int ifindex);
+  // ENETUNREACH, EHOSTUNREACH: there is none. EACCES, EINVAL: a rule or a route forbids it.
+  Result<model::Route> way_to(const model::WayTo& question);
 
   // An entry of somebody else for the same address serves as well: add leaves it, delete too.
   Result<> add_proxy(int ifindex, const Ipv6Address& address);
@@ -66,6 +66,7 @@ class RtNetlink {
   Result<std::vector<ProxyNeighbour>> proxies();  // everybody's
 
  private:
+  Result<model::Route> way_from(const std::optional<Ipv6Address>& source, const model::WayTo& question);
   explicit RtNetlink(NetlinkSocket socket) : socket_(std::move(socket)) {}
   Result<std::optional<LinkMessage>> get_link(Request request);
 

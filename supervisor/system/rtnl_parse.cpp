@@ -251,16 +251,17 @@ std::optional<DefaultRoute> parse_default_route(const Message& message) {
                       .metric = find_as<std::uint32_t>(attributes, RTA_PRIORITY).value_or(0)};
 }
 
-std::optional<model::Route> parse_way(const Message& message) {
+std::optional<Way> parse_way(const Message& message) {
   const auto header = read_as<rtmsg>(message.payload);
   if (message.type != RTM_NEWROUTE || !header || header->rtm_family != AF_INET6 || header->rtm_type != RTN_UNICAST) {
     return std::nullopt;
   }
   const Bytes attributes = attributes_after<rtmsg>(message.payload);
-  model::Route way{.next_hop = address_in<Ipv6Address>(attributes, RTA_GATEWAY), .mtu = {}};
-  if (const auto metrics = find_attribute(attributes, RTA_METRICS))
-    way.mtu = find_as<std::uint32_t>(*metrics, RTAX_MTU);
-  if (way.mtu == 0U) way.mtu.reset();
+  Way way{.route = {.next_hop = address_in<Ipv6Address>(attributes, RTA_GATEWAY), .mtu = {}},
+          .device = find_as<int>(attributes, RTA_OIF).value_or(0)};
+  auto& mtu = way.route.mtu;
+  if (const auto metrics = find_attribute(attributes, RTA_METRICS)) mtu = find_as<std::uint32_t>(*metrics, RTAX_MTU);
+  if (mtu == 0U) mtu.reset();
   return way;
 }
 

@@ -66,6 +66,10 @@ std::optional<DefaultRoute> parse_default_route(const Message& message);
 std::optional<ProxyNeighbour> parse_proxy_neighbour(const Message& message);
 
 // The answer to a look-up of the way to one address. Nothing when it says that there is none.
-std::optional<model::Route> parse_way(const Message& message);
+struct Way {
+  model::Route route;
+  int device = 0;
+};
+std::optional<Way> parse_way(const Message& message);
 
 }  // namespace clat::system

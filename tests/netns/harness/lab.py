@@ -55,7 +55,7 @@ class Uplink:
 
     @property
     def far(self) -> str:
-        return f"far-{self.name}"
+        return f"far-{self.name}"[:15]
 
     @property
     def nat(self) -> str:
@@ -63,7 +63,7 @@ class Uplink:
 
     @property
     def tun(self) -> str:
-        return f"v4-{self.name}"
+        return f"v4-{self.name[-12:]}"
 
     def embed(self, v4: str) -> str:
         """RFC 6052 §2.2, for a /96."""

@@ -223,15 +223,47 @@ TEST_F(NetworkTest, ADefaultRouteOfOthersThroughOurTunIsLeftAloneToo) {
 TEST_F(NetworkTest, TheWayFollowsTheRoutesOfItsDevice) {
   const auto plat = *Ipv6Address::parse("64:ff9b::808:808");
   const int up0 = ifindex("up0");
-  EXPECT_EQ(network().way_to(plat, up0).error().code, ENETUNREACH);
+  EXPECT_EQ(network().way_to({plat, up0}).error().code, ENETUNREACH);
   run("ip -6 route add 64:ff9b::/96 via 2001:db8::fe dev up0 mtu 1400 metric 9");
   run("ip -6 route add 64:ff9b::/96 dev peer0 metric 1");
-  const auto way = network().way_to(plat, up0);
+  const auto way = network().way_to({plat, up0});
   ASSERT_TRUE(ok(way));
   EXPECT_EQ(*way, (model::Route{.next_hop = *Ipv6Address::parse("2001:db8::fe"), .mtu = 1400}));
-  const auto on_link = network().way_to(*Ipv6Address::parse("2001:db8::99"), up0);
+  const auto on_link = network().way_to({*Ipv6Address::parse("2001:db8::99"), up0});
   ASSERT_TRUE(ok(on_link));
   EXPECT_EQ(*on_link, model::Route{});
+}
+
+// As netifd makes them: no default that is for everybody.
+TEST_F(NetworkTest, TheWayIsAskedForEachSourceInTurn) {
+  const auto plat = *Ipv6Address::parse("64:ff9b::808:808");
+  const auto ours = *Ipv6Address::parse("2001:db8:1:2:3::4");
+  const int up0 = ifindex("up0");
+  run("ip -6 route add default from 2001:db8:1::/48 via fe80::1 dev up0");
+  EXPECT_EQ(network().way_to({plat, up0}).error().code, ENETUNREACH);
+  EXPECT_EQ(network().way_to({plat, up0, 0, {v6}}).error().code, ENETUNREACH);
+  const auto way = network().way_to({plat, up0, 0, {v6, ours}});
+  ASSERT_TRUE(ok(way));
+  EXPECT_EQ(way->next_hop, Ipv6Address::parse("fe80::1"));
+}
+
+TEST_F(NetworkTest, AWayOfThatSourceByAnotherDeviceIsNone) {
+  const auto plat = *Ipv6Address::parse("64:ff9b::808:808");
+  run("ip -6 route add default via fe80::1 dev peer0");
+  EXPECT_EQ(network().way_to({plat, ifindex("up0"), 0, {v6}}).error().code, ENETUNREACH);
+  EXPECT_TRUE(ok(network().way_to({plat, ifindex("peer0"), 0, {v6}})));
+}
+
+TEST_F(NetworkTest, TheWayFollowsRulesForTheMarkAndForTheSource) {
+  const auto plat = *Ipv6Address::parse("64:ff9b::808:808");
+  const int up0 = ifindex("up0");
+  run("ip -6 route add default via fe80::1 dev up0 table 66 && ip -6 rule add fwmark 0x66 lookup 66");
+  EXPECT_FALSE(network().way_to({plat, up0, 0, {v6}}));
+  EXPECT_TRUE(ok(network().way_to({plat, up0, 0x66, {v6}})));
+  run("ip -6 rule add from 2001:db8::c1a7 lookup 66");
+  EXPECT_TRUE(ok(network().way_to({plat, up0, 0, {v6}})));
+  run("ip -6 rule add from 2001:db8::c1a7 prohibit pref 1");
+  EXPECT_EQ(network().way_to({plat, up0, 0x66, {v6, *Ipv6Address::parse("2001:db8::1")}}).error().code, EACCES);
 }
 
 TEST(RtNetlinkTest, ANamespaceWhereNothingEverWasHasNothing) {

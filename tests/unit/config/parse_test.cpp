@@ -68,6 +68,7 @@ bpf-dir: /sys/fs/bpf/c
 )");
   Config expected;
   expected.interfaces.push_back({.name = "wwan0",
+                                 .tun = "v4-wwan0",
                                  .nat64_prefix = Nat64Prefix::parse("2001:db8:64::/96").value(),
                                  .ipv4_address = Ipv4Address::parse("192.0.0.5"),
                                  .ipv6_address = Ipv6Address::parse("2001:db8::5"),
@@ -159,7 +160,19 @@ TEST(Parse, ClatdIsTheFirstExecutableOfItsPlaces) {
   EXPECT_EQ(parsed->clatd.path, "/opt/libexec/clatvisor/clatd");
 }
 
-TEST(Parse, TunNamesCarryThePrefixV4) { EXPECT_EQ(tun_name("wan0"), "v4-wan0"); }
+TEST(Parse, TunNamesCarryThePrefixV4) {
+  EXPECT_EQ(tun_name("wan0"), "v4-wan0");
+  EXPECT_EQ(tun_name("abcdefghijkl"), "v4-abcdefghijkl");
+  EXPECT_EQ(tun_name("wwp0s20f0u3i12"), "v4-p0s20f0u3i12");
+  EXPECT_EQ(config_of(wan0("tun: clat")).interfaces[0].tun, "clat");
+  EXPECT_EQ(config_of(wan0("tun: auto")).interfaces[0].tun, "v4-wan0");
+}
+
+TEST(Parse, WhereTheIpv6AddressComesFrom) {
+  EXPECT_EQ(config_of(wan0("ipv6-source: 2001:db8:1::/64")).interfaces[0].ipv6_source,
+            Ipv6Source(Ipv6Prefix::parse("2001:db8:1::/64").value()));
+  EXPECT_EQ(config_of(wan0("ipv6-source: {from: br-lan}")).interfaces[0].ipv6_source, Ipv6Source("br-lan"));
+}
 
 TEST(Parse, TwentyThousandInterfacesTakeWellUnderASecond) {
   std::string text = "interfaces:\n";

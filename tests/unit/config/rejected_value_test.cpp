@@ -130,7 +130,7 @@ TEST(RejectedValue, InterfaceNames) {
   struct {
     std::string key, reason;
   } const rows[] = {
-      {"thirteenchars", "interface name 'thirteenchars' has 13 characters; at most 12 leave room for 'v4-' in front"},
+      {"sixteencharacter", "interface name 'sixteencharacter' has 16 characters; at most 15 are possible"},
       {"wan/0", "interface name 'wan/0' may hold printable ASCII only, and no space, '/', ':' or '%'"},
       {"'wan 0'", "interface name 'wan 0' may hold printable ASCII only, and no space, '/', ':' or '%'"},
       {"wan0:1", "interface name 'wan0:1' may hold printable ASCII only, and no space, '/', ':' or '%'"},
@@ -148,7 +148,7 @@ TEST(RejectedValue, InterfaceNames) {
     const std::string line = "  " + row.key + ": {nat64-prefix: 64:ff9b::/96}";
     EXPECT_EQ(report("interfaces:\n" + line + "\n"), one_report(2, 3, row.reason, line));
   }
-  EXPECT_EQ(report("interfaces:\n  twelve-chars: {nat64-prefix: 64:ff9b::/96}\n"), "");
+  EXPECT_EQ(report("interfaces:\n  fifteen-letters: {nat64-prefix: 64:ff9b::/96}\n"), "");
 }
 
 // "  NAME: {nat64-prefix: 64:ff9b::/96, REST}"
@@ -186,6 +186,29 @@ TEST(RejectedValue, AnInterfaceThatIsTheTunOfAnother) {
             one_report(2, 3, "interface 'v4-wan0' is the tun of 'wan0' in line 3",
                        "  v4-wan0: {nat64-prefix: 64:ff9b::/96}"));
   EXPECT_EQ(report("interfaces:\n" + uplink("v4-wan0", "") + uplink("wan1", "")), "");
+}
+
+TEST(RejectedValue, TunsOfOneName) {
+  EXPECT_EQ(report("interfaces:\n  a-lmnopqrstuvw: {nat64-prefix: 64:ff9b::/96}\n  b-lmnopqrstuvw: {nat64-prefix: "
+                   "64:ff9b::/96}\n"),
+            one_report(3, 3,
+                       "tun: 'v4-lmnopqrstuvw' is already that of 'a-lmnopqrstuvw' in line 2; give one of them a tun: "
+                       "NAME of its own",
+                       "  b-lmnopqrstuvw: {nat64-prefix: 64:ff9b::/96}"));
+}
+
+TEST(RejectedValue, SourcesOfTheIpv6Address) {
+  EXPECT_EQ(report(wan0("ipv6-source: 10.0.0.0/8")),
+            one_report(4, 18, "ipv6-source: '10.0.0.0/8': not an IPv6 prefix; expected something like 2001:db8:1::/64",
+                       "    ipv6-source: 10.0.0.0/8"));
+  EXPECT_EQ(report(wan0("ipv6-source: 2001:db8::/126")),
+            one_report(4, 18, "ipv6-source: '2001:db8::/126': a length from /16 to /125 belongs here, like /64",
+                       "    ipv6-source: 2001:db8::/126"));
+  EXPECT_EQ(report(wan0("ipv6-source: fe80::/64")),
+            one_report(4, 18, "ipv6-source: fe80:: is link-local; a global address belongs here",
+                       "    ipv6-source: fe80::/64"));
+  EXPECT_EQ(report(wan0("ipv6-source: {from: lo}")),
+            one_report(4, 25, "from: interface name 'lo' cannot be that of an uplink", "    ipv6-source: {from: lo}"));
 }
 
 TEST(RejectedValue, WhatAndroidsClatdCannotDo) {

@@ -210,7 +210,7 @@ TEST(ClatAddress, IsNeutralForEveryPrefixSubnetAndRandomNumber) {
       const auto address = Ipv4Address::from_number(static_cast<std::uint32_t>(random()));
       Ipv6Address subnet;
       for (std::size_t byte = 0; byte < 8; ++byte) subnet.bytes[byte] = static_cast<std::uint8_t>(random());
-      const auto clat = make_clat_ipv6(subnet, address, prefix, random());
+      const auto clat = make_clat_ipv6({subnet, 64}, address, prefix, random());
       ASSERT_EQ(checksum_delta(clat, address, prefix), 0) << clat.text() << ' ' << address.text() << ' ' << text;
       ASSERT_TRUE(clat.same_first_bits(subnet, 64));
     }
@@ -224,7 +224,7 @@ TEST(ClatAddress, MakesTransportChecksumsEqualInBothFamilies) {
     const auto prefix = Nat64Prefix::parse(text).value();
     ASSERT_TRUE(prefix.keeps_words());
     for (int i = 0; i < 2'000; ++i) {
-      const auto clat = make_clat_ipv6(v6("2001:db9:1:2::"), v4("192.0.0.4"), prefix, random());
+      const auto clat = make_clat_ipv6({v6("2001:db9:1:2::"), 64}, v4("192.0.0.4"), prefix, random());
       const auto peer = Ipv4Address::from_number(static_cast<std::uint32_t>(random()));
       const auto four = checksum_fold(checksum_add(peer.bytes, checksum_add(v4("192.0.0.4").bytes)));
       const auto six = checksum_fold(checksum_add(prefix.embed(peer).bytes, checksum_add(clat.bytes)));
@@ -237,9 +237,50 @@ TEST(ClatAddress, IsNeverTheSubnetsAnycastAddress) {
   // The interface id whose neutral form is zero: everything is in the correction.
   const auto prefix = Nat64Prefix::parse("64:ff9b::/96").value();
   const auto subnet = v6("c000:3:0:1::");  // sums to c004 like 192.0.0.4
-  const auto clat = make_clat_ipv6(subnet, v4("192.0.0.4"), prefix, 0);
+  const auto clat = make_clat_ipv6({subnet, 64}, v4("192.0.0.4"), prefix, 0);
   EXPECT_NE(clat, subnet);
   EXPECT_EQ(checksum_delta(clat, v4("192.0.0.4"), prefix), 0);
+}
+
+TEST(ClatAddress, KeepsTheBitsOfALongerSubnet) {
+  std::mt19937_64 random(11);
+  const auto prefix = Nat64Prefix::parse("64:ff9b::/96").value();
+  const auto host = v6("2001:db8:1:2:3:4:5:6");
+  for (unsigned length = kShortestClatSubnet; length <= kLongestClatSubnet; ++length) {
+    const auto subnet = Ipv6Prefix{host, length}.masked();
+    for (int i = 0; i < 200; ++i) {
+      const auto clat = make_clat_ipv6({host, length}, v4("192.0.0.4"), prefix, random());
+      ASSERT_TRUE(subnet.contains(clat)) << subnet.text() << ' ' << clat.text();
+      ASSERT_NE(clat, subnet.address);
+      if (has_neutral_addresses(subnet)) {
+        ASSERT_EQ(checksum_delta(clat, v4("192.0.0.4"), prefix), 0) << subnet.text();
+      }
+      const auto other = make_clat_ipv6(subnet, v4("192.0.0.4"), prefix, random(), Neutrality::given_up);
+      ASSERT_TRUE(subnet.contains(other) && other != subnet.address) << subnet.text();
+    }
+  }
+}
+
+TEST(ClatAddress, OfASlash112WhoseNeutralOneIsAnycastIsAnother) {
+  const auto prefix = Nat64Prefix::parse("64:ff9b::/96").value();
+  const Ipv6Prefix subnet{v6("c000:3:0:1::"), 112};
+  const auto clat = make_clat_ipv6(subnet, v4("192.0.0.4"), prefix, 0);
+  EXPECT_TRUE(subnet.contains(clat));
+  EXPECT_NE(clat, subnet.address);
+}
+
+TEST(Ipv6Prefixes, AreParsedMaskedAndCompared) {
+  EXPECT_EQ(Ipv6Prefix::parse("2001:db8:1::/56")->text(), "2001:db8:1::/56");
+  EXPECT_EQ((Ipv6Prefix{v6("2001:db8:1:2ff::1"), 57}.masked().text()), "2001:db8:1:280::/57");
+  EXPECT_EQ((Ipv6Prefix{v6("ffff::1"), 0}.masked().text()), "::/0");
+  EXPECT_EQ((Ipv6Prefix{v6("ffff::1"), 128}.masked().text()), "ffff::1/128");
+  for (const auto* text : {"2001:db8::", "2001:db8::/0", "2001:db8::/129", "2001:db8::/-1", "10.0.0.0/8", "/64", ""}) {
+    EXPECT_FALSE(Ipv6Prefix::parse(text)) << text;
+  }
+  EXPECT_NE(Ipv6Prefix::parse("2001:db8::1/64").error().what.find("2001:db8::/64"), std::string::npos);
+  EXPECT_EQ(common_prefix_length(v6("2001:db8::"), v6("2001:db8::")), 128u);
+  EXPECT_EQ(common_prefix_length(v6("2001:db8::"), v6("2001:db9::")), 31u);
+  EXPECT_EQ(common_prefix_length(v6("::"), v6("8000::")), 0u);
 }
 
 TEST(Checksum, AgreesWithTheOtherWayOfComputingIt) {

@@ -130,7 +130,7 @@ TEST_F(ClatdPathTest, TheDefaultRouteOfAnEarlierSupervisorGoesToo) {
                           .leg = Leg::routed,
                           .metric = 2048,
                           .v4 = v4,
-                          .v6 = make_clat_ipv6(*Ipv6Address::parse("2001:db8::"), v4, prefix, 1),
+                          .v6 = make_clat_ipv6({*Ipv6Address::parse("2001:db8::"), 64}, v4, prefix, 1),
                           .prefix = prefix};
   bench.handle(RecordsFound{{record}});
   config.interfaces[0].fast_path = config::FastPathMode::off;

@@ -57,7 +57,10 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     return HealthCollected{};
   }
   if (const auto* audit = std::get_if<Audit>(&action)) return act(*audit);
-  if (const auto* look_up = std::get_if<LookUpRoute>(&action)) return LookedUp{look_up->uplink, route};
+  if (const auto* look_up = std::get_if<LookUpRoute>(&action)) {
+    questions.push_back(look_up->way);
+    return LookedUp{look_up->uplink, route};
+  }
   const auto& part = std::get<PartAction>(action);
   EXPECT_EQ(part.reason.has_value(), part.verb == Verb::remove);
   executed.push_back({part.uplink, part.verb, part_of(part.spec)});
@@ -338,7 +341,9 @@ config::Config config_of(std::size_t uplinks) {
   config.clatd.path = "/clatd";
   config.clatd.restart.jitter = 0;
   for (std::size_t i = 0; i < uplinks; ++i) {
-    config.interfaces.push_back({.name = "up" + std::to_string(i),
+    const auto name = "up" + std::to_string(i);
+    config.interfaces.push_back({.name = name,
+                                 .tun = config::tun_name(name),
                                  .nat64_prefix = *Nat64Prefix::parse("2001:db8:64:" + std::to_string(i) + "::/96"),
                                  .ipv4_address = {},
                                  .ipv6_address = {},

@@ -40,6 +40,7 @@ class FakeEdge : public Edge {
   std::vector<Event> pending;
   // The next makes of this part fail with this error.
   std::map<std::pair<std::string, Part>, Error> failing;
+  std::vector<WayTo> questions;                                    // for the way to a NAT64
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64
   std::set<Part> change_fails;
   std::map<Part, unsigned> remove_fails;  // so many times

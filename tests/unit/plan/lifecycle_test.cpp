@@ -409,7 +409,7 @@ TEST_F(Lifecycle, TheDelaysOfClatdAreNotThoseOfAnythingElse) {
 }
 
 TEST_F(Lifecycle, AFailureEndsWithItsCause) {
-  bench.edge.failing[{"up0", Part::route}] = Error{"add default route", EEXIST};
+  bench.edge.failing[{"up0", Part::route}] = Error{"add default route", ENOMEM};
   bring_up();
   EXPECT_EQ(status_of(bench.app.world(), "up0", clat(), bench.now).state, State::failed);
   auto config = config_of(1);

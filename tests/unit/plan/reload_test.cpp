@@ -111,7 +111,7 @@ class Adoption : public testing::Test {
                     .leg = Leg::fast,
                     .metric = 2048,
                     .v4 = {{192, 0, 0, 6}},
-                    .v6 = make_clat_ipv6(*Ipv6Address::parse("2001:db8::"), {{192, 0, 0, 6}}, prefix, 5),
+                    .v6 = make_clat_ipv6({*Ipv6Address::parse("2001:db8::"), 64}, {{192, 0, 0, 6}}, prefix, 5),
                     .prefix = prefix};
   Bench bench;
 };
@@ -136,7 +136,7 @@ TEST_F(Adoption, TakesOverTwoAtOnce) {
   second.metric = 2049;
   second.prefix = config.interfaces[1].nat64_prefix;
   second.v4 = {{192, 0, 0, 7}};
-  second.v6 = make_clat_ipv6(*Ipv6Address::parse("2001:db8:1::"), second.v4, second.prefix, 5);
+  second.v6 = make_clat_ipv6({*Ipv6Address::parse("2001:db8:1::"), 64}, second.v4, second.prefix, 5);
   bench.link("up1", 3);
   bench.address(3, "2001:db8:1::1");
   bench.handle(RecordsFound{{record, second}});
@@ -146,7 +146,7 @@ TEST_F(Adoption, TakesOverTwoAtOnce) {
 }
 
 TEST_F(Adoption, ClearsAwayAnAddressOfAnotherSubnet) {
-  record.v6 = make_clat_ipv6(*Ipv6Address::parse("2001:db8:9::"), record.v4, prefix, 5);
+  record.v6 = make_clat_ipv6({*Ipv6Address::parse("2001:db8:9::"), 64}, record.v4, prefix, 5);
   expect_cleared_away();
 }
 

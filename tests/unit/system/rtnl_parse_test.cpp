@@ -404,10 +404,12 @@ TEST(Ways, TellNextHopAndMtu) {
     return parse_way(as_message(datagram));
   };
   const auto mtu = [](std::uint32_t bytes) { return attribute(RTA_METRICS, attribute(RTAX_MTU, bytes_of(bytes))); };
-  EXPECT_EQ(way(RTN_UNICAST, {}), (model::Route{}));
-  EXPECT_EQ(way(RTN_UNICAST, attribute(RTA_GATEWAY, as_buffer(kV6)) + mtu(1400)),
+  EXPECT_EQ(way(RTN_UNICAST, {})->route, (model::Route{}));
+  EXPECT_EQ(way(RTN_UNICAST, {})->device, 0);
+  EXPECT_EQ(way(RTN_UNICAST, attribute(RTA_GATEWAY, as_buffer(kV6)) + mtu(1400))->route,
             (model::Route{.next_hop = kV6, .mtu = 1400}));
-  EXPECT_EQ(way(RTN_UNICAST, mtu(0)), (model::Route{}));
+  EXPECT_EQ(way(RTN_UNICAST, attribute(RTA_OIF, bytes_of(7)))->device, 7);
+  EXPECT_EQ(way(RTN_UNICAST, mtu(0))->route, (model::Route{}));
   EXPECT_FALSE(way(RTN_BLACKHOLE, mtu(1400)));
   EXPECT_FALSE(parse_way(as_message(message(RTM_NEWROUTE, {AF_INET6}))));
 }
