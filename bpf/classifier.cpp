@@ -6,22 +6,17 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <memory>
-#include <optional>
-#include <string>
-#include <vector>
 
+#include "bpf/filter_row.hpp"
 #include "bpf/libbpf_log.hpp"
+#include "bpf/tc_filter.hpp"
 
 namespace clat::bpf {
 
 namespace {
-
-constexpr std::uint32_t kHandle = 0x464;
-constexpr std::uint32_t kPriority = 4;  // before what tc numbers by itself (49152 and down); Android's too
 
 bpf_tc_attach_point point(Flow flow) { return flow == Flow::ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS; }
 
@@ -33,58 +28,32 @@ bpf_tc_hook hook_at(int ifindex, int points) {
   return hook;
 }
 
-bpf_tc_opts our_place() {
+bpf_tc_opts place_at(std::uint16_t pref) {
   bpf_tc_opts options{};
   options.sz = sizeof(options);
-  options.handle = kHandle;
-  options.priority = kPriority;
+  options.handle = kOurHandle;
+  options.priority = pref;
   return options;
 }
 
-// No filter at our place, no qdisc, no interface.
+// No filter there, no qdisc, no interface.
 bool is_gone(int error) { return error == -ENOENT || error == -EINVAL || error == -ENODEV; }
-
-// Program id at our place; nothing when there is none.
-Result<std::optional<std::uint32_t>> program_at(int ifindex, Flow flow) {
-  const auto hook = hook_at(ifindex, point(flow));
-  auto options = our_place();
-  const int error = bpf_tc_query(&hook, &options);
-  clear_libbpf_log();
-  if (error == 0) return options.prog_id;
-  if (is_gone(error)) return std::nullopt;
-  return failure("query the filter", -error);
-}
 
 struct CloseSocket {
   void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
 };
 
-struct Filter {
-  std::uint32_t handle = 0;
-  std::uint32_t priority = 0;
-  std::string name;  // of a BPF filter: its program's, as given by whoever attached it
-};
-
-int take_name(const nlattr* attribute, void* filter) {
-  if (mnl_attr_get_type(attribute) == TCA_BPF_NAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0) {
-    static_cast<Filter*>(filter)->name = mnl_attr_get_str(attribute);
+int take_filter(const nlmsghdr* answer, void* row) {
+  if (answer->nlmsg_type != RTM_NEWTFILTER) return MNL_CB_OK;
+  const auto* payload = static_cast<const std::byte*>(mnl_nlmsg_get_payload(answer));
+  if (const auto filter = parse_filter({payload, mnl_nlmsg_get_payload_len(answer)})) {
+    static_cast<FilterRow*>(row)->add(*filter);
   }
-  return MNL_CB_OK;
-}
-int take_options(const nlattr* attribute, void* filter) {
-  return mnl_attr_get_type(attribute) == TCA_OPTIONS ? mnl_attr_parse_nested(attribute, take_name, filter) : MNL_CB_OK;
-}
-int take_filter(const nlmsghdr* answer, void* filters) {
-  if (answer->nlmsg_type != RTM_NEWTFILTER || mnl_nlmsg_get_payload_len(answer) < sizeof(tcmsg)) return MNL_CB_OK;
-  const auto* message = static_cast<const tcmsg*>(mnl_nlmsg_get_payload(answer));
-  Filter filter{message->tcm_handle, TC_H_MAJ(message->tcm_info) >> 16, {}};
-  mnl_attr_parse(answer, sizeof(tcmsg), take_options, &filter);
-  static_cast<std::vector<Filter>*>(filters)->push_back(std::move(filter));
   return MNL_CB_OK;
 }
 
 // Filters on one side of the qdisc; none without qdisc or interface.
-Result<std::vector<Filter>> filters_on(int ifindex, Flow flow) {
+Result<FilterRow> filters_on(int ifindex, Flow flow) {
   const std::unique_ptr<mnl_socket, CloseSocket> socket(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
   if (!socket || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) != 0) return failure("netlink socket", errno);
   std::array<char, 32768> buffer{};  // as much as the kernel puts into one message of a dump
@@ -98,28 +67,27 @@ Result<std::vector<Filter>> filters_on(int ifindex, Flow flow) {
   message->tcm_parent = TC_H_MAKE(TC_H_CLSACT, flow == Flow::ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
   if (mnl_socket_sendto(socket.get(), header, header->nlmsg_len) < 0) return failure("ask for filters", errno);
 
-  std::vector<Filter> filters;
+  FilterRow row;
   for (;;) {
     const auto size = mnl_socket_recvfrom(socket.get(), buffer.data(), buffer.size());
     if (size < 0) return failure("read filters", errno);
     const int more = mnl_cb_run(buffer.data(), static_cast<std::size_t>(size), 1, mnl_socket_get_portid(socket.get()),
-                                take_filter, &filters);
-    if (more < 0 && is_gone(-errno)) return std::vector<Filter>{};
+                                take_filter, &row);
+    if (more < 0 && is_gone(-errno)) return FilterRow();
     if (more < 0) return failure("read filters", errno);
-    if (more == MNL_CB_STOP) return filters;
+    if (more == MNL_CB_STOP) return row;
   }
 }
 
-Result<std::optional<Filter>> filter_at_our_place(int ifindex, Flow flow) {
-  auto filters = filters_on(ifindex, flow);
-  if (!filters) return std::unexpected(std::move(filters).error());
-  const auto there = std::ranges::find_if(
-      *filters, [](const Filter& filter) { return filter.handle == kHandle && filter.priority == kPriority; });
-  if (there == filters->end()) return std::nullopt;
-  return std::move(*there);
+// Gone afterwards, also when it, qdisc or interface were gone.
+Result<> remove_at(int ifindex, Flow flow, std::uint16_t pref) {
+  const auto side = hook_at(ifindex, point(flow));
+  const auto place = place_at(pref);
+  const int error = bpf_tc_detach(&side, &place);
+  if (error != 0 && !is_gone(error)) return libbpf_failure("detach the clsact filter", -error);
+  clear_libbpf_log();
+  return {};
 }
-
-bool is_ours(const Filter& filter) { return filter.name.starts_with(kProgramNamePrefix); }
 
 }  // namespace
 
@@ -151,41 +119,39 @@ Result<> remove_empty_clsact(int ifindex) {
 }
 
 Result<> attach_classifier(const Hook& hook) {
-  const auto there = filter_at_our_place(hook.ifindex, hook.flow);
-  if (!there) return std::unexpected(there.error());
-  if (*there && !is_ours(**there)) {
-    const auto& name = (*there)->name;
-    return failure("our place for a clsact filter is taken by " + (name.empty() ? "another filter" : name), EBUSY);
-  }
-  const auto place = hook_at(hook.ifindex, point(hook.flow));
-  auto options = our_place();
+  const auto row = filters_on(hook.ifindex, hook.flow);
+  if (!row) return std::unexpected(row.error());
+  const auto pref = row->place(hook.must_see);
+  if (!pref) return std::unexpected(pref.error());
+  const auto side = hook_at(hook.ifindex, point(hook.flow));
+  auto options = place_at(*pref);
   options.prog_fd = hook.program_fd;
   options.flags = BPF_TC_F_REPLACE;
-  const int error = bpf_tc_attach(&place, &options);
-  if (error != 0) return libbpf_failure("attach a clsact filter", -error);
+  if (const int error = bpf_tc_attach(&side, &options); error != 0) {
+    return libbpf_failure("attach a clsact filter", -error);
+  }
+  // The one at the place before goes last, so there is none to miss in between.
+  for (const auto before : row->ours()) {
+    if (before == *pref) continue;
+    if (auto removed = remove_at(hook.ifindex, hook.flow, before); !removed) return removed;
+  }
   return {};
 }
 
 Result<> remove_classifier(int ifindex, Flow flow) {
-  const auto there = filter_at_our_place(ifindex, flow);
-  if (!there) return std::unexpected(there.error());
-  if (!*there || !is_ours(**there)) return {};
-  const auto place = hook_at(ifindex, point(flow));
-  auto options = our_place();
-  const int error = bpf_tc_detach(&place, &options);
-  if (error == 0 || is_gone(error)) {
-    clear_libbpf_log();
-    return {};
+  const auto row = filters_on(ifindex, flow);
+  if (!row) return std::unexpected(row.error());
+  Result<> first;
+  for (const auto pref : row->ours()) {
+    if (auto removed = remove_at(ifindex, flow, pref); !removed && first) first = std::move(removed);
   }
-  return libbpf_failure("detach the clsact filter", -error);
+  return first;
 }
 
 Result<> verify_classifier(const Hook& hook) {
-  const auto there = program_at(hook.ifindex, hook.flow);
-  if (!there) return std::unexpected(there.error());
-  if (!*there) return failure("the clsact filter is gone");
-  if (**there != hook.program_id) return failure("the clsact filter runs another program");
-  return {};
+  const auto row = filters_on(hook.ifindex, hook.flow);
+  if (!row) return std::unexpected(row.error());
+  return row->verify(hook.program_id, hook.must_see);
 }
 
 }  // namespace clat::bpf

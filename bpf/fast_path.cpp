@@ -82,13 +82,13 @@ struct FastPath::Impl {
   Result<> pin_maps() const;
 
   [[nodiscard]] Hook filter_hook(const Ends& ends) const {
-    return {"tun-ingress", ends.tun, Flow::ingress, tun_ingress.fd, tun_ingress.id};
+    return {"tun-ingress", ends.tun, Flow::ingress, tun_ingress.fd, tun_ingress.id, {.ipv4 = true, .ipv6 = true}};
   }
-  // In the order of attaching.
+  // In the order of attaching. What does not come to the program on tun egress, clatd translates.
   [[nodiscard]] std::array<Hook, 2> fast_hooks(const Ends& ends, LinkLayer layer = LinkLayer::ethernet) const {
     const auto& uplink = layer == LinkLayer::raw_ip ? uplink_raw_ip : uplink_ethernet;
     return {Hook{"tun-egress", ends.tun, Flow::egress, tun_egress.fd, tun_egress.id},
-            Hook{"uplink-ingress", ends.uplink, Flow::ingress, uplink.fd, uplink.id}};
+            Hook{"uplink-ingress", ends.uplink, Flow::ingress, uplink.fd, uplink.id, {.ipv6 = true}}};
   }
   [[nodiscard]] Pin pin(int uplink_ifindex, const Hook& hook) const {
     return link_pin(folders.present, uplink_ifindex, hook.name);

@@ -148,10 +148,20 @@ void Applier::operator()(const KernelDumped& event) {
 }
 
 void Applier::operator()(const TrafficControlChanged& event) {
+  // Somebody else's filter that left no place for ours (EBUSY) may be gone. Any other failure is no matter of filters.
+  const auto hurry = [this](Retry& retry) {
+    if (retry.error && retry.error->code == EBUSY) retry.hurry(now_);
+  };
   for (auto& [name, clat] : world_.clats) {
     const auto& filter = clat.piece(Part::filter).have;
     if (filter && std::get<FilterSpec>(*filter).filter.by.tun_ifindex == event.ifindex)
       clat.piece(Part::filter).verify = true;
+    const auto& uplink = clat.outlook.uplink;
+    if (clat.tun == event.ifindex) hurry(clat.bpf_filter);
+    if (uplink && uplink->ifindex == event.ifindex) {
+      hurry(clat.fast_path);
+      hurry(clat.piece(Part::fast_path).retry);
+    }
     const auto& fast = clat.piece(Part::fast_path).have;
     if (!fast) continue;
     const auto& spec = std::get<FastPathSpec>(*fast);

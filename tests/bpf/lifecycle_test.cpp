@@ -834,6 +834,80 @@ TEST_P(ClassifierTest, SomebodyElsesFilterAtOurPlaceStays) {
   EXPECT_GE(foreign.seen(), 1U);
 }
 
+// Not every kernel has matchall or flower; u32 with a zero mask does the same.
+constexpr char kEverything[] = "u32 match u32 0 0 action mirred egress redirect dev ";
+
+class InTheWayTest : public ClassifierTest {
+ protected:
+  InTheWayTest() { shell(std::string("tc qdisc add dev ") + kUplink + " clsact"); }
+  void take_all_at(int pref, const char* protocol = "all") const {
+    shell(std::string("tc filter add dev ") + kUplink + " ingress prio " + std::to_string(pref) + " protocol " +
+          protocol + " " + kEverything + kTun);
+  }
+  [[nodiscard]] static std::string ours() {
+    return output_of(std::string("tc filter show dev ") + kUplink +
+                     " ingress | grep clat_ | sed 's/.* pref //; s/ .*//'");
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Kinds, InTheWayTest, testing::Values(false), [](const auto&) { return "Clsact"; });
+
+TEST_P(InTheWayTest, OursGoesAsFarInFrontAsItMust) {
+  take_all_at(3);
+  auto fast_path = attached();
+  EXPECT_EQ(ours(), "2\n");
+  EXPECT_TRUE(fast_path.verify(lab_.attachment()).has_value());
+  ASSERT_TRUE(fast_path.detach(lab_.attachment()).has_value());
+  EXPECT_EQ(ours(), "");
+}
+
+TEST_P(InTheWayTest, IsALossAndOursMoves) {
+  auto fast_path = attached();
+  EXPECT_EQ(ours(), "4\n");
+  take_all_at(2);
+  const auto seen = fast_path.verify(lab_.attachment());
+  ASSERT_FALSE(seen);
+  EXPECT_EQ(seen.error().text(), "uplink-ingress: the u32 filter of pref 2 takes every packet before ours");
+  ASSERT_TRUE(fast_path.attach(lab_.attachment()).has_value());
+  EXPECT_EQ(ours(), "1\n");
+  EXPECT_TRUE(fast_path.verify(lab_.attachment()).has_value());
+}
+
+TEST_P(InTheWayTest, NothingGoesInFrontOfPref1) {
+  take_all_at(1);
+  auto fast_path = open();
+  const auto kind = fast_path.attach(lab_.attachment());
+  ASSERT_FALSE(kind);
+  EXPECT_EQ(kind.error().code, EBUSY);
+  EXPECT_NE(kind.error().text().find("the u32 filter of pref 1 takes every packet before ours"), std::string::npos)
+      << kind.error().text();
+  EXPECT_EQ(ours(), "");
+}
+
+TEST_P(InTheWayTest, WhatTakesOnlyIpv4FromTheUplinkIsNot) {
+  take_all_at(1, "ip");
+  auto fast_path = attached();
+  EXPECT_EQ(ours(), "4\n");
+}
+
+// Each way in which a filter is found without knowing where it was put.
+TEST_P(InTheWayTest, OursIsFoundWhereverItIs) {
+  take_all_at(2);
+  const auto left = [this] { (void)attached(); };
+  left();
+  EXPECT_EQ(ours(), "1\n");
+  shell(std::string("tc filter del dev ") + kUplink + " ingress prio 2");
+  {
+    auto fast_path = attached();
+    EXPECT_EQ(ours(), "1\n");
+    ASSERT_TRUE(fast_path.forget(lab_.uplink()).has_value());
+  }
+  EXPECT_EQ(ours(), "");
+  take_all_at(2);
+  left();
+  ASSERT_TRUE(BothParts::purge(folder_.bpf_dir()).has_value());
+  EXPECT_EQ(ours(), "");
+}
+
 TEST(FolderTest, MustBeInABpffs) {
   const auto files = open_files();
   for (const auto* folder : {"/tmp/bpft-no-such/clatvisor", "/dev/shm/clatvisor", "relative", ""}) {

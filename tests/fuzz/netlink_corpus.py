@@ -1,4 +1,4 @@
-"""Writes what this kernel says of its links, addresses, routes, neighbours, qdiscs and nftables as seeds:
+"""Writes what this kernel says of its links, addresses, routes, neighbours, qdiscs, filters and nftables as seeds:
 
 netlink_corpus.py FOLDER
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 NLM_F_REQUEST_DUMP = 0x301
 NLMSG_ERROR, NLMSG_DONE = 2, 3
+RTM_GETTFILTER = 46
 DUMPS = {"link": 18, "addr": 22, "route": 26, "neigh": 30, "qdisc": 38}
 NETLINK_NETFILTER, NFNL_SUBSYS_NFTABLES = 12, 10 << 8
 NFT_DUMPS = {"chain": NFNL_SUBSYS_NFTABLES | 4, "rule": NFNL_SUBSYS_NFTABLES | 7}
@@ -25,13 +26,16 @@ chain f { type filter hook forward priority 0; policy drop; iifname "v4-*" ct st
 meta nfproto ipv6 oif lo jump some; tcp dport { 22, 80 } counter log limit rate 1/second reject; iifname vmap { "a" : goto some };
 }
 }"""
+LO, INGRESS = 1, 0xFFFFFFF2  # TC_H_CLSACT, TC_H_MIN_INGRESS
+FILTERS = ("u32 match u32 0 0 action mirred egress redirect dev lo", "u32 match ip6 dst ::1 flowid 1:1", "matchall action pass",
+           "flower ip_proto udp action drop", "bpf bytecode 1,6 0 0 0")  # fmt: skip
 MOST = 40
 
 
-def dump(kind: int, family: int = socket.NETLINK_ROUTE) -> Iterator[bytes]:
+def dump(kind: int, family: int = socket.NETLINK_ROUTE, body: bytes = bytes(20)) -> Iterator[bytes]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family) as kernel:
         kernel.settimeout(5)
-        kernel.send(struct.pack("=IHHII20x", 36, kind, NLM_F_REQUEST_DUMP, 1, 0))
+        kernel.send(struct.pack("=IHHII", 36, kind, NLM_F_REQUEST_DUMP, 1, 0) + body)
         while True:
             datagram = kernel.recv(65536)
             while datagram:
@@ -49,8 +53,12 @@ def main(folder: Path) -> None:
 
     for name, kind in DUMPS.items():
         write(name, dump(kind))
-    # Rules of our own, in a network namespace of our own.
+    # Rules and filters of our own, in a network namespace of our own.
     if ctypes.CDLL(None).unshare(CLONE_NEWNET) == 0:
+        subprocess.run("tc qdisc add dev lo clsact".split(), check=True)
+        for match in FILTERS:  # those that this kernel has
+            subprocess.run(f"tc filter add dev lo ingress protocol all {match}".split(), stderr=subprocess.DEVNULL)
+        write("filter", dump(RTM_GETTFILTER, body=struct.pack("=iiIII", 0, LO, 0, INGRESS, 0)))
         subprocess.run(["nft", "-f", "-"], input=RULES, text=True, check=True)
         for name, kind in NFT_DUMPS.items():
             write(name, dump(kind, NETLINK_NETFILTER))

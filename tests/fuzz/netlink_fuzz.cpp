@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <span>
 #include <vector>
 
+#include "bpf/filter_row.hpp"
 #include "supervisor/system/netlink_message.hpp"
 #include "supervisor/system/nft_rules.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
@@ -23,6 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::vector<std::uint8_t> datagram(data, data + size);
   model::Kernel kernel;
   system::nft::Ruleset ruleset;
+  bpf::FilterRow filters;
   system::Bytes rest(datagram);
   while (const auto message = system::next_message(rest)) {
     if (const auto link = system::parse_link(message->payload)) require(link->link.name.size() < IFNAMSIZ);
@@ -32,9 +35,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)system::parse_default_route(*message);
     (void)system::parse_proxy_neighbour(*message);
     (void)system::parse_way(*message);
+    if (const auto filter = bpf::parse_filter(std::as_bytes(message->payload))) filters.add(*filter);
     system::nft::add_chain(ruleset, *message);
     system::nft::add_rule(ruleset, *message);
   }
+  const auto place = filters.place({.ipv4 = true, .ipv6 = true});
+  require(!place || (*place >= 1 && *place <= bpf::kOurPref));
+  (void)filters.verify(1, {.ipv6 = true});
   (void)system::nft::dropped_by(ruleset, {.protocol = 10, .in = "v4-up0", .out = "up0", .in_index = 7, .out_index = 2});
   return 0;
 }

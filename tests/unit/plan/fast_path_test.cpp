@@ -53,6 +53,34 @@ TEST_F(TwoLegs, AutomaticFallsBackSaysSoOnceAndComesBack) {
   EXPECT_TRUE(clat().up);
 }
 
+// A filter of somebody else's left no place for ours.
+TEST_F(TwoLegs, WhatWasInTheWayIsGoneWhenTrafficControlChanges) {
+  for (const auto mode : {config::FastPathMode::automatic, config::FastPathMode::required}) {
+    Bench each;
+    config.interfaces[0].fast_path = mode;
+    each.edge.failing[{"up0", Part::fast_path}] = Error{"taken", EBUSY};
+    each.load(config);
+    each.link("up0", 2);
+    each.address(2, "2001:db8::1");
+    each.advance(60s);
+    each.edge.failing.clear();
+    each.handle(TrafficControlChanged{each.app.world().clats.at("up0").tun});
+    EXPECT_FALSE(each.edge.has("up0", Part::fast_path)) << "that is another link";
+    each.handle(TrafficControlChanged{2});
+    EXPECT_TRUE(each.edge.has("up0", Part::fast_path));
+  }
+}
+
+// Attaching makes a qdisc before it fails, and that is told as well.
+TEST_F(TwoLegs, OtherFailuresAreNotTriedAgainForThat) {
+  bench.edge.failing[{"up0", Part::fast_path}] = Error{"bpf", EPERM};
+  bring_up();
+  const auto tries = [this] { return std::ranges::count(bench.edge.log_of("up0"), "make fast-path"); };
+  const auto before = tries();
+  bench.handle(TrafficControlChanged{2});
+  EXPECT_EQ(tries(), before);
+}
+
 TEST_F(TwoLegs, RequiredRefusesToRunWithout) {
   config.interfaces[0].fast_path = config::FastPathMode::required;
   bench.edge.failing[{"up0", Part::fast_path}] = Error{"bpf", EPERM};

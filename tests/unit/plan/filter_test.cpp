@@ -89,6 +89,16 @@ TEST_F(FilterPart, ByOtherMeansWithoutBpfAndBackWithIt) {
   EXPECT_EQ(bench.edge.pid("up0"), pid);
 }
 
+TEST_F(FilterPart, WhatWasInTheWayOfBpfIsGoneWhenTrafficControlChanges) {
+  bench.edge.no_bpf = Error{"taken", EBUSY};
+  bring_up();
+  bench.advance(60s);
+  bench.edge.no_bpf.reset();
+  bench.handle(TrafficControlChanged{clat().tun});
+  EXPECT_EQ(filter().means, FilterMeans::bpf);
+  EXPECT_TRUE(has(Part::fast_path));
+}
+
 TEST_F(FilterPart, AReloadTriesBpfAgain) {
   bench.edge.no_bpf = Error{"bpf", EPERM};
   bring_up(FastPathMode::off);
