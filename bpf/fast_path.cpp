@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <ranges>
 #include <utility>
@@ -71,6 +73,9 @@ struct FastPath::Impl {
   Program uplink_ethernet, uplink_raw_ip, tun_egress, tun_ingress;
   Maps maps;
   bool tcx = false;
+  std::map<int, int> filtered;  // by this process: uplinks, and the tuns of their filters; ifindexes
+  // Hooks where a link has to go first, and since when.
+  std::map<std::pair<int, Flow>, std::chrono::steady_clock::time_point> waiting;
 
   // With the maps that are pinned. False where those do not fit.
   Result<bool> open_programs();
@@ -103,9 +108,18 @@ struct FastPath::Impl {
   Result<> attach(const Attachment& a);
   Result<> attach_hook(int uplink_ifindex, const Hook& hook);
   Result<> verify_hook(const Hook& hook) const;
+  Error still_there(const Hook& hook, Error error);
+
+  // Whether the filter at the tun of this uplink is that of `ends`.
+  [[nodiscard]] bool has_filter(const Ends& ends) const;
+  // Another CLAT attached to what has the number of this uplink by now.
+  [[nodiscard]] bool is_filter_of_another(const Ends& ends) const {
+    return filtered.contains(ends.uplink) && !has_filter(ends);
+  }
 
   // These go on after an error, and return the first.
-  Result<> detach_hook(const Ends& ends, const Hook& hook);
+  Result<> detach_hook(const Ends& ends, const Hook& hook, bool pins_are_of_another);
+  Result<> leave_tun(const Ends& ends);
   Result<> detach_filter(const Ends& ends);
   Result<> detach_fast_path(const Ends& ends);
   Result<> forget_other_versions();
@@ -167,7 +181,7 @@ Result<> FastPath::Impl::attach(const Filter& filter) {
   if (auto written = maps.write(ends.tun, tun_entry(filter), BPF_ANY); !written) return written;
   // Of an attachment that nobody took down, of a supervisor that was killed, say.
   if (const auto uplink = maps.entry(ends.uplink); uplink && static_cast<int>(uplink->peer_ifindex) != ends.tun) {
-    maps.remove_tun({ends.uplink, static_cast<int>(uplink->peer_ifindex)});
+    if (auto left = leave_tun({ends.uplink, static_cast<int>(uplink->peer_ifindex)}); !left) return left;
   }
   if (auto attached = attach_hook(ends.uplink, filter_hook(ends)); !attached) return attached;
   return forget_other_versions();
@@ -189,7 +203,9 @@ Result<> FastPath::Impl::attach_hook(int uplink_ifindex, const Hook& hook) {
   const auto own = pin(uplink_ifindex, hook);
   const auto attach = [&]() -> Result<> {
     if (tcx) {
-      if (auto attached = attach_link(hook, own, older_pins(uplink_ifindex, hook)); !attached) return attached;
+      auto attached = attach_link(hook, own, older_pins(uplink_ifindex, hook));
+      if (!attached) return std::unexpected(still_there(hook, std::move(attached).error()));
+      waiting.erase({hook.ifindex, hook.flow});
       // One that attached by clsact may have been here before.
       return remove_classifier(hook.ifindex, hook.flow);
     }
@@ -214,12 +230,34 @@ Result<> FastPath::Impl::verify_hook(const Hook& hook) const {
   return {};
 }
 
-Result<> FastPath::Impl::detach_hook(const Ends& ends, const Hook& hook) {
-  auto result = remove_link(pin(ends.uplink, hook));
-  for (const auto& older : older_pins(ends.uplink, hook)) {
-    if (auto removed = remove_link(older); !removed && result) result = std::move(removed);
+// EEXIST instead of EAGAIN when somebody holds on to the link for longer than the kernel needs.
+Error FastPath::Impl::still_there(const Hook& hook, Error error) {
+  constexpr auto kMost = std::chrono::milliseconds(500);
+  if (error.code != EAGAIN) return error;
+  const auto now = std::chrono::steady_clock::now();
+  const auto [since, first] = waiting.try_emplace({hook.ifindex, hook.flow}, now);
+  if (now - since->second < kMost) return error;
+  waiting.erase(since);
+  error.code = EEXIST;
+  return error;
+}
+
+bool FastPath::Impl::has_filter(const Ends& ends) const {
+  const auto tun = filtered.find(ends.uplink);
+  return tun != filtered.end() && tun->second == ends.tun;
+}
+
+// Links are pinned under the number of the uplink. When an uplink is gone its number may be given to another one, which
+// may be attached before the first one is detached.
+Result<> FastPath::Impl::detach_hook(const Ends& ends, const Hook& hook, bool pins_are_of_another) {
+  Result<> result;
+  if (!pins_are_of_another) {
+    result = remove_link(pin(ends.uplink, hook));
+    for (const auto& older : older_pins(ends.uplink, hook)) {
+      if (auto removed = remove_link(older); !removed && result) result = std::move(removed);
+    }
   }
-  // An interface that another CLAT took over has a filter of that one. Links are told apart by their pins.
+  // An interface that another CLAT took over has a filter of that one.
   const auto entry = maps.entry(hook.ifindex);
   const int peer = hook.ifindex == ends.tun ? ends.uplink : ends.tun;
   if (!entry || entry->peer_ifindex == static_cast<std::uint32_t>(peer)) {
@@ -230,7 +268,8 @@ Result<> FastPath::Impl::detach_hook(const Ends& ends, const Hook& hook) {
 }
 
 Result<> FastPath::Impl::detach_filter(const Ends& ends) {
-  auto first = detach_hook(ends, filter_hook(ends));
+  auto first = detach_hook(ends, filter_hook(ends), is_filter_of_another(ends));
+  if (has_filter(ends)) filtered.erase(ends.uplink);
   if (maps.has_tun(ends) && maps.has_own_qdisc(ends.tun)) {
     if (auto removed = remove_empty_clsact(ends.tun); !removed && first) first = std::move(removed);
   }
@@ -239,15 +278,28 @@ Result<> FastPath::Impl::detach_filter(const Ends& ends) {
   return first;
 }
 
+// Of a CLAT that nobody took down. The links go by the uplink's number, so those of another tun take their place.
+Result<> FastPath::Impl::leave_tun(const Ends& ends) {
+  if (!maps.has_tun(ends)) return {};
+  for (const auto flow : {Flow::ingress, Flow::egress}) {
+    if (auto removed = remove_classifier(ends.tun, flow); !removed) return removed;
+  }
+  if (maps.has_own_qdisc(ends.tun)) {
+    if (auto removed = remove_empty_clsact(ends.tun); !removed) return removed;
+  }
+  maps.remove_tun(ends);
+  return {};
+}
+
 Result<> FastPath::Impl::detach_fast_path(const Ends& ends) {
   Result<> first;
   const auto keep = [&first](Result<> result) {
     if (!result && first) first = std::move(result);
   };
   const auto hooks = fast_hooks(ends);
-  for (const auto& hook : hooks | std::views::reverse) keep(detach_hook(ends, hook));
-  const auto uplink = maps.entry(ends.uplink);
-  if (uplink && static_cast<int>(uplink->peer_ifindex) == ends.tun && maps.has_own_qdisc(ends.uplink)) {
+  const bool of_another = maps.entry(ends.uplink) && !maps.has_uplink(ends);
+  for (const auto& hook : hooks | std::views::reverse) keep(detach_hook(ends, hook, of_another));
+  if (maps.has_uplink(ends) && maps.has_own_qdisc(ends.uplink)) {
     keep(remove_empty_clsact(ends.uplink));
   }
   maps.remove_uplink(ends);
@@ -288,18 +340,24 @@ Result<FastPath> FastPath::open(const std::string& bpf_dir, bool allow_tcx) {
 Result<> FastPath::attach(const Filter& wanted) {
   if (auto checked = check_filter(wanted.by); !checked) return checked;
   clear_libbpf_log();
+  const auto ends = ends_of(wanted.by);
   auto all = impl_->attach(wanted);
-  if (all) return {};
-  (void)impl_->detach_filter(ends_of(wanted.by));
+  if (all) {
+    impl_->filtered.insert_or_assign(ends.uplink, ends.tun);
+    return {};
+  }
+  if (all.error().code != EAGAIN || !impl_->has_filter(ends)) (void)impl_->detach_filter(ends);
   return std::unexpected(std::move(all).error().in("attach to the tun of " + wanted.by.uplink));
 }
 
 Result<AttachKind> FastPath::attach(const Attachment& wanted) {
   if (auto checked = check(wanted); !checked) return std::unexpected(std::move(checked).error());
   clear_libbpf_log();
+  const auto ends = ends_of(wanted);
+  const bool stood = impl_->maps.has_uplink(ends);
   auto all = impl_->attach(wanted);
   if (all) return impl_->tcx ? AttachKind::tcx : AttachKind::clsact;
-  (void)impl_->detach_fast_path(ends_of(wanted));
+  if (all.error().code != EAGAIN || !stood) (void)impl_->detach_fast_path(ends);
   return std::unexpected(std::move(all).error().in("attach to " + wanted.uplink));
 }
 
@@ -333,6 +391,8 @@ Result<> FastPath::detach(const Attachment& attached) {
 
 Result<> FastPath::forget(int uplink_ifindex) {
   clear_libbpf_log();
+  // This process attached there by now: nothing of an earlier one is left.
+  if (impl_->filtered.contains(uplink_ifindex)) return {};
   const Ends ends{uplink_ifindex, impl_->maps.tun_of(uplink_ifindex)};
   auto gone = impl_->detach_fast_path(ends);
   auto filter_gone = impl_->detach_filter(ends);

@@ -33,17 +33,20 @@ class FastPath {
 
   // The map entry first, then the programs: the tun's entry and tun ingress for the filter, the uplink's entry, tun
   // egress and uplink ingress for the fast path. On an error nothing of it is left attached. Doing it again is harmless
-  // and takes over links that are pinned already.
+  // and takes over links that are pinned already. EAGAIN, for at most half a second, while a link that lost its pin is
+  // still on its hook: try again in some ms. What was attached before stays meanwhile, and is at work.
   Result<> attach(const Filter& wanted);
   Result<AttachKind> attach(const Attachment& wanted);
   // Replaces the map entry. Same ifindexes as attached. The programs find the old entry or the new one, never none nor
   // parts of both; for that it may wait for those that are running, some 10 ms.
   Result<> update(const Filter& wanted);
   Result<> update(const Attachment& wanted);
-  // Gone afterwards, also when it was gone, or the interface was gone, before. The fast path goes first.
+  // Gone afterwards, also when it was gone, or the interface was gone, before. The fast path goes first. What another
+  // CLAT, attached since, has by the same number stays.
   Result<> detach(const Filter& attached);
   Result<> detach(const Attachment& attached);
-  // Takes away what an earlier process attached for this uplink, known by the interface index alone.
+  // Takes away what an earlier process attached for this uplink, known by the interface index alone. What this one
+  // attached there stays.
   Result<> forget(int uplink_ifindex);
   // Whether the maps, which all uplinks share, are pinned where the next process looks for them; attach() pins them
   // again.

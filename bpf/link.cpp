@@ -6,9 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <optional>
-#include <thread>
 
 #include "bpf/libbpf_log.hpp"
 #include "core/base/fd.hpp"
@@ -73,16 +71,14 @@ Result<bool> take_over(const Hook& hook, const Pin& pin, const Pin& from) {
 
 // A link whose pin somebody removed is taken off its hook by a worker of the kernel, a moment later; until then its
 // program is there, and cannot be there twice.
-Fd create_link(const Hook& hook) {
-  using namespace std::chrono_literals;
-  constexpr auto kPause = 1ms, kMost = 100ms;
-  const auto type = static_cast<bpf_attach_type>(tcx_type(hook.flow));
-  Fd link(bpf_link_create(hook.program_fd, hook.ifindex, type, nullptr));
-  for (auto waited = 0ms; !link && errno == EEXIST && waited < kMost; waited += kPause) {
-    std::this_thread::sleep_for(kPause);
-    link = Fd(bpf_link_create(hook.program_fd, hook.ifindex, type, nullptr));
+Result<Fd> create_link(const Hook& hook) {
+  Fd link(bpf_link_create(hook.program_fd, hook.ifindex, static_cast<bpf_attach_type>(tcx_type(hook.flow)), nullptr));
+  if (link) return link;
+  if (errno == EEXIST) {
+    clear_libbpf_log();
+    return failure("a link that lost its pin is still on the hook", EAGAIN);
   }
-  return link;
+  return libbpf_failure("create a TCX link", errno);
 }
 
 }  // namespace
@@ -108,9 +104,9 @@ Result<> attach_link(const Hook& hook, const Pin& pin, const std::vector<Pin>& o
   if (!done) return std::unexpected(std::move(done).error());
   if (*done) return {};
 
-  const Fd link = create_link(hook);
-  if (!link) return libbpf_failure("create a TCX link", errno);
-  return make_pin(link.get(), pin);
+  const auto link = create_link(hook);
+  if (!link) return std::unexpected(link.error());
+  return make_pin(link->get(), pin);
 }
 
 Result<> remove_link(const Pin& pin) {

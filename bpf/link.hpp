@@ -13,6 +13,7 @@ bool has_tcx(int program_fd);
 
 // Attaches by a pinned link. One that is pinned there, or at one of `older` (those of another ABI version), is updated
 // in place, so that never two programs, nor none, are on the hook; what was at `older` moves.
+// EAGAIN while a link of our program that lost its pin is still on the hook.
 Result<> attach_link(const Hook& hook, const Pin& pin, const std::vector<Pin>& older);
 // Detached afterwards, whoever else holds the link. What is pinned there and not ours loses the pin and no more.
 Result<> remove_link(const Pin& pin);

@@ -66,6 +66,7 @@ int Maps::tun_of(int uplink_ifindex) const {
 }
 
 bool Maps::has_tun(const Ends& ends) const { return leads_to(entry(ends.tun), ends.uplink); }
+bool Maps::has_uplink(const Ends& ends) const { return leads_to(entry(ends.uplink), ends.tun); }
 
 Result<> Maps::write(int ifindex, clat_interface value, std::uint64_t flags) {
   if (has_own_qdisc(ifindex)) value.flags |= CLAT_FLAG_OWN_QDISC;
@@ -137,7 +138,7 @@ void Maps::remove(int ifindex) {
 }
 
 void Maps::remove_unused_counters(const Ends& ends) const {
-  if (entry(ends.uplink) || has_tun(ends)) return;
+  if (has_tun(ends) || tun_of(ends.uplink) != 0) return;
   const auto key = static_cast<std::uint32_t>(ends.uplink);
   bpf_map_delete_elem(counters_, &key);
 }

@@ -31,6 +31,8 @@ class Maps {
   [[nodiscard]] int tun_of(int uplink_ifindex) const;
   // The entry of a tun that is not another uplink's.
   [[nodiscard]] bool has_tun(const Ends& ends) const;
+  // The entry of an uplink that leads to no other tun.
+  [[nodiscard]] bool has_uplink(const Ends& ends) const;
   // The loader's own flags stay as they are.
   Result<> write(int ifindex, clat_interface value, std::uint64_t flags);
   // For an interface that has an entry.

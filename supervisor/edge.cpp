@@ -106,7 +106,7 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::F
       const auto kind = (*fast)->attach(wanted);
       if (!kind) {
         // Somebody may have taken the pins away from under us: the next attempt loads everything anew.
-        fast_path_.reset();
+        if (kind.error().code != EAGAIN) fast_path_.reset();
         return std::unexpected(kind.error());
       }
       return Made{.ifindex = 0, .pid = 0, .detail = bpf::name(*kind)};

@@ -11,6 +11,8 @@ namespace {
 
 // Programs that could not be attached.
 constexpr config::Restart kBpfRetry{.initial = std::chrono::seconds(1), .max = std::chrono::minutes(5)};
+// A link that lost its pin is at work until the kernel takes it off its hook.
+constexpr std::chrono::milliseconds kLinkGoes{20};
 
 }  // namespace
 
@@ -159,7 +161,13 @@ void Applier::fast_path_lost(const std::string& uplink, Clat& clat, const Error&
 }
 
 void Applier::not_made(const std::string& uplink, Clat& clat, const Spec& target, Verb verb, const Error& error) {
-  switch (const Part part = part_of(target)) {
+  const Part part = part_of(target);
+  if ((part == Part::filter || part == Part::fast_path) && verb == Verb::make && error.code == EAGAIN) {
+    clat.piece(part).failing = verb;
+    clat.piece(part).retry.fail(kLinkGoes, now_, error);
+    return;
+  }
+  switch (part) {
     case Part::filter: return filter_not_made(uplink, clat, std::get<FilterSpec>(target), error);
     case Part::fast_path: return fast_path_not_made(uplink, clat, verb, error);
     case Part::child: return child_not_made(uplink, clat, verb, error);

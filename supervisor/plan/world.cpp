@@ -40,7 +40,9 @@ bool Clat::route_is_taken() const {
 
 bool Clat::is_unconfined() const {
   const auto& filter = piece(Part::filter);
-  return !filter.stands() && filter.retry.failed() && filter.failing != Verb::remove;
+  // EAGAIN: the one that was lost is at work still.
+  return !filter.stands() && filter.retry.failed() && filter.failing != Verb::remove &&
+         filter.retry.error->code != EAGAIN;
 }
 
 bool Clat::has_tun() const { return piece(Part::tun).have || has_under_way(Part::tun); }

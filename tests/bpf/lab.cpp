@@ -172,7 +172,7 @@ Result<bpf::AttachKind> BothParts::attach(const bpf::Attachment& wanted) {
   const bpf::Filter filter{.by = wanted};
   if (auto attached = each_.attach(filter); !attached) return std::unexpected(std::move(attached).error());
   auto kind = each_.attach(wanted);
-  if (!kind) (void)each_.detach(filter);
+  if (!kind && kind.error().code != EAGAIN) (void)each_.detach(filter);
   return kind;
 }
 Result<> BothParts::update(const bpf::Attachment& wanted) {

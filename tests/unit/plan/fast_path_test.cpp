@@ -81,6 +81,24 @@ TEST_F(TwoLegs, OtherFailuresAreNotTriedAgainForThat) {
   EXPECT_EQ(tries(), before);
 }
 
+// The kernel takes it off its hook a moment later.
+TEST_F(TwoLegs, ALinkThatHasToGoFirstIsWaitedForWithoutAWord) {
+  bring_up();
+  bench.edge.failing[{"up0", Part::fast_path}] = Error{"still on the hook", EAGAIN};
+  bench.edge.steal_fast_path("up0");
+  bench.advance(5100ms);  // an audit, and a few tries
+  EXPECT_NE(bench.last("fastpath.lost"), nullptr);
+  EXPECT_EQ(bench.last("fastpath.unavailable"), nullptr);
+  EXPECT_FALSE(bench.edge.has("up0", Part::fast_path));
+  EXPECT_EQ(leg(), Leg::fast);
+  bench.edge.failing.clear();
+  bench.advance(20ms);
+  EXPECT_TRUE(bench.edge.has("up0", Part::fast_path));
+  EXPECT_NE(bench.last("fastpath.restored"), nullptr);
+  EXPECT_TRUE(bench.edge.has("up0", Part::route));
+  EXPECT_TRUE(clat().up);
+}
+
 TEST_F(TwoLegs, RequiredRefusesToRunWithout) {
   config.interfaces[0].fast_path = config::FastPathMode::required;
   bench.edge.failing[{"up0", Part::fast_path}] = Error{"bpf", EPERM};

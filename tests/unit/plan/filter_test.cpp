@@ -160,6 +160,25 @@ TEST_F(FilterPart, LostForGoodItTakesClatdAlongAtOnce) {
   EXPECT_TRUE(clat().up);
 }
 
+// A link that lost its pin is at work until the kernel takes it off its hook.
+TEST_F(FilterPart, ALinkThatHasToGoFirstConfinesClatdMeanwhile) {
+  bring_up(FastPathMode::off);
+  const int pid = bench.edge.pid("up0");
+  bench.edge.failing[{"up0", Part::filter}] = Error{"still on the hook", EAGAIN};
+  bench.edge.steal("up0", Part::filter);
+  bench.handle(TrafficControlChanged{clat().tun});
+  bench.advance(100ms);
+  EXPECT_FALSE(has(Part::filter));
+  EXPECT_EQ(told("filter.unavailable"), 0);
+  EXPECT_EQ(bench.edge.pid("up0"), pid);
+  bench.edge.failing.clear();
+  bench.advance(20ms);
+  EXPECT_EQ(filter().means, FilterMeans::bpf);
+  EXPECT_EQ(told("filter.restored"), 1);
+  EXPECT_EQ(bench.edge.pid("up0"), pid);
+  EXPECT_TRUE(clat().up);
+}
+
 // Its programs need the map entry that went with the filter.
 TEST_F(FilterPart, WithoutItThereIsNoFastPath) {
   bring_up();
