@@ -11,11 +11,12 @@
 #endif
 
 // Raised with every change of anything in this file; it names the pin directory.
-#define CLAT_ABI_VERSION 4
+#define CLAT_ABI_VERSION 5
 
 // Two map entries (uplink and tun) and one counter entry for each uplink.
 #define CLAT_MAX_UPLINKS 1024
 #define CLAT_MAX_RANGES 8
+#define CLAT_MAX_SUBNETS 1024
 
 #define CLAT_FLAG_RAW_IP 0x1u            // the uplink has no Ethernet header
 #define CLAT_FLAG_NO_PRIVATE_PEERS 0x2u  // the prefix is 64:ff9b::/96 (RFC 6052 §3.1)
@@ -58,6 +59,13 @@ struct clat_interface {
 };
 CLAT_ASSERT_SIZE(clat_interface, 104 + 8 * 36);
 
+// Map clat_subnets: IPv4 subnets of this host's other interfaces. Nothing from there comes by a CLAT.
+struct clat_subnet {
+  __u32 length;  // bits
+  __u32 v4_be32;
+};
+CLAT_ASSERT_SIZE(clat_subnet, 8);
+
 enum clat_direction { CLAT_TO_IPV4, CLAT_TO_IPV6, CLAT_DIRECTIONS };
 enum clat_protocol { CLAT_TCP, CLAT_UDP, CLAT_ICMP, CLAT_OTHER, CLAT_PROTOCOLS };
 
@@ -85,6 +93,7 @@ enum clat_drop {
   CLAT_DROP_KERNEL,       // a helper failed half way
   CLAT_DROP_HEADERS,      // clatd wrote IPv6 with hop-by-hop, routing or destination options
   CLAT_DROP_OUTSIDE,  // for the CLAT address from outside the NAT64 prefix, and no ICMPv6 error about a packet of ours
+  CLAT_DROP_CONNECTED,  // IPv4 from a subnet of another interface of this host
   CLAT_DROPS
 };
 

@@ -37,7 +37,7 @@ constexpr std::array<const char*, CLAT_PUNTS> kPunts{"icmp",      "protocol",   
                                                      "hop_limit", "checksum_zero", "too_big",  "to_fragment",
                                                      "address",   "malformed",     "kernel"};
 constexpr std::array<const char*, CLAT_DROPS> kDrops{"source", "destination", "too_big", "other",
-                                                     "kernel", "headers",     "outside"};
+                                                     "kernel", "headers",     "outside", "connected"};
 static_assert(kPunts.back() != nullptr && kDrops.back() != nullptr);
 
 }  // namespace

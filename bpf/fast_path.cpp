@@ -162,7 +162,8 @@ Result<> FastPath::Impl::load() {
     slot = *program;
   }
   maps = Maps(bpf_object__find_map_fd_by_name(object.get(), "clat_interfaces"),
-              bpf_object__find_map_fd_by_name(object.get(), "clat_counters"));
+              bpf_object__find_map_fd_by_name(object.get(), "clat_counters"),
+              bpf_object__find_map_fd_by_name(object.get(), "clat_subnets"));
   return pin_maps();
 }
 
@@ -374,6 +375,8 @@ Result<> FastPath::update(const Attachment& wanted) {
   if (!written) return std::unexpected(std::move(written).error().in("update " + wanted.uplink));
   return {};
 }
+
+Result<> FastPath::know_subnets(std::span<const Ipv4Prefix> subnets) { return impl_->maps.know_subnets(subnets); }
 
 Result<> FastPath::detach(const Filter& attached) {
   clear_libbpf_log();

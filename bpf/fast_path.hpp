@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bpf/attachment.hpp"
 #include "core/base/error.hpp"
+#include "core/net/ipv4_prefix.hpp"
 
 namespace clat::bpf {
 
@@ -41,6 +43,9 @@ class FastPath {
   // parts of both; for that it may wait for those that are running, some 10 ms.
   Result<> update(const Filter& wanted);
   Result<> update(const Attachment& wanted);
+  // IPv4 subnets of the host's other interfaces, at most CLAT_MAX_SUBNETS: what comes by any CLAT from an address of
+  // them is dropped. To be given before the first attach; programs attached by an earlier FastPath do not go by it.
+  Result<> know_subnets(std::span<const Ipv4Prefix> subnets);
   // Gone afterwards, also when it was gone, or the interface was gone, before. The fast path goes first. What another
   // CLAT, attached since, has by the same number stays.
   Result<> detach(const Filter& attached);

@@ -1,11 +1,13 @@
 #include "bpf/maps.hpp"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -117,6 +119,28 @@ Result<std::vector<clat_counters>> Maps::counters_of(int uplink_ifindex) const {
   const auto key = static_cast<std::uint32_t>(uplink_ifindex);
   if (bpf_map_lookup_elem(counters_, &key, values.data()) != 0) return failure("read the counters", errno);
   return values;
+}
+
+Result<> Maps::know_subnets(std::span<const Ipv4Prefix> subnets) {
+  const auto key_of = [](const Ipv4Prefix& subnet) {
+    return clat_subnet{.length = subnet.length, .v4_be32 = htonl(subnet.address.number())};
+  };
+  for (const auto& gone : known_subnets_) {
+    if (std::ranges::find(subnets, gone) != subnets.end()) continue;
+    const auto key = key_of(gone);
+    bpf_map_delete_elem(subnets_, &key);
+  }
+  for (const auto& subnet : subnets) {
+    // A full map takes nothing, not even what it has (before 6.13).
+    if (std::ranges::find(known_subnets_, subnet) != known_subnets_.end()) continue;
+    const auto key = key_of(subnet);
+    const std::uint8_t present = 1;
+    if (bpf_map_update_elem(subnets_, &key, &present, BPF_ANY) != 0) {
+      return failure("write the map entry of " + subnet.text(), errno);
+    }
+  }
+  known_subnets_.assign(subnets.begin(), subnets.end());
+  return {};
 }
 
 void Maps::remove_uplink(const Ends& ends) {

@@ -1,12 +1,15 @@
-// The two pinned maps, as the loader writes and reads them: an entry for each interface, counters for each uplink.
+// The maps, as the loader writes and reads them: an entry for each interface, counters for each uplink, and the subnets
+// of the host. The first two are pinned.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "bpf/clat_abi.h"
 #include "core/base/error.hpp"
+#include "core/net/ipv4_prefix.hpp"
 
 namespace clat::bpf {
 
@@ -19,8 +22,8 @@ struct Ends {
 class Maps {
  public:
   Maps() = default;
-  // Descriptors that outlive this.
-  Maps(int interfaces, int counters) : interfaces_(interfaces), counters_(counters) {}
+  // Descriptors that outlive this. No subnets are in their map yet.
+  Maps(int interfaces, int counters, int subnets) : interfaces_(interfaces), counters_(counters), subnets_(subnets) {}
 
   [[nodiscard]] int interfaces() const { return interfaces_; }
   [[nodiscard]] int counters() const { return counters_; }
@@ -43,6 +46,9 @@ class Maps {
   // Of each CPU.
   [[nodiscard]] Result<std::vector<clat_counters>> counters_of(int uplink_ifindex) const;
 
+  // In place of those before; at each moment a subnet of both is there. ENOSPC above CLAT_MAX_SUBNETS.
+  Result<> know_subnets(std::span<const Ipv4Prefix> subnets);
+
   // Not those that another uplink or tun took over. The counters go with the last entry.
   void remove_uplink(const Ends& ends);
   void remove_tun(const Ends& ends);
@@ -54,6 +60,8 @@ class Maps {
 
   int interfaces_ = -1;
   int counters_ = -1;
+  int subnets_ = -1;
+  std::vector<Ipv4Prefix> known_subnets_;
   bool outdated_ = false;  // some program may still be at work on an entry that was replaced or removed
 };
 

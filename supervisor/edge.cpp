@@ -167,9 +167,18 @@ Result<bpf::FastPath*> KernelEdge::fast_path() {
   if (!fast_path_) {
     auto opened = bpf::FastPath::open(bpf_dir_);
     if (!opened) return std::unexpected(std::move(opened).error());
+    if (auto known = opened->know_subnets(subnets_); !known) return std::unexpected(std::move(known).error());
     fast_path_ = std::move(*opened);
   }
   return &*fast_path_;
+}
+
+std::optional<model::Event> KernelEdge::act(const model::KnowSubnets& action) {
+  subnets_ = action.subnets;
+  // Loaded anew, the programs get all of them, or the error is told. The next audit sees that those attached are
+  // others.
+  if (fast_path_ && !fast_path_->know_subnets(subnets_)) fast_path_.reset();
+  return std::nullopt;
 }
 
 std::optional<model::Event> KernelEdge::act(const model::Purge& action) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "bpf/fast_path.hpp"
 #include "supervisor/loop/children.hpp"
@@ -36,6 +37,7 @@ class KernelEdge : public plan::Edge {
   std::optional<model::Event> act(const model::Purge& action);
   std::optional<model::Event> act(const model::LookUpRoute& action);
   std::optional<model::Event> act(const model::CollectHealth& action);
+  std::optional<model::Event> act(const model::KnowSubnets& action);
   std::optional<model::Event> act(const model::Audit& action);
 
   Result<model::Made> do_part(const model::PartAction& action, const model::RecordSpec& record);
@@ -82,6 +84,7 @@ class KernelEdge : public plan::Edge {
   loop::Sink sink_;
 
   std::optional<bpf::FastPath> fast_path_;                     // loaded when first wanted
+  std::vector<Ipv4Prefix> subnets_;                            // of the host's links, for the programs
   std::map<std::string, bpf::Attachment> counted_;             // by uplink: what has counters
   std::map<std::string, int> ruled_;                           // by uplink: tuns whose clatd nftables confines
   std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft

@@ -80,7 +80,7 @@ inline_always int ipv6_from_clatd(struct __sk_buff* skb, const struct clat_inter
 
 // Tun ingress: what clatd writes, which may be hostile. It sends as the CLAT into the NAT64 prefix, and delivers to the
 // CLAT's IPv4 address from a possible peer (192.0.0.8, the source of its ICMP errors, is one), or nothing. What the
-// uplink program translated comes along here too, and passes: its peer was judged by the same rule.
+// uplink program translated comes along here too. Its peer was judged by the same rule, but for this host's subnets.
 SEC("tc")
 int clat_tun_in(struct __sk_buff* skb) {
   const struct clat_interface* tun = interface_of(skb);
@@ -91,7 +91,9 @@ int clat_tun_in(struct __sk_buff* skb) {
   HEADER_AT(ip, skb, 0, drop(skb, tun, CLAT_DROP_OTHER));
   if (ip->version != 4) return drop(skb, tun, CLAT_DROP_OTHER);
   if (!is_own_ipv4(tun, ip->daddr)) return drop(skb, tun, CLAT_DROP_DESTINATION);
-  return is_plain_peer(tun, ip->saddr) ? PASS : drop(skb, tun, CLAT_DROP_SOURCE);
+  const __u32 peer_be32 = ip->saddr;
+  if (!is_plain_peer(tun, peer_be32)) return drop(skb, tun, CLAT_DROP_SOURCE);
+  return is_connected(peer_be32) ? drop(skb, tun, CLAT_DROP_CONNECTED) : PASS;
 }
 
 const char kLicense[] SEC("license") = "Dual BSD/GPL";

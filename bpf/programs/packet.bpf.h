@@ -36,6 +36,15 @@ struct {
   __type(value, struct clat_counters);
 } clat_counters SEC(".maps");
 
+// Not pinned: whoever attaches programs fills it before.
+struct {
+  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, CLAT_MAX_SUBNETS);
+  __type(key, struct clat_subnet);
+  __type(value, __u8);
+} clat_subnets SEC(".maps");
+
 inline_always const struct clat_interface* interface_of(const struct __sk_buff* skb) {
   const __u32 ifindex = skb->ifindex;
   return bpf_map_lookup_elem(&clat_interfaces, &ifindex);
@@ -197,6 +206,12 @@ inline_always int is_plain_peer(const struct clat_interface* i, __u32 v4_be32) {
   if (!(i->flags & CLAT_FLAG_NO_PRIVATE_PEERS)) return 1;
   const __u32 v4 = bpf_ntohl(v4_be32);
   return v4 >> 24 != 10 && v4 >> 20 != 0xac1 && v4 >> 16 != 0xc0a8;
+}
+
+// A neighbour on the uplink may send as whoever it likes out of the NAT64 prefix, a host of our LAN included.
+inline_always int is_connected(__u32 v4_be32) {
+  const struct clat_subnet host = {.length = 32, .v4_be32 = v4_be32};
+  return bpf_map_lookup_elem(&clat_subnets, &host) != NULL;
 }
 
 // For clatd to read, unchanged: into the tun, or where it has a packet socket on the uplink past the stack, which would

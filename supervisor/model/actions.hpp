@@ -1,6 +1,7 @@
 // What plan() asks of the edge.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "core/net/address.hpp"
+#include "core/net/ipv4_prefix.hpp"
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/specs.hpp"
@@ -47,6 +49,13 @@ struct CollectHealth {
   bool overdue = false;
   bool operator==(const CollectHealth&) const = default;
 };
+// What is reached through the host's own links: nobody behind a CLAT has an address of it. Has no answer. All of it
+// each time, at most kMostSubnets, in order.
+constexpr std::size_t kMostSubnets = 1024;
+struct KnowSubnets {
+  std::vector<Ipv4Prefix> subnets;
+  bool operator==(const KnowSubnets&) const = default;
+};
 // Look at what nobody notifies about, read each table of the kernel once, and ask the children whether they live; the
 // answer is one Audited.
 struct Audit {
@@ -61,6 +70,6 @@ struct Audit {
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
-using Action = std::variant<PartAction, Purge, LookUpRoute, CollectHealth, Audit, Exit>;
+using Action = std::variant<PartAction, Purge, LookUpRoute, CollectHealth, KnowSubnets, Audit, Exit>;
 
 }  // namespace clat::model

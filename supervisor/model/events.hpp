@@ -60,7 +60,7 @@ struct Ipv4DefaultRouteChanged {
 };
 struct Ipv4Seen {
   int ifindex = 0;
-  Ipv4Address address;
+  Ipv4OnLink address;
 };
 struct Ipv4Gone {
   int ifindex = 0;

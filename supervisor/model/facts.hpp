@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "core/net/address.hpp"
+#include "core/net/ipv4_prefix.hpp"
 #include "core/net/link_layer.hpp"
 #include "supervisor/model/on_links.hpp"
 
@@ -97,10 +97,16 @@ struct Firewall {
   bool operator==(const Firewall&) const = default;
 };
 
+struct Ipv4OnLink {
+  Ipv4Address address;
+  Ipv4Prefix subnet = {};  // reached through the link; a peer of a point-to-point link, say
+  bool operator==(const Ipv4OnLink&) const = default;
+};
+
 struct Kernel {
   Links links;
   OnLinks<Ipv6OnLink, &Ipv6OnLink::address> ipv6;
-  OnLinks<Ipv4Address, std::identity{}> ipv4;
+  OnLinks<Ipv4OnLink, &Ipv4OnLink::address> ipv4;
   bool operator==(const Kernel&) const = default;
 };
 

@@ -53,6 +53,13 @@ class OnLinks {
     const auto [first, last] = links_.equal_range(address);
     return std::any_of(first, last, [&](const auto& each) { return accept(each.second); });
   }
+  // visit(ifindex, entry)
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const auto& [ifindex, entries] : by_link_) {
+      for (const auto& entry : entries) visit(ifindex, entry);
+    }
+  }
   template <class Accept>
   [[nodiscard]] bool any_address(Accept accept) const {
     return std::ranges::any_of(links_, [&](const auto& each) { return accept(each.first); });

@@ -141,6 +141,8 @@ void begin(World& world, const Action& action, TimePoint now) {
     auto& clat = world.clats.at(look_up->uplink);
     clat.ask_route = false;
     clat.asking_route = true;
+  } else if (const auto* know = std::get_if<KnowSubnets>(&action)) {
+    world.subnets_told = know->subnets;
   } else if (std::holds_alternative<Audit>(action)) {
     world.audit_due = now + world.config->audit_interval;
     for (auto& [name, clat] : world.clats) {

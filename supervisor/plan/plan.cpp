@@ -209,6 +209,9 @@ Plan plan(const World& world, TimePoint now, const Scope& scope) {
     return result;
   }
 
+  // Before the programs that go by it are attached.
+  if (world.subnets_told != world.subnets) result.actions.emplace_back(KnowSubnets{world.subnets});
+
   for (const auto& [uplink, leftover] : world.leftovers) {
     if (!leftover.unfit || leftover.purging) continue;
     if (leftover.retry.at.value_or(now) > now)

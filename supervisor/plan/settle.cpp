@@ -150,6 +150,26 @@ bool settle_and_forget(World& world, const std::string& name, TimePoint now, std
   return !has_tun && !world.stopping;
 }
 
+// Through links other than our tuns. None of 127.0.0.0/8: that is refused anyway. The largest, if there are too many.
+std::vector<Ipv4Prefix> connected_subnets(const World& world) {
+  std::set<int> tuns = world.buried_tuns;
+  for (const auto& [name, clat] : world.clats) tuns.insert(clat.tun);
+  std::vector<Ipv4Prefix> subnets;
+  world.kernel.ipv4.for_each([&](int ifindex, const Ipv4OnLink& each) {
+    const auto* link = world.kernel.links.find(ifindex);
+    if (link == nullptr || !link->up || tuns.contains(ifindex)) return;
+    if (each.address.bytes[0] == 127) return;
+    subnets.push_back(each.subnet);
+    if (!each.subnet.contains(each.address)) subnets.push_back({each.address, 32});
+  });
+  const auto key = [](const Ipv4Prefix& each) { return std::pair(each.length, each.address.number()); };
+  std::ranges::sort(subnets, {}, key);
+  const auto again = std::ranges::unique(subnets);
+  subnets.erase(again.begin(), again.end());
+  if (subnets.size() > kMostSubnets) subnets.resize(kMostSubnets);
+  return subnets;
+}
+
 }  // namespace
 
 void settle(World& world, Scope& scope, TimePoint now, std::vector<Notice>& notices) {
@@ -162,9 +182,11 @@ void settle(World& world, Scope& scope, TimePoint now, std::vector<Notice>& noti
   if (scope.all) std::ranges::copy(std::views::keys(world.clats), std::inserter(names, names.end()));
   bool freed = false;
   for (const auto& name : names) freed |= settle_and_forget(world, name, now, notices);
-  if (!freed) return;
-  scope.all = true;
-  for (auto& [name, clat] : world.clats) settle_one(world, name, clat, now, notices);
+  if (freed) {
+    scope.all = true;
+    for (auto& [name, clat] : world.clats) settle_one(world, name, clat, now, notices);
+  }
+  if (scope.all) world.subnets = connected_subnets(world);
 }
 
 }  // namespace clat::plan

@@ -154,6 +154,9 @@ struct World {
   TimePoint health_due{};
   std::optional<TimePoint> health_deadline;  // counters were asked for; report without the late ones then
   TimePoint audit_due{};
+  // Kept up to date by settle(), and what the edge knows of it.
+  std::vector<Ipv4Prefix> subnets;
+  std::optional<std::vector<Ipv4Prefix>> subnets_told;
   std::string last_route_asked;  // an uplink: audits ask for some routes at a time, in turn
 
   void use(std::shared_ptr<const config::Config> now);

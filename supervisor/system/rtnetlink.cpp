@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 namespace clat::system {
@@ -264,7 +265,9 @@ Result<RtNetlink::Addresses> RtNetlink::addresses(int ifindex) {
   }
   const auto ipv4 = kernel.ipv4.of(ifindex);
   const auto ipv6 = kernel.ipv6.of(ifindex);
-  return Addresses{.ipv4 = {ipv4.begin(), ipv4.end()}, .ipv6 = {ipv6.begin(), ipv6.end()}};
+  Addresses addresses{.ipv4 = {}, .ipv6 = {ipv6.begin(), ipv6.end()}};
+  std::ranges::transform(ipv4, std::back_inserter(addresses.ipv4), &model::Ipv4OnLink::address);
+  return addresses;
 }
 
 Result<> RtNetlink::add_route(const HostRoute& route) {

@@ -63,6 +63,12 @@ std::optional<Address> own_address(Bytes attributes) {
   return local ? local : address_in<Address>(attributes, IFA_ADDRESS);
 }
 
+// IFA_ADDRESS is the other end's, on a point-to-point link.
+Ipv4Prefix subnet_of(const Ipv4Address& own, const ifaddrmsg& header, Bytes attributes) {
+  if (header.ifa_prefixlen == 0) return {own, 32};
+  return Ipv4Prefix{address_in<Ipv4Address>(attributes, IFA_ADDRESS).value_or(own), header.ifa_prefixlen}.masked();
+}
+
 std::optional<model::Event> parse_address(const Message& message) {
   const auto header = read_as<ifaddrmsg>(message.payload);
   if (!header || static_cast<int>(header->ifa_index) <= 0) return std::nullopt;
@@ -74,7 +80,7 @@ std::optional<model::Event> parse_address(const Message& message) {
     const auto address = own_address<Ipv4Address>(attributes);
     if (!address || header->ifa_prefixlen > 32) return std::nullopt;
     if (!seen) return model::Ipv4Gone{ifindex, *address};
-    return model::Ipv4Seen{ifindex, *address};
+    return model::Ipv4Seen{ifindex, {*address, subnet_of(*address, *header, attributes)}};
   }
   if (header->ifa_family != AF_INET6) return std::nullopt;
   const auto address = own_address<Ipv6Address>(attributes);

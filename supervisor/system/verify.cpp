@@ -86,7 +86,7 @@ Result<> Network::verify(const model::SetupSpec& spec, const Stock& stock) const
   if (tun.largest_offload > kLargestOffload) {
     return failure(spec.tun_name + " takes packets of " + std::to_string(tun.largest_offload) + " bytes");
   }
-  if (std::ranges::find(stock.kernel.ipv4.of(spec.tun), spec.v4) == stock.kernel.ipv4.of(spec.tun).end()) {
+  if (std::ranges::count(stock.kernel.ipv4.of(spec.tun), spec.v4, &model::Ipv4OnLink::address) == 0) {
     return failure(spec.tun_name + " has lost " + spec.v4.text());
   }
   return stock.sysctls_due.contains(spec.tun) ? has_its_sysctls(sysctl_, spec.tun_name) : Result<>();

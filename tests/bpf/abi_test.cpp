@@ -29,6 +29,7 @@ const std::map<unsigned, std::uint64_t> kHashes{
     {2, 0x8b5c3b7848fc2911},
     {3, 0xf6920a99daf4ca04},
     {4, 0xec32888c6b609a08},
+    {5, 0xb19d6e1f17f72231},
 };
 
 TEST(AbiTest, EveryChangeRaisesTheVersion) {

@@ -148,6 +148,50 @@ TEST_F(RulesTest, ClatdDeliversFromPlausiblePeersOnly) {
   EXPECT_EQ(grown(), Growth{});
 }
 
+// By the fast path or by clatd: nobody out there is in a subnet of ours.
+TEST_F(RulesTest, NothingComesInAsFromASubnetOfThisHost) {
+  attachment_.prefix = *Nat64Prefix::parse("2001:db8:64::/96");
+  update();
+  const auto know = [&](std::initializer_list<const char*> subnets) {
+    std::vector<Ipv4Prefix> prefixes;
+    for (const auto* each : subnets) prefixes.push_back(*Ipv4Prefix::parse(each));
+    ASSERT_TRUE(fast_path_->each().know_subnets(prefixes).has_value());
+  };
+  const auto passes = [&](const std::string& source) {
+    const auto sent = packet(Ip4{.source = source, .destination = kClat4}, udp(counting(8)));
+    EXPECT_EQ(write_tun(lab_.tun_fd(), {{}, sent}), 0);
+    const auto growth = grown();
+    if (growth != Growth{}) {
+      EXPECT_EQ(growth, (Growth{{"drop_connected", 1}})) << source;
+      return false;
+    }
+    return stack_.receive(kPatience).has_value();
+  };
+  know({"192.168.7.0/24", "10.0.0.0/8", "198.51.100.7/32"});
+  for (const auto* source : {"192.168.7.0", "192.168.7.255", "10.0.0.1", "10.255.0.1", "198.51.100.7"}) {
+    EXPECT_FALSE(passes(source)) << source;
+  }
+  for (const auto* source : {"192.168.6.255", "192.168.8.0", "11.0.0.1", "198.51.100.6", "192.0.0.8"}) {
+    EXPECT_TRUE(passes(source)) << source;
+  }
+  know({"192.168.7.0/24"});
+  EXPECT_FALSE(passes("192.168.7.1"));
+  EXPECT_TRUE(passes("10.0.0.1"));
+  know({});
+  EXPECT_TRUE(passes("192.168.7.1"));
+}
+
+TEST_F(RulesTest, KnowsManySubnets) {
+  std::vector<Ipv4Prefix> subnets;
+  for (std::uint32_t i = 0; i < CLAT_MAX_SUBNETS; ++i)
+    subnets.push_back({Ipv4Address::from_number(0x0a000000 + i), 32});
+  EXPECT_TRUE(fast_path_->each().know_subnets(subnets).has_value());
+  for (auto& each : subnets) each.address = Ipv4Address::from_number(each.address.number() + CLAT_MAX_SUBNETS);
+  EXPECT_TRUE(fast_path_->each().know_subnets(subnets).has_value());
+  subnets.push_back(*Ipv4Prefix::parse("192.168.1.0/24"));
+  EXPECT_EQ(fast_path_->each().know_subnets(subnets).error().code, ENOSPC);
+}
+
 // The stack is to route it, and sees what the uplink would have seen.
 TEST_F(RulesTest, OnTheRoutedLegWhatClatdMaySendGoesToTheStack) {
   ASSERT_TRUE(fast_path_->each().update(bpf::Filter{.routed = true, .by = attachment_}).has_value());

@@ -92,7 +92,8 @@ TEST_F(MonitorTest, DumpShowsLinksAndAddresses) {
   EXPECT_EQ(link.mtu, 1500u);
   EXPECT_EQ(link.layer, LinkLayer::ethernet);
   EXPECT_EQ(link.mac.text() + "\n", run("ip -br link show up0 | tr -s ' ' | cut -d' ' -f3"));
-  EXPECT_EQ(list(kernel.ipv4.of(up0)), std::vector{*Ipv4Address::parse("10.0.0.1")});
+  EXPECT_EQ(list(kernel.ipv4.of(up0)),
+            (std::vector{model::Ipv4OnLink{*Ipv4Address::parse("10.0.0.1"), *Ipv4Prefix::parse("10.0.0.0/24")}}));
   EXPECT_EQ(
       list(kernel.ipv6.of(up0)),
       (std::vector{model::Ipv6OnLink{.address = *Ipv6Address::parse(test::kGlobal), .length = 64, .usable = true}}));
@@ -103,7 +104,7 @@ TEST_F(MonitorTest, WhatHappensAfterOpenIsTold) {
   const auto told = only<model::Ipv4Seen>(events());
   ASSERT_EQ(told.size(), 1u);
   EXPECT_EQ(told[0].ifindex, ifindex("up0"));
-  EXPECT_EQ(told[0].address, *Ipv4Address::parse("10.0.0.1"));
+  EXPECT_EQ(told[0].address, (model::Ipv4OnLink{*Ipv4Address::parse("10.0.0.1"), *Ipv4Prefix::parse("10.0.0.0/24")}));
 
   run("ip address delete 10.0.0.1/24 dev up0");
   EXPECT_EQ(only<model::Ipv4Gone>(events()).size(), 1u);

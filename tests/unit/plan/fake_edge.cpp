@@ -61,10 +61,16 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     questions.push_back(look_up->way);
     return LookedUp{look_up->uplink, route};
   }
+  if (const auto* know = std::get_if<KnowSubnets>(&action)) {
+    subnets = know->subnets;
+    knows_subnets_ = true;
+    return std::nullopt;
+  }
   const auto& part = std::get<PartAction>(action);
   EXPECT_EQ(part.reason.has_value(), part.verb == Verb::remove);
   executed.push_back({part.uplink, part.verb, part_of(part.spec)});
   check_order(part);
+  EXPECT_TRUE(part_of(part.spec) != Part::filter || knows_subnets_) << "by which it lets packets in";
   Result<Made> result;
   switch (part.verb) {
     case Verb::make: result = make(part); break;

@@ -40,6 +40,7 @@ class FakeEdge : public Edge {
   std::vector<Event> pending;
   // The next makes of this part fail with this error.
   std::map<std::pair<std::string, Part>, Error> failing;
+  std::vector<Ipv4Prefix> subnets;                                 // of the host's links
   std::vector<WayTo> questions;                                    // for the way to a NAT64
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64
   std::set<Part> change_fails;
@@ -77,6 +78,7 @@ class FakeEdge : public Edge {
   std::map<std::string, std::set<Ipv6Address>> guards_;
   std::map<std::string, std::set<int>> pinned_;  // ifindexes of uplinks; a pin outlives what somebody detached
   std::set<std::string> stolen_;                 // fast paths that are gone while the planner cannot know yet
+  bool knows_subnets_ = false;
   std::map<std::string, int> pids_;
   std::map<int, std::string> tuns_;
   int next_ifindex_ = 100;

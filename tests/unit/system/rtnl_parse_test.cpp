@@ -242,8 +242,24 @@ TEST(AddressFacts, OnAPointToPointLinkTheLocalOneIsOurs) {
   header.ifa_index = 7;
   const Buffer payload =
       bytes_of(header) + attribute(IFA_ADDRESS, {10, 0, 0, 1}) + attribute(IFA_LOCAL, as_buffer(kV4));
-  EXPECT_EQ(only<model::Ipv4Seen>(message(RTM_NEWADDR, payload)).address, kV4);
+  const model::Ipv4OnLink expected{kV4, *Ipv4Prefix::parse("10.0.0.1/32")};
+  EXPECT_EQ(only<model::Ipv4Seen>(message(RTM_NEWADDR, payload)).address, expected);
   EXPECT_EQ(only<model::Ipv4Gone>(message(RTM_DELADDR, payload)).address, kV4);
+}
+
+TEST(AddressFacts, OfAnIpv4SubnetItsHostBitsAreLeftOut) {
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET;
+  header.ifa_index = 7;
+  const auto subnet = [&](std::uint8_t length) {
+    header.ifa_prefixlen = length;
+    const Buffer payload =
+        bytes_of(header) + attribute(IFA_ADDRESS, {10, 9, 8, 7}) + attribute(IFA_LOCAL, {10, 9, 8, 7});
+    return only<model::Ipv4Seen>(message(RTM_NEWADDR, payload)).address.subnet.text();
+  };
+  EXPECT_EQ(subnet(24), "10.9.8.0/24");
+  EXPECT_EQ(subnet(1), "0.0.0.0/1");
+  EXPECT_EQ(subnet(0), "10.9.8.7/32") << "no subnet is everything";
 }
 
 TEST(AddressFacts, WhatCannotBeAnAddressIsNone) {
@@ -288,7 +304,7 @@ TEST(Kernel, AddressesSeenTwiceCountOnce) {
   add_to(kernel, model::Ipv6Seen{7, {.address = kV6, .length = 64, .usable = true}});
   add_to(kernel, model::LinkGone{7});
   ASSERT_EQ(kernel.ipv4.of(7).size(), 1u);
-  EXPECT_EQ(kernel.ipv4.of(7)[0], kV4);
+  EXPECT_EQ(kernel.ipv4.of(7)[0].address, kV4);
   ASSERT_EQ(kernel.ipv6.of(7).size(), 1u);
   EXPECT_TRUE(kernel.ipv6.of(7)[0].usable);
 }
