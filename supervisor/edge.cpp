@@ -105,8 +105,7 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::F
     case Verb::make: {
       const auto kind = (*fast)->attach(wanted);
       if (!kind) {
-        // Somebody may have taken the pins away from under us: the next attempt loads everything anew.
-        if (kind.error().code != EAGAIN) fast_path_.reset();
+        if (may_need_new_programs(kind.error())) fast_path_.reset();
         return std::unexpected(kind.error());
       }
       return Made{.ifindex = 0, .pid = 0, .detail = bpf::name(*kind)};

@@ -22,4 +22,8 @@ inline Result<model::Made> impossible(const model::PartAction& action) {
                  ENOTSUP);
 }
 
+// Whether to load everything anew before attaching is tried again: somebody may have taken the pins away from under us.
+// Where a link or a filter is in the way (EAGAIN, EBUSY) the programs are well, and other uplinks use them.
+inline bool may_need_new_programs(const Error& error) { return error.code != EAGAIN && error.code != EBUSY; }
+
 }  // namespace clat

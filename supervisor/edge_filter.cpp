@@ -39,7 +39,7 @@ Result<> KernelEdge::confine_by_bpf(const model::PartAction& action, const model
   const bool anew = action.verb == Verb::make || std::get<model::FilterSpec>(*action.before).means != wanted.means;
   auto made = anew ? (*fast)->attach(wanted.filter) : (*fast)->update(wanted.filter);
   if (!made) {
-    if (anew && made.error().code != EAGAIN) fast_path_.reset();
+    if (anew && may_need_new_programs(made.error())) fast_path_.reset();
     return made;
   }
   counted_.insert_or_assign(action.uplink, wanted.filter.by);

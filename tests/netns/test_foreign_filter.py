@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import time
 
+from harness import snapshot
 from harness.case import WITHOUT_TCX, LabTest, every_interface
 from harness.clatvisor import NO_LEAK_CHECK, SLOW
-from harness.lab import WAN0, wait_until
+from harness.lab import WAN0, WWAN0, Uplink, wait_until
 from harness.strace import traced
 from test_paths import stopped
 
@@ -27,8 +28,8 @@ def routed(config: dict) -> None:
     every_interface(fast_path="off")(config)
 
 
-class InFront(LabTest):
-    uplinks = (WAN0,)
+class AtClsact(LabTest):
+    uplinks: tuple[Uplink, ...] = (WAN0,)
     nat64 = False
 
     def setUp(self) -> None:
@@ -64,6 +65,8 @@ class InFront(LabTest):
         self.assertEqual(client.ping(self.lab.direct_v4, count=5, interval=0.05), 5)
         client.tcp_echo(self.lab.direct_v4)
 
+
+class InFront(AtClsact):
     def test_a_shaper_that_was_there_first(self) -> None:
         self.shape(2)
         before = self.snapshot()
@@ -160,4 +163,25 @@ class InFront(LabTest):
         program.wait_event("filter.restored", WAN0.name, since=since, means="bpf")
         self.assertEqual(self.prefs(TUN), [2])
         wait_until(lambda: not self.has_rules(), 5 * SLOW, "and the program again")
+        program.stop()
+
+
+class OfOneUplink(AtClsact):
+    uplinks = (WAN0, WWAN0)
+
+    def test_is_no_matter_of_the_other(self) -> None:
+        """Its programs stay, however often attaching fails here."""
+        program = self.start(wrap=WITHOUT_TCX, change=lambda config: config.update({"audit-interval": "100ms"}))
+        before = snapshot.programs(self.router, WWAN0.name)
+        self.shape(1)
+        program.wait_event("fastpath.unavailable", WAN0.name)
+        for _ in range(3):
+            self.shape(900)  # has it try again
+            self.unshape(900)
+        since = program.mark()
+        self.unshape(1)
+        program.wait_event("fastpath.restored", WAN0.name, since=since)
+        self.lab.client(WWAN0).udp_echo(self.lab.direct_v4)
+        self.assertEqual(snapshot.programs(self.router, WWAN0.name), before)
+        self.assertEqual(program.find("fastpath.lost", WWAN0.name) + program.find("part.lost", WWAN0.name), [])
         program.stop()
