@@ -28,9 +28,10 @@ enum class LogFormat { logfmt, json };
 using Ipv6Source = std::variant<Ipv6Prefix, std::string>;
 
 struct Interface {
-  std::string name{};  // of the uplink
-  std::string tun{};   // tun_name(name) unless the file gives another
-  Nat64Prefix nat64_prefix;
+  std::string name{};                         // of the uplink
+  std::string tun{};                          // tun_name(name) unless the file gives another
+  std::optional<Nat64Prefix> nat64_prefix{};  // none: discovered
+  std::vector<Nat64Prefix> only_prefixes{};   // of those that are discovered; empty: any
   std::optional<Ipv4Address> ipv4_address{};  // none: first free of Config::ipv4_pool
   std::optional<Ipv6Address> ipv6_address{};  // none: random and checksum-neutral in a subnet
   std::optional<Ipv6Source> ipv6_source{};

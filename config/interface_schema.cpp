@@ -16,7 +16,7 @@ constexpr std::uint32_t kMostQueues = 8;
 // An interface while it is read, with the places that a comparison with others must name.
 struct Draft {
   Place name;
-  std::optional<Nat64Prefix> prefix{};
+  bool discovers = false;
   bool metric_given = false;
   Place metric_place{}, ipv4_place{}, ipv6_place{}, source_place{};
   std::optional<Place> tun_place{};
@@ -53,6 +53,25 @@ void read_default_route(Reader& reader, const Entry& entry, Draft& draft) {
   }
 }
 
+constexpr std::array<Key<Draft>, 2> kPrefixKeys{{
+    {"auto",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       constexpr std::array<std::pair<std::string_view, bool>, 1> kTrue{{{"true", true}}};
+       reader.take(entry, draft.discovers, [&](auto text) { return choice(text, kTrue); });
+     }},
+    {"only", [](Reader& reader, const Entry& entry,
+                Draft& draft) { reader.take_list(entry, draft.values.only_prefixes, nat64_prefix); }},
+}};
+
+void read_nat64_prefix(Reader& reader, const Entry& entry, Draft& draft) {
+  if (entry.value.kind != Node::Kind::mapping) {
+    reader.take_unless_auto(entry, draft.values.nat64_prefix, nat64_prefix);
+    return;
+  }
+  reader.take_keys(entry.value, kPrefixKeys, draft);
+  if (!draft.discovers) reader.fail(entry, "'only' goes with 'auto: true'");
+}
+
 constexpr std::array<Key<Draft>, 1> kSourceKeys{{
     {"from",
      [](Reader& reader, const Entry& entry, Draft& draft) {
@@ -70,8 +89,7 @@ void read_ipv6_source(Reader& reader, const Entry& entry, Draft& draft) {
 }
 
 constexpr std::array<Key<Draft>, 13> kInterfaceKeys{{
-    {"nat64-prefix",
-     [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.prefix, nat64_prefix); }},
+    {"nat64-prefix", read_nat64_prefix},
     {"ipv4-address",
      [](Reader& reader, const Entry& entry, Draft& draft) {
        draft.ipv4_place = entry.value.place;
@@ -116,27 +134,18 @@ constexpr std::array<Key<Draft>, 13> kInterfaceKeys{{
 
 constexpr std::array<std::string_view, 5> kReserved{"when", "ipv4-source", "table", "on-up", "on-down"};
 
-// Takes the place of a prefix that is missing or wrong while the rest of its interface is checked.
-const Nat64Prefix& no_prefix() {
-  static const Nat64Prefix prefix = Nat64Prefix::parse("64:ff9b::/96").value();
-  return prefix;
-}
-
 Draft read_interface(const Entry& entry, std::uint32_t position, Reader& reader) {
   if (const auto name = interface_name(entry.key); !name) reader.fail(entry.place, name.error().what);
 
-  Interface values{.name = entry.key, .nat64_prefix = no_prefix(), .route_metric = kFirstMetric + position};
+  Interface values{.name = entry.key, .route_metric = kFirstMetric + position};
   Draft draft{.name = entry.place, .values = std::move(values)};
   if (!reader.is_filled(entry, Node::Kind::mapping)) return draft;
   reader.take_keys(entry.value, kInterfaceKeys, draft, kReserved);
 
-  if (!has_or_means(entry.value, "nat64-prefix")) {
-    reader.fail(entry.place, "interface " + in_quotes(entry.key) + " needs a nat64-prefix");
-  }
   draft.values.tun = draft.tun.value_or(tun_name(entry.key));
-  if (draft.prefix) draft.values.nat64_prefix = *draft.prefix;
+  const auto& prefix = draft.values.nat64_prefix;
   const auto& ipv6 = draft.values.ipv6_address;
-  if (draft.prefix && ipv6 && draft.prefix->contains(*ipv6)) {
+  if (prefix && ipv6 && prefix->contains(*ipv6)) {
     reader.fail(draft.ipv6_place, "ipv6-address: " + ipv6->text() + " lies in the interface's NAT64 prefix");
   }
   if (ipv6 && draft.values.ipv6_source) {

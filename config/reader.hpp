@@ -58,6 +58,16 @@ class Reader {
     return true;
   }
 
+  // A list of such.
+  template <class T, class Parse>
+  void take_list(const Entry& entry, std::vector<T>& into, Parse parse) {
+    if (!is_filled(entry, Node::Kind::sequence)) return;
+    for (const Entry& item : entry.value.entries) {
+      std::optional<T> value;
+      if (take(Entry{entry.key, entry.place, item.value}, value, parse)) into.push_back(*std::move(value));
+    }
+  }
+
   // Every entry of the mapping by the table of its level; `reserved` keys belong to later versions.
   template <class Into, std::size_t N>
   void take_keys(const Node& mapping, const std::array<Key<Into>, N>& keys, Into& into,

@@ -193,7 +193,6 @@ Result<Ipv6Prefix> ipv6_source(std::string_view text) {
 }
 
 Result<Nat64Prefix> nat64_prefix(std::string_view text) {
-  if (text == "auto") return failure("'auto' is not supported yet: give the prefix, like 64:ff9b::/96");
   if (Ipv4Address::parse(before_slash(text))) {
     return failure(in_quotes(text) + " is IPv4; an IPv6 prefix belongs here, like 64:ff9b::/96");
   }

@@ -198,9 +198,9 @@ void refuse_what_android_cannot(const ClatdDraft& clatd, const std::vector<Inter
   if (clatd.values.dialect == Dialect::native) return;
   const std::string dialect = "dialect: " + in_quotes(clatd.values.dialect == Dialect::aosp ? "aosp" : "aosp-2019");
   for (const Interface& each : interfaces) {
-    if (each.nat64_prefix.length() != 96) {
+    if (each.nat64_prefix && each.nat64_prefix->length() != 96) {
       reader.fail(clatd.dialect, dialect + " needs NAT64 prefixes of length 96; that of " + in_quotes(each.name) +
-                                     " is " + each.nat64_prefix.text());
+                                     " is " + each.nat64_prefix->text());
     }
     if (each.queues != 1) {
       reader.fail(clatd.dialect,

@@ -132,9 +132,12 @@ class Builder {
   }
 
   std::optional<Node> sequence(const Place& place, unsigned depth) {
+    Node result{Node::Kind::sequence, place, {}, {}};
     while (next()) {
-      if (event_.type == YAML_SEQUENCE_END_EVENT) return Node{Node::Kind::sequence, place, {}, {}};
-      if (!node(depth + 1)) return std::nullopt;
+      if (event_.type == YAML_SEQUENCE_END_EVENT) return result;
+      auto item = node(depth + 1);
+      if (!item) return std::nullopt;
+      result.entries.push_back(Entry{{}, item->place, *std::move(item)});
     }
     return std::nullopt;
   }

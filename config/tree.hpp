@@ -24,7 +24,7 @@ struct Node {
   Kind kind = Kind::broken;
   Place place;
   std::string text;            // of a scalar; plain and quoted are the same, so YAML's guesses at types play no part
-  std::vector<Entry> entries;  // of a mapping, keys unique, in file order. No key takes a list: its items are dropped
+  std::vector<Entry> entries;  // in file order; of a mapping, keys unique; of a sequence, items, without keys
 };
 
 struct Entry {

@@ -118,6 +118,22 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::F
   return impossible(action);
 }
 
+Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::ListenSpec& listen) {
+  switch (action.verb) {
+    case Verb::make: {
+      auto listener = sources::RouterListener::open(loop_, listen, sink_);
+      if (!listener) return std::unexpected(std::move(listener).error());
+      listeners_.insert_or_assign(listen.uplink, *std::move(listener));
+      return Made{};
+    }
+    case Verb::remove: listeners_.erase(listen.uplink); return Made{};
+    case Verb::change:
+    case Verb::kill:
+    case Verb::verify: break;
+  }
+  return impossible(action);
+}
+
 Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::ChildSpec& child) {
   const auto signal = [&](int number) -> Result<Made> {
     auto sent = children_.signal(action.uplink, action.pid, number);
@@ -250,6 +266,14 @@ std::optional<model::Event> KernelEdge::act(const model::Audit& audit) {
     if (const auto queue = network_.tun_queue(uplink)) audited.queues.emplace(uplink, *queue);
   }
   return audited;
+}
+
+std::optional<model::Event> KernelEdge::act(const model::Solicit& action) {
+  const auto listener = listeners_.find(action.uplink);
+  Result<> sent = listener == listeners_.end() ? failure("nobody listens", ENOENT) : listener->second->solicit();
+  // Loading the programs takes longest of all that the answer will want: it is done while the routers think.
+  (void)fast_path();
+  return model::Solicited{action.uplink, std::move(sent)};
 }
 
 std::optional<model::Event> KernelEdge::act(const model::CollectHealth& action) {

@@ -14,6 +14,7 @@
 #include "supervisor/loop/slow_path_totals.hpp"
 #include "supervisor/plan/app.hpp"
 #include "supervisor/sources/netlink_source.hpp"
+#include "supervisor/sources/router_listener.hpp"
 #include "supervisor/system/host_firewall.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/state_dir.hpp"
@@ -36,6 +37,7 @@ class KernelEdge : public plan::Edge {
   std::optional<model::Event> act(const model::PartAction& action);
   std::optional<model::Event> act(const model::Purge& action);
   std::optional<model::Event> act(const model::LookUpRoute& action);
+  std::optional<model::Event> act(const model::Solicit& action);
   std::optional<model::Event> act(const model::CollectHealth& action);
   std::optional<model::Event> act(const model::KnowSubnets& action);
   std::optional<model::Event> act(const model::Audit& action);
@@ -46,6 +48,7 @@ class KernelEdge : public plan::Edge {
   std::optional<Result<model::Made>> do_part(const model::PartAction& action, const model::FilterSpec& filter);
   Result<model::Made> do_part(const model::PartAction& action, const model::FastPathSpec& fast_path);
   Result<model::Made> do_part(const model::PartAction& action, const model::ChildSpec& child);
+  Result<model::Made> do_part(const model::PartAction& action, const model::ListenSpec& listen);
   // Setup, guard, announce and route: each an object in the kernel that Network makes, changes and removes.
   template <class Spec>
   Result<model::Made> do_part(const model::PartAction& action, const Spec& spec);
@@ -89,6 +92,7 @@ class KernelEdge : public plan::Edge {
   std::map<std::string, int> ruled_;                           // by uplink: tuns whose clatd nftables confines
   std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft
   std::map<std::string, loop::SlowPathTotals> slow_path_;
+  std::map<std::string, std::unique_ptr<sources::RouterListener>> listeners_;  // by uplink
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for
   loop::Children children_;           // last: its reports go to those above

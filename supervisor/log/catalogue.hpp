@@ -28,6 +28,9 @@ inline constexpr std::string_view kLinkGone = "link.gone";
 
 // one CLAT
 inline constexpr std::string_view kClatWaiting = "clat.waiting";
+inline constexpr std::string_view kPrefixFound = "prefix.found";
+inline constexpr std::string_view kPrefixLost = "prefix.lost";
+inline constexpr std::string_view kPrefixIgnored = "prefix.ignored";
 inline constexpr std::string_view kAddressChosen = "address.chosen";
 inline constexpr std::string_view kAddressRetired = "address.retired";
 inline constexpr std::string_view kClatUp = "clat.up";
@@ -86,6 +89,9 @@ inline constexpr std::array kAll = {
     kLinkDown,
     kLinkGone,
     kClatWaiting,
+    kPrefixFound,
+    kPrefixLost,
+    kPrefixIgnored,
     kAddressChosen,
     kAddressRetired,
     kClatUp,

@@ -37,6 +37,7 @@ std::string text(const Reason& reason) {
     case Why::no_ipv6_address: return "no global IPv6 address";
     case Why::subnet_too_small: return reason.subject + " has no room for an address of the CLAT's own";
     case Why::no_delegated_prefix: return "no IPv6 prefix of /64 or shorter on " + reason.subject;
+    case Why::no_prefix: return "no NAT64 prefix is advertised on the uplink";
     case Why::no_route:
       return Error{"no IPv6 route towards " + reason.subject, reason.error ? reason.error->code : 0}.text();
     case Why::clearing_leftover: return "what an earlier supervisor left is being cleared away";
@@ -91,11 +92,20 @@ std::string child_words(const ChildStatus& child) {
   return line;
 }
 
+// " offer=64:ff9b::/96 source=ra router=fe80::1 lifetime=1800s", of each that was discovered.
+std::string offer_words(const PrefixCandidate& offer) {
+  std::string line = " offer=" + offer.prefix.text() + " source=" + std::string(name(offer.source));
+  if (offer.router) line += " router=" + offer.router->text();
+  if (offer.lifetime) line += " lifetime=" + std::to_string(offer.lifetime->count()) + "s";
+  return line;
+}
+
 std::string interface_line(const InterfaceStatus& status) {
   std::string line = status.name + ": state=" + std::string(name(status.state)) + child_words(status.child);
   line += " fast_path=" + (status.fast_path.empty() ? std::string("none") : status.fast_path);
   if (status.obstacle) line += " waiting_for=" + text(*status.obstacle);
   if (status.failure) line += " failure=" + status.failure->text() + " retry_in=" + milliseconds_text(status.retry_in);
+  for (const auto& offer : status.offers) line += offer_words(offer);
   for (const Part part : status.stands) line += " +" + std::string(name(part));
   return line;
 }

@@ -134,6 +134,23 @@ struct Wording {
     if (it.reason.why == Why::tun_name_taken) say("errno", "EBUSY");
     say("next", "until it goes away");
   }
+  void operator()(const notice::PrefixFound& it) {
+    begin(Severity::info, events::kPrefixFound);
+    fields = {{"prefix", it.prefix.text()}, {"source", std::string(name(it.source))}};
+    if (it.router) say("router", it.router->text());
+    if (it.lifetime) say("lifetime", std::to_string(it.lifetime->count()) + "s");
+  }
+  void operator()(const notice::PrefixLost& it) {
+    begin(Severity::warn, events::kPrefixLost);
+    fields = {{"prefix", it.prefix.text()}, {"reason", it.expired ? "its lifetime ended" : "withdrawn"}};
+  }
+  void operator()(const notice::PrefixesIgnored& it) {
+    begin(Severity::warn, events::kPrefixIgnored);
+    fields = {{"prefix", it.prefix.text()},
+              {"router", it.router.text()},
+              {"reason", "too many are advertised on this uplink"},
+              {"next", "the prefixes that are known stay; find out who sends so many"}};
+  }
   void operator()(const notice::AddressChosen& it) {
     begin(Severity::info, events::kAddressChosen);
     fields = {{"v4", it.v4.text()}, {"v6", it.v6.text()}, {"prefix", it.prefix.text()}};

@@ -43,6 +43,11 @@ struct LookUpRoute {
   WayTo way;
   bool operator==(const LookUpRoute&) const = default;
 };
+// Ask the uplink's routers to advertise themselves; the answer is Solicited, and with luck RouterHeard.
+struct Solicit {
+  std::string uplink;
+  bool operator==(const Solicit&) const = default;
+};
 // Ask children and maps for their counters; the answer is one HealthCollected, when all have answered, or at once
 // with what is known when `overdue`.
 struct CollectHealth {
@@ -70,6 +75,6 @@ struct Audit {
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
-using Action = std::variant<PartAction, Purge, LookUpRoute, CollectHealth, KnowSubnets, Audit, Exit>;
+using Action = std::variant<PartAction, Purge, LookUpRoute, Solicit, CollectHealth, KnowSubnets, Audit, Exit>;
 
 }  // namespace clat::model

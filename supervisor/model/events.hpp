@@ -12,6 +12,7 @@
 
 #include "config/config.hpp"
 #include "core/base/error.hpp"
+#include "core/net/router_advertisement.hpp"
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/facts.hpp"
 
@@ -74,6 +75,19 @@ struct KernelDumped {
 // Some filter or qdisc of this interface went away: verify.
 struct TrafficControlChanged {
   int ifindex = 0;
+};
+
+// A router of the uplink advertised itself; `prefixes` may be none.
+struct RouterHeard {
+  std::string uplink;
+  Ipv6Address router;  // link-local
+  std::vector<AdvertisedPrefix> prefixes;
+};
+
+// A Router Solicitation was sent, or could not be.
+struct Solicited {
+  std::string uplink;
+  Result<> result;
 };
 
 // The one result of each PartAction. `ifindex` answers make tun; `pid` make child; `firewall` make and change announce;
@@ -160,9 +174,10 @@ struct HealthCollected {
 };
 struct Tick {};  // the timer that was armed at Plan::wake_at
 
-using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
-                           LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4DefaultRouteChanged, Ipv4Seen,
-                           Ipv4Gone, KernelDumped, TrafficControlChanged, Done, Purged, LookedUp, Audited, ChildReady,
-                           ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
+using Event =
+    std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested, LinkSeen,
+                 LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone,
+                 KernelDumped, TrafficControlChanged, RouterHeard, Solicited, Done, Purged, LookedUp, Audited,
+                 ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::model

@@ -6,12 +6,14 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/net/address.hpp"
 #include "core/net/ipv4_prefix.hpp"
 #include "core/net/link_layer.hpp"
+#include "core/net/prefix.hpp"
 #include "supervisor/model/on_links.hpp"
 
 namespace clat::model {
@@ -46,6 +48,20 @@ struct Route {
   std::optional<Ipv6Address> next_hop;  // none: on the link
   std::optional<std::uint32_t> mtu;     // a limit that the route sets, bytes
   bool operator==(const Route&) const = default;
+};
+
+// Where the NAT64 prefix is known from. record: it was in use when the sources last spoke to an earlier supervisor, or
+// when it was still in the config.
+enum class PrefixSource : std::uint8_t { config, ra, record };
+std::string_view name(PrefixSource source);
+
+struct PrefixCandidate {
+  Nat64Prefix prefix;
+  PrefixSource source = PrefixSource::ra;
+  std::optional<Ipv6Address> router = {};             // that advertised it
+  std::optional<TimePoint> expires = {};              // none: until a source speaks
+  std::optional<std::chrono::seconds> lifetime = {};  // as it was told last
+  bool operator==(const PrefixCandidate&) const = default;
 };
 
 // A question for the way to `destination` by that link: as packets of each source would go, in this order, then of

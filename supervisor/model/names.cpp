@@ -15,6 +15,7 @@ std::string_view name(Part part) {
     case Part::announce: return "announce";
     case Part::child: return "child";
     case Part::route: return "route";
+    case Part::listen: return "listen";
   }
   return "?";
 }
@@ -84,6 +85,7 @@ std::string_view code(Why why) {
     case Why::no_ipv6_address: return "no-address";
     case Why::subnet_too_small: return "subnet-too-small";
     case Why::no_delegated_prefix: return "no-delegated-prefix";
+    case Why::no_prefix: return "no-prefix";
     case Why::no_route: return "no-route";
     case Why::clearing_leftover: return "clearing-leftover";
     case Why::tun_name_taken: return "tun-name-taken";
@@ -116,6 +118,7 @@ bool needs_somebody(Why why) {
     case Why::no_ipv6_address:
     case Why::subnet_too_small:
     case Why::no_delegated_prefix:
+    case Why::no_prefix:
     case Why::no_route:
     case Why::clearing_leftover:
     case Why::firewall:
@@ -126,6 +129,15 @@ bool needs_somebody(Why why) {
     case Why::failure: return false;
   }
   return false;
+}
+
+std::string_view name(PrefixSource source) {
+  switch (source) {
+    case PrefixSource::config: return "config";
+    case PrefixSource::ra: return "ra";
+    case PrefixSource::record: return "record";
+  }
+  return "?";
 }
 
 }  // namespace clat::model

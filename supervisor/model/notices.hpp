@@ -112,6 +112,26 @@ struct PartNotMade {
   Error error;
   milliseconds retry_in{};
 };
+// The NAT64 prefix that is used from now on, discovered.
+struct PrefixFound {
+  Nat64Prefix prefix;
+  PrefixSource source = PrefixSource::ra;
+  std::optional<Ipv6Address> router = {};
+  std::optional<std::chrono::seconds> lifetime = {};
+  bool operator==(const PrefixFound&) const = default;
+};
+// It was withdrawn, or nobody advertised it again in time, and there is no other.
+struct PrefixLost {
+  Nat64Prefix prefix;
+  bool expired = false;
+  bool operator==(const PrefixLost&) const = default;
+};
+// More than one uplink can have.
+struct PrefixesIgnored {
+  Nat64Prefix prefix;
+  Ipv6Address router;
+  bool operator==(const PrefixesIgnored&) const = default;
+};
 // Another IPv4 default route has the metric.
 struct RouteTaken {
   std::uint32_t metric = 0;
@@ -251,14 +271,14 @@ using What =
                  notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky,
                  notice::NotifyFailed, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp, notice::LinkDown,
                  notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired, notice::ClatUp,
-                 notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::RouteTaken, notice::RouteRestored,
-                 notice::ForwardingOff, notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced,
-                 notice::ClatExited, notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping,
-                 notice::NetdStarting, notice::NetdStarted, notice::NetdStopping, notice::NetdStopped,
-                 notice::ChildOutput, notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached,
-                 notice::FastpathRestored, notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun,
-                 notice::NetlinkResynced, notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed,
-                 notice::ActionDone>;
+                 notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::PrefixFound, notice::PrefixLost,
+                 notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored, notice::ForwardingOff,
+                 notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
+                 notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting,
+                 notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
+                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
+                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
+                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -12,6 +12,7 @@
 #include "bpf/attachment.hpp"
 #include "config/config.hpp"
 #include "core/net/address.hpp"
+#include "core/net/link_layer.hpp"
 #include "core/net/prefix.hpp"
 
 namespace clat::model {
@@ -114,10 +115,18 @@ struct RouteSpec {
   bool operator==(const RouteSpec&) const = default;
 };
 
+// The socket that hears the uplink's routers. It is in nobody's way, and ends with this process.
+struct ListenSpec {
+  std::string uplink;
+  int uplink_ifindex = 0;
+  LinkLayer layer = LinkLayer::ethernet;
+  bool operator==(const ListenSpec&) const = default;
+};
+
 // In the order in which they are made; taken down in reverse.
-enum class Part : std::uint8_t { record, tun, setup, guard, filter, fast_path, announce, child, route };
+enum class Part : std::uint8_t { record, tun, setup, guard, filter, fast_path, announce, child, route, listen };
 using Spec = std::variant<RecordSpec, TunSpec, SetupSpec, GuardSpec, FilterSpec, FastPathSpec, AnnounceSpec, ChildSpec,
-                          RouteSpec>;
+                          RouteSpec, ListenSpec>;
 constexpr std::size_t kParts = std::variant_size_v<Spec>;
 inline Part part_of(const Spec& spec) { return static_cast<Part>(spec.index()); }
 std::string_view name(Part part);

@@ -48,6 +48,7 @@ struct InterfaceStatus {
   std::optional<Ipv4Address> v4 = {};
   std::optional<Ipv6Address> v6 = {};
   std::optional<Nat64Prefix> prefix = {};
+  std::vector<PrefixCandidate> offers = {};  // that were discovered
   std::string tun;
   int tun_ifindex = 0;            // 0: none
   std::uint32_t net_id = 0;       // Android's

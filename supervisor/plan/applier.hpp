@@ -39,6 +39,8 @@ class Applier {
   void operator()(const ChildExited&);
   void operator()(const ChildOutput&);
   void operator()(const HealthCollected&);
+  void operator()(const RouterHeard&);
+  void operator()(const Solicited&) {}  // it is sent again in time, whether or not it was
   void operator()(const LookedUp&);
   void operator()(const Audited&);
   void operator()(const Tick&) {}  // time itself is the news: plan() looks at the clock

@@ -98,12 +98,18 @@ void Applier::operator()(const HealthCollected& event) {
 
 namespace {
 
+// RFC 4861 §6.3.7 and RFC 7559: again, later each time, until a router is heard.
+constexpr config::Restart kSolicitation{
+    .initial = std::chrono::seconds(4), .max = std::chrono::hours(1), .factor = 2, .jitter = 0.1};
+
 // Into `scope`, what an event may have moved.
 struct Reach {
   Scope& scope;
 
   void operator()(const Done& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const LookedUp& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const Solicited& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const RouterHeard& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildReady& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildAnswered& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildMute& event) const { scope.uplinks.insert(event.uplink); }
@@ -143,6 +149,9 @@ void begin(World& world, const Action& action, TimePoint now) {
     clat.asking_route = true;
   } else if (const auto* know = std::get_if<KnowSubnets>(&action)) {
     world.subnets_told = know->subnets;
+  } else if (const auto* solicit = std::get_if<Solicit>(&action)) {
+    auto& solicitation = world.clats.at(solicit->uplink).solicitation;
+    solicitation.fail(solicitation.backoff.fail(kSolicitation, world.random), now, {});
   } else if (std::holds_alternative<Audit>(action)) {
     world.audit_due = now + world.config->audit_interval;
     for (auto& [name, clat] : world.clats) {

@@ -105,6 +105,7 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   if (part == Part::announce) take_firewall(uplink, clat, result.firewall);
   if (part == Part::child && first) child_started(uplink, clat, result.pid);
   if (part == Part::child && !first) clat.child.process.expect_answer(now_);
+  if (part == Part::listen) clat.solicitation.at = now_;
   if (part == Part::filter) filter_made(uplink, clat, was_lost);
   if (part == Part::fast_path && first) fast_path_attached(uplink, clat, result.detail);
 }
@@ -176,6 +177,7 @@ void Applier::not_made(const std::string& uplink, Clat& clat, const Spec& target
     case Part::setup:
     case Part::guard:
     case Part::announce:
+    case Part::listen:
     case Part::route: return fails(uplink, clat, part, verb, error);
   }
 }
@@ -265,6 +267,7 @@ void Applier::removed(Clat& clat, const Spec& target) {
     case Part::setup:
     case Part::filter:
     case Part::announce:
+    case Part::listen:
     case Part::route: break;
   }
   piece.forget();

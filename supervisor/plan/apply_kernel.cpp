@@ -96,6 +96,8 @@ void Applier::operator()(const LinkGone& event) {
   lose_uplink(world_, event.ifindex);
   if (const auto* link = world_.kernel.links.find(event.ifindex)) {
     if (configured(link->name)) tell_link(link->name, link, nullptr, notices_);
+    // The next one of that name may lead into another network.
+    if (const auto clat = world_.clats.find(link->name); clat != world_.clats.end()) clat->second.prefixes.forget();
     world_.kernel.links.erase(event.ifindex);
   }
   world_.kernel.ipv6.erase(event.ifindex);
@@ -167,6 +169,18 @@ void Applier::operator()(const TrafficControlChanged& event) {
     const auto& spec = std::get<FastPathSpec>(*fast);
     if (spec.uplink_ifindex == event.ifindex || spec.tun_ifindex == event.ifindex)
       clat.piece(Part::fast_path).verify = true;
+  }
+}
+
+void Applier::operator()(const RouterHeard& event) {
+  const auto found = world_.clats.find(event.uplink);
+  const auto* wanted = world_.wanted(event.uplink);
+  if (found == world_.clats.end() || wanted == nullptr || wanted->nat64_prefix) return;
+  auto& clat = found->second;
+  clat.solicitation.succeed();
+  const auto too_many = clat.prefixes.hear(event.router, event.prefixes, now_);
+  if (too_many && !std::exchange(clat.told_too_many, true)) {
+    tell(event.uplink, notice::PrefixesIgnored{*too_many, event.router});
   }
 }
 

@@ -73,18 +73,19 @@ std::expected<std::vector<ClatSubnet>, Reason> subnets_from(const World& world, 
 }
 
 std::expected<std::vector<ClatSubnet>, Reason> clat_subnets(const World& world, const config::Interface& wanted,
+                                                            const Nat64Prefix& prefix,
                                                             const std::vector<Ipv6OnLink>& own) {
   if (wanted.ipv6_address) return std::vector<ClatSubnet>{};
   if (wanted.ipv6_source) {
     if (const auto* from = std::get_if<std::string>(&*wanted.ipv6_source)) {
-      return subnets_from(world, *from, wanted.nat64_prefix);
+      return subnets_from(world, *from, prefix);
     }
     const auto& source = std::get<Ipv6Prefix>(*wanted.ipv6_source);
     return std::vector{ClatSubnet{{source.address, std::max(source.length, kShortestClatSubnet)}}};
   }
   std::vector<ClatSubnet> subnets;
   for (const auto& each : own) {
-    if (each.length <= kLongestClatSubnet) subnets.push_back(subnet_of(each, wanted.nat64_prefix));
+    if (each.length <= kLongestClatSubnet) subnets.push_back(subnet_of(each, prefix));
   }
   if (own.empty()) return std::unexpected(Reason{Why::no_ipv6_address});
   if (subnets.empty()) {
@@ -99,6 +100,14 @@ std::uint32_t uplink_mtu(const config::Interface& wanted, const Uplink& uplink, 
   return std::max(least, kIpv6MinimumMtu);
 }
 
+// That of the config, or the one that was discovered.
+std::optional<Nat64Prefix> nat64_prefix(const World& world, const std::string& name) {
+  const auto* wanted = world.wanted(name);
+  if (wanted == nullptr || wanted->nat64_prefix) return wanted == nullptr ? std::nullopt : wanted->nat64_prefix;
+  const auto clat = world.clats.find(name);
+  return clat == world.clats.end() ? std::nullopt : clat->second.discovered;
+}
+
 }  // namespace
 
 std::expected<Uplink, Reason> usable_uplink(const World& world, const std::string& name) {
@@ -108,15 +117,17 @@ std::expected<Uplink, Reason> usable_uplink(const World& world, const std::strin
   const auto* link = world.link(name);
   if (link == nullptr) return waiting(Why::no_link);
   if (!link->up) return waiting(Why::link_down);
-  const auto own = usable_addresses(world, link->ifindex, wanted->nat64_prefix);
-  auto subnets = clat_subnets(world, *wanted, own);
+  const auto prefix = nat64_prefix(world, name);
+  if (!prefix) return waiting(Why::no_prefix);
+  const auto own = usable_addresses(world, link->ifindex, *prefix);
+  auto subnets = clat_subnets(world, *wanted, *prefix, own);
   if (!subnets) return std::unexpected(std::move(subnets).error());
   return Uplink{.ifindex = link->ifindex,
                 .layer = link->layer,
                 .mac = link->mac,
                 .carrier = link->carrier,
                 .mtu = link->mtu,
-                .prefix = wanted->nat64_prefix,
+                .prefix = *prefix,
                 .subnets = *std::move(subnets),
                 .own = own.empty() ? std::nullopt : std::optional(own[0].address)};
 }
@@ -268,6 +279,14 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   return all;
 }
 
+// Wherever a prefix is to be discovered, whether or not there is one.
+std::optional<Spec> listen_spec(const World& world, const std::string& name) {
+  const auto* wanted = world.wanted(name);
+  const auto* link = world.link(name);
+  if (wanted == nullptr || wanted->nat64_prefix || link == nullptr || !link->up) return std::nullopt;
+  return ListenSpec{name, link->ifindex, link->layer};
+}
+
 std::optional<Reason> hindrance(const Clat& clat, const std::expected<Uplink, Reason>& uplink) {
   if (clat.obstacle) return clat.obstacle;
   if (!uplink) return uplink.error();
@@ -311,6 +330,7 @@ Outlook judge(const World& world, const std::string& name, const Clat& clat, std
   outlook.hindrance = hindrance(clat, uplink);
   if (uplink && !clat.obstacle && clat.addresses && clat.route)
     outlook.wanted = desired(world, name, clat, *uplink, now);
+  outlook.wanted[index(Part::listen)] = listen_spec(world, name);
   for (const Part part : kInOrder) outlook.must_go[index(part)] = why_it_goes(part, clat, outlook);
   outlook.uplink = std::move(uplink);
   return outlook;

@@ -68,6 +68,7 @@ std::uint32_t child_mtu(const Spec& spec) { return std::get<ChildSpec>(spec).mtu
 // - Announced on another leg than the fast one it needs neither; so changing legs makes the one before it takes down
 //   the other.
 // - A clatd runs only behind its filter. The fast path needs that, too: the tun's map entry is the filter's.
+// - The listener stands on nothing: without what it hears nothing else may be wanted.
 // - The route does not stand on the announcement: changing legs must not take the default route away.
 constexpr std::array<Rules, kParts> kRules{{
     {Part::record, false, {}, always, any_size},
@@ -79,6 +80,7 @@ constexpr std::array<Rules, kParts> kRules{{
     {Part::announce, true, {Part::setup, Part::guard, Part::fast_path}, announce_changes, any_size},
     {Part::child, false, {Part::setup, Part::filter}, child_changes, child_mtu},
     {Part::route, true, {Part::setup}, never, any_size},
+    {Part::listen, false, {}, never, any_size},
 }};
 
 constexpr const Rules& rules_of(Part part) { return kRules[index(part)]; }

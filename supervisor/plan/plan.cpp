@@ -19,7 +19,9 @@ class ClatPlanner {
     wait_for_clatd();
     if (want(Part::filter)) (void)has_come(clat_.bpf_filter);
     if (clat_.better_at) (void)has_come(*clat_.better_at);
+    if (clat_.prefixes.next_expiry()) (void)has_come(*clat_.prefixes.next_expiry());
     if (auto action = child_overstays()) return action;
+    if (auto action = solicit()) return action;
     if (auto action = look_up_route()) return action;
     if (auto action = release_guard()) return action;
     if (auto action = take_down()) return action;
@@ -53,6 +55,11 @@ class ClatPlanner {
     const auto& uplink = outlook_.uplink;
     if (!clat_.ask_route || clat_.asking_route || !uplink || !has_come(clat_.route_question)) return std::nullopt;
     return LookUpRoute{uplink_, way_to_nat64(*world_.wanted(uplink_), clat_, *uplink)};
+  }
+
+  std::optional<Action> solicit() {
+    if (!clat_.solicitation.at || !piece(Part::listen).stands() || !has_come(clat_.solicitation)) return std::nullopt;
+    return Solicit{uplink_};
   }
 
   // When it begins to be missed, and when it is not any more, is for settle() to say.
@@ -130,6 +137,7 @@ class ClatPlanner {
         return has_come(clat_.child.start);
       // IPv4 that leads nowhere yet would take the place of a default route that works.
       case Part::route: return clat_.was_ready && piece(Part::announce).is(want(Part::announce));
+      case Part::listen:
       case Part::guard:
       case Part::record:
       case Part::tun:

@@ -116,6 +116,48 @@ void time_guard(Clat& clat, TimePoint now) {
     clat.guard_release_at = now + kGuardGrace;
 }
 
+// What was in use before anybody spoke: an earlier supervisor's prefix, or that of a config that named one.
+void remember_prefix(const World& world, const std::string& name, Clat& clat) {
+  const auto leftover = world.leftovers.find(name);
+  if (const auto& record = clat.piece(Part::record).have)
+    clat.prefixes.remember(std::get<RecordSpec>(*record).prefix);
+  else if (leftover != world.leftovers.end() && !leftover->second.unfit)
+    clat.prefixes.remember(leftover->second.record.prefix);
+}
+
+bool may_be_used(const World& world, const config::Interface& wanted, const Nat64Prefix& prefix) {
+  const bool listed =
+      wanted.only_prefixes.empty() || std::ranges::find(wanted.only_prefixes, prefix) != wanted.only_prefixes.end();
+  const bool by_dialect = world.config->clatd.dialect == config::Dialect::native || prefix.length() == 96;
+  return listed && by_dialect && !(wanted.ipv6_address && prefix.contains(*wanted.ipv6_address));
+}
+
+// Where the config names none. Told once for each change.
+void discover_prefix(const World& world, const std::string& name, Clat& clat, TimePoint now,
+                     std::vector<Notice>& notices) {
+  const auto* wanted = world.wanted(name);
+  if (wanted == nullptr) return;
+  if (wanted->nat64_prefix) {
+    clat.prefixes = {};
+    clat.discovered.reset();
+    return;
+  }
+  remember_prefix(world, name, clat);
+  const auto offers = clat.prefixes.all().size();
+  clat.prefixes.expire(now);
+  const bool expired = clat.prefixes.all().size() < offers;
+  const auto* best = clat.prefixes.best(clat.discovered,
+                                        [&](const Nat64Prefix& prefix) { return may_be_used(world, *wanted, prefix); });
+  if (best != nullptr ? clat.discovered == best->prefix : !clat.discovered) return;
+  clat.ask_route = true;
+  if (best == nullptr) {
+    notices.push_back({name, notice::PrefixLost{*std::exchange(clat.discovered, std::nullopt), expired}});
+    return;
+  }
+  clat.discovered = best->prefix;
+  notices.push_back({name, notice::PrefixFound{best->prefix, best->source, best->router, best->lifetime}});
+}
+
 // Whether an IPv4 address became free.
 bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now, std::vector<Notice>& notices) {
   const auto before = clat.addresses;
@@ -177,9 +219,14 @@ void settle(World& world, Scope& scope, TimePoint now, std::vector<Notice>& noti
   if (scope.all && !world.stopping) {
     for (const auto& wanted : world.config->interfaces) world.clats.try_emplace(wanted.name);
   }
-  judge_leftovers(world);
   std::set<std::string> names = scope.uplinks;
   if (scope.all) std::ranges::copy(std::views::keys(world.clats), std::inserter(names, names.end()));
+  for (const auto& name : names) {
+    if (const auto clat = world.clats.find(name); clat != world.clats.end()) {
+      discover_prefix(world, name, clat->second, now, notices);
+    }
+  }
+  judge_leftovers(world);
   bool freed = false;
   for (const auto& name : names) freed |= settle_and_forget(world, name, now, notices);
   if (freed) {

@@ -72,7 +72,8 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
     status.v6 = clat.addresses->v6;
   }
   if (const auto* wanted = world.wanted(uplink)) {
-    status.prefix = clat.outlook.uplink ? clat.outlook.uplink->prefix : wanted->nat64_prefix;
+    status.prefix = wanted->nat64_prefix ? wanted->nat64_prefix : clat.discovered;
+    status.offers = clat.prefixes.all();
     status.net_id = wanted->net_id;
     status.tun = wanted->tun;
   }

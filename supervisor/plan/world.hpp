@@ -16,6 +16,7 @@
 #include "supervisor/model/reason.hpp"
 #include "supervisor/plan/outlook.hpp"
 #include "supervisor/plan/parts.hpp"
+#include "supervisor/plan/prefixes.hpp"
 #include "supervisor/plan/process.hpp"
 #include "supervisor/plan/retry.hpp"
 
@@ -95,10 +96,14 @@ struct Clat {
   std::optional<TimePoint> up_since;
   std::optional<TimePoint> no_clatd_since;  // no child reads packets
   Child child;
-  Retry route_question;                // the last one failed
-  std::optional<TimePoint> better_at;  // when it moves to a subnet of a better rank
-  std::optional<Reason> obstacle;      // why it has no IPv4 at the moment
-  Firewall firewall;                   // of the host, as it was found last
+  Prefixes prefixes;                      // that were discovered
+  std::optional<Nat64Prefix> discovered;  // of these, the one that is used
+  bool told_too_many = false;             // prefixes
+  Retry solicitation;                     // none: a router was heard
+  Retry route_question;                   // the last one failed
+  std::optional<TimePoint> better_at;     // when it moves to a subnet of a better rank
+  std::optional<Reason> obstacle;         // why it has no IPv4 at the moment
+  Firewall firewall;                      // of the host, as it was found last
   Outlook outlook;
   std::optional<TimePoint> guard_release_at;  // the address has no use now; its blackhole stays until then
   std::vector<RetiredGuard> retired;

@@ -12,6 +12,11 @@ namespace {
 
 constexpr std::string_view kMark = "clatvisor CLAT of ";
 
+// By its mark, and the name that goes with it.
+bool is_our_tun(const LinkMessage& link) {
+  return link.alias.starts_with(kMark) && link.link.name == config::tun_name(link.alias.substr(kMark.size()));
+}
+
 }  // namespace
 
 std::string tun_alias(const std::string& uplink) { return std::string(kMark) + uplink; }
@@ -29,7 +34,7 @@ Network::Swept Network::sweep_tuns(const std::vector<model::RecordSpec>& records
       // A carrier has only what somebody holds.
       if (each.carrier)
         swept.another_lives |= each.alias.starts_with(kMark);
-      else if (each.alias.starts_with(kMark))
+      else if (is_our_tun(each))
         note(swept.result, rtnetlink_.delete_link(each.link.ifindex));
     } else if (!is_tun_of(record->uplink, each, record->tun) && each.link.name != record->tun) {
       // Its number alone is no proof.

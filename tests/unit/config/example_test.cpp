@@ -15,9 +15,9 @@ TEST(ShippedExample, IsValidAndShowsTwoUplinks) {
   ASSERT_TRUE(parsed) << render(path, parsed.error());
   ASSERT_EQ(parsed->interfaces.size(), 2U);
   EXPECT_EQ(parsed->interfaces[0].name, "wan0");
-  EXPECT_EQ(parsed->interfaces[0].nat64_prefix.text(), "64:ff9b::/96");
+  EXPECT_EQ(parsed->interfaces[0].nat64_prefix->text(), "64:ff9b::/96");
   EXPECT_EQ(parsed->interfaces[1].name, "wwan0");
-  EXPECT_EQ(parsed->interfaces[1].nat64_prefix.text(), "2001:db8:64::/96");
+  EXPECT_EQ(parsed->interfaces[1].nat64_prefix->text(), "2001:db8:64::/96");
 }
 
 TEST(Documentation, ShowsRealErrors) {

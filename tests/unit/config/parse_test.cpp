@@ -16,7 +16,7 @@ TEST(Parse, OnePrefixIsEnough) {
   ASSERT_EQ(config.interfaces.size(), 1U);
   const Interface& wan = config.interfaces[0];
   EXPECT_EQ(wan.name, "wan0");
-  EXPECT_EQ(wan.nat64_prefix.text(), "64:ff9b::/96");
+  EXPECT_EQ(wan.nat64_prefix->text(), "64:ff9b::/96");
   EXPECT_EQ(wan.route_metric, 2048U);
   EXPECT_EQ(wan.fast_path, FastPathMode::automatic);
   EXPECT_FALSE(wan.ipv4_address || wan.ipv6_address || wan.mtu || wan.lowest_ipv6_mtu);
@@ -166,6 +166,20 @@ TEST(Parse, TunNamesCarryThePrefixV4) {
   EXPECT_EQ(tun_name("wwp0s20f0u3i12"), "v4-p0s20f0u3i12");
   EXPECT_EQ(config_of(wan0("tun: clat")).interfaces[0].tun, "clat");
   EXPECT_EQ(config_of(wan0("tun: auto")).interfaces[0].tun, "v4-wan0");
+}
+
+TEST(Parse, AnInterfaceNeedsNothing) {
+  const auto config = config_of("interfaces: {wan0: {}}\n");
+  ASSERT_EQ(config.interfaces.size(), 1u);
+  EXPECT_FALSE(config.interfaces[0].nat64_prefix);
+}
+
+TEST(Parse, APrefixThatIsDiscovered) {
+  EXPECT_FALSE(config_of("interfaces:\n  wan0:\n    nat64-prefix: auto\n").interfaces[0].nat64_prefix);
+  const auto only =
+      config_of("interfaces:\n  wan0:\n    nat64-prefix: {auto: true, only: [64:ff9b::/96, 2001:db8:64::/96]}\n");
+  EXPECT_FALSE(only.interfaces[0].nat64_prefix);
+  EXPECT_EQ(only.interfaces[0].only_prefixes.size(), 2u);
 }
 
 TEST(Parse, WhereTheIpv6AddressComesFrom) {

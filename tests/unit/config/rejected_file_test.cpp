@@ -131,10 +131,6 @@ TEST(RejectedFile, ATreeOfTheWrongShape) {
        "f:2:8: error: 'wan0' has no value\n"
        "  wan0:\n"
        "       ^\n"},
-      {"an interface without a prefix", "interfaces:\n  wan0: {mtu: 1500}\n",
-       "f:2:3: error: interface 'wan0' needs a nat64-prefix\n"
-       "  wan0: {mtu: 1500}\n"
-       "  ^\n"},
       {"keys and values for a scalar", wan0("mtu: {ipv6: 1500}"),
        "f:4:10: error: 'mtu' takes a single value, but here is keys and values\n"
        "    mtu: {ipv6: 1500}\n"

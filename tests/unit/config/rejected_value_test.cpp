@@ -41,7 +41,6 @@ void expect_below(const std::string& key, const std::vector<Row>& rows) {
 
 TEST(RejectedValue, Nat64Prefix) {
   const std::vector<Row> rows = {
-      {"nat64-prefix: auto", "nat64-prefix: 'auto' is not supported yet: give the prefix, like 64:ff9b::/96"},
       {"nat64-prefix: 64:ff9b::/95",
        "nat64-prefix: '64:ff9b::/95': prefix length /95 is none of RFC 6052's: 32, 40, 48, 56, 64, 96"},
       {"nat64-prefix: 64:ff9b::/129", "nat64-prefix: '64:ff9b::/129': the prefix length is not a number from 0 to 128"},
@@ -186,6 +185,18 @@ TEST(RejectedValue, AnInterfaceThatIsTheTunOfAnother) {
             one_report(2, 3, "interface 'v4-wan0' is the tun of 'wan0' in line 3",
                        "  v4-wan0: {nat64-prefix: 64:ff9b::/96}"));
   EXPECT_EQ(report("interfaces:\n" + uplink("v4-wan0", "") + uplink("wan1", "")), "");
+}
+
+TEST(RejectedValue, OnlyGoesWithAuto) {
+  const auto with = [](const std::string& value) {
+    return report("interfaces:\n  wan0: {nat64-prefix: " + value + "}\n");
+  };
+  EXPECT_NE(with("{only: [64:ff9b::/96]}").find("f:2:24: error: nat64-prefix: 'only' goes with 'auto: true'\n"),
+            std::string::npos);
+  EXPECT_NE(with("{auto: false}").find("auto: 'false' is not true"), std::string::npos);
+  EXPECT_NE(with("{auto: true, only: 64:ff9b::/96}").find("'only' takes a list, but here is a single value"),
+            std::string::npos);
+  EXPECT_NE(with("{auto: true, only: [10.0.0.0/8]}").find("only: '10.0.0.0/8' is IPv4"), std::string::npos);
 }
 
 TEST(RejectedValue, TunsOfOneName) {

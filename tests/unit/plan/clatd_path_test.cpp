@@ -122,7 +122,7 @@ TEST_F(ClatdPathTest, TheDefaultRouteOfAnEarlierSupervisorGoesToo) {
   break_clatd();
   bench.link("up0", 2);
   bench.address(2, "2001:db8::1");
-  const Nat64Prefix prefix = config.interfaces[0].nat64_prefix;
+  const Nat64Prefix prefix = *config.interfaces[0].nat64_prefix;
   const Ipv4Address v4{{192, 0, 0, 4}};
   const RecordSpec record{.uplink = "up0",
                           .uplink_ifindex = 2,

@@ -66,6 +66,11 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     knows_subnets_ = true;
     return std::nullopt;
   }
+  if (const auto* solicit = std::get_if<Solicit>(&action)) {
+    EXPECT_TRUE(has(solicit->uplink, Part::listen)) << "a solicitation whose answer nobody hears";
+    solicited.push_back(solicit->uplink);
+    return Solicited{solicit->uplink, {}};
+  }
   const auto& part = std::get<PartAction>(action);
   EXPECT_EQ(part.reason.has_value(), part.verb == Verb::remove);
   executed.push_back({part.uplink, part.verb, part_of(part.spec)});
@@ -103,7 +108,8 @@ void FakeEdge::check_order(const PartAction& action) const {
   const auto& uplink = action.uplink;
   const Part part = part_of(action.spec);
   if (action.verb == Verb::make) {
-    EXPECT_TRUE(part == Part::record || has(uplink, Part::record)) << "made before its record: " << name(part);
+    EXPECT_TRUE(part == Part::record || part == Part::listen || has(uplink, Part::record))
+        << "made before its record: " << name(part);
     EXPECT_TRUE(part != Part::setup || has(uplink, Part::tun));
     if (part == Part::filter || part == Part::child || part == Part::route || part == Part::fast_path) {
       EXPECT_TRUE(has(uplink, Part::setup)) << name(part);
@@ -140,7 +146,7 @@ void FakeEdge::check_order(const PartAction& action) const {
       }
     }
     if (part == Part::record) {
-      for (std::size_t i = 1; i < kParts; ++i) EXPECT_FALSE(has(uplink, static_cast<Part>(i)));
+      for (std::size_t i = 1; i < index(Part::listen); ++i) EXPECT_FALSE(has(uplink, static_cast<Part>(i)));
     }
   }
 }

@@ -59,7 +59,8 @@ TEST_F(Reload, AChangedPrefixKeepsTheTunAndTheAttachment) {
   EXPECT_TRUE(clat("up0").up);
   EXPECT_EQ(clat("up0").tun, tun);
   EXPECT_EQ(std::get<ChildSpec>(*bench.edge.spec("up0", Part::child)).prefix.text(), "2001:db8:64:aaaa::/96");
-  EXPECT_EQ(checksum_delta(clat("up0").addresses->v6, clat("up0").addresses->v4, config.interfaces[0].nat64_prefix), 0);
+  EXPECT_EQ(checksum_delta(clat("up0").addresses->v6, clat("up0").addresses->v4, *config.interfaces[0].nat64_prefix),
+            0);
   const auto log = bench.edge.log_of("up0");
   EXPECT_EQ(std::ranges::count(log, "remove fast-path"), 0);
   EXPECT_EQ(std::ranges::count(log, "change fast-path"), 1);
@@ -104,7 +105,7 @@ class Adoption : public testing::Test {
   }
 
   config::Config config = config_of(1);
-  Nat64Prefix prefix = config.interfaces[0].nat64_prefix;
+  Nat64Prefix prefix = *config.interfaces[0].nat64_prefix;
   RecordSpec record{.uplink = "up0",
                     .uplink_ifindex = 2,
                     .tun = "v4-up0",
@@ -134,7 +135,7 @@ TEST_F(Adoption, TakesOverTwoAtOnce) {
   second.uplink_ifindex = 3;
   second.tun = "v4-up1";
   second.metric = 2049;
-  second.prefix = config.interfaces[1].nat64_prefix;
+  second.prefix = *config.interfaces[1].nat64_prefix;
   second.v4 = {{192, 0, 0, 7}};
   second.v6 = make_clat_ipv6({*Ipv6Address::parse("2001:db8:1::"), 64}, second.v4, second.prefix, 5);
   bench.link("up1", 3);

@@ -42,7 +42,7 @@ TEST_F(UplinkTest, TheWayIsAskedAsTheClatsOwnPacketsWouldGo) {
   ASSERT_TRUE(clat().up);
   const auto host = *Ipv6Address::parse("2001:db8::1");
   const auto first = bench.edge.questions.front();
-  EXPECT_EQ(first.destination, up0.nat64_prefix.address());
+  EXPECT_EQ(first.destination, up0.nat64_prefix->address());
   EXPECT_EQ(first.mark, 0x66u);
   EXPECT_EQ(first.sources, (std::vector{prefix("2001:db8::/64").address, host}));
   EXPECT_EQ(bench.edge.questions.back().sources, (std::vector{v6(), host}));
@@ -125,7 +125,7 @@ TEST_F(UplinkTest, OfALongerSubnetOnlyItsOwnBitsAreUsed) {
   load();
   EXPECT_TRUE(prefix("2001:db8::aa:0/112").contains(v6()));
   EXPECT_TRUE(clat().up);
-  EXPECT_EQ(checksum_delta(v6(), clat().addresses->v4, up0.nat64_prefix), 0);
+  EXPECT_EQ(checksum_delta(v6(), clat().addresses->v4, *up0.nat64_prefix), 0);
   // The one neutral address is the host's now.
   const auto first = v6();
   bench.handle(Ipv6Seen{2, {.address = first, .length = 112, .usable = true}});
