@@ -32,12 +32,10 @@ BAD_CONFIGS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "duration without a unit": (GOOD + "audit-interval: 5\n", 4, ("audit-interval",)),
     "prefix of a bad length": ("interfaces:\n  wan0:\n    nat64-prefix: 64:ff9b::/95\n", 3, ("95",)),
     "prefix with host bits": ("interfaces:\n  wan0:\n    nat64-prefix: 64:ff9b::1/96\n", 3, ("64:ff9b::",)),
-    "prefix missing": ("interfaces:\n  wan0:\n    mtu: 1500\n", 0, ("nat64-prefix",)),
-    "prefix auto": ("interfaces:\n  wan0:\n    nat64-prefix: auto\n", 3, ("auto",)),
     "IPv6 where IPv4 belongs": (GOOD + "    ipv4-address: 2001:db8::1\n", 4, ("2001:db8::1",)),
     "IPv4 where IPv6 belongs": (GOOD + "    ipv6-address: 192.0.0.4\n", 4, ("192.0.0.4",)),
     "interface name too long": (
-        "interfaces:\n  abcdefghijklm:\n    nat64-prefix: 64:ff9b::/96\n", 2, ("abcdefghijklm",)
+        "interfaces:\n  abcdefghijklmnop:\n    nat64-prefix: 64:ff9b::/96\n", 2, ("abcdefghijklmnop",)
     ),
     "one fixed address twice": (
         GOOD + "    ipv4-address: 192.0.0.5\n  wwan0:\n    nat64-prefix: 2001:db8:64::/96\n    ipv4-address: 192.0.0.5\n",
