@@ -17,6 +17,8 @@ namespace clat::config {
 
 using std::chrono::milliseconds;
 
+// When an uplink gets a CLAT: only while it has no IPv4 of its own, or always.
+enum class When { no_native_ipv4, always };
 enum class FastPathMode { automatic, off, required };
 // The command line that clatd is started with, and what it is handed: that of the bundled one, or of Android's.
 enum class Dialect { native, aosp, aosp_2019 };
@@ -36,6 +38,7 @@ struct Interface {
   std::optional<Ipv6Address> ipv6_address{};  // none: random and checksum-neutral in a subnet
   std::optional<Ipv6Source> ipv6_source{};
   std::optional<std::uint32_t> mtu{};  // IPv6 MTU towards the NAT64, bytes; none: the uplink's
+  When when = When::no_native_ipv4;
   FastPathMode fast_path = FastPathMode::automatic;
   std::optional<std::uint32_t> route_metric{};  // none: no default route
   std::uint32_t mark = 0;

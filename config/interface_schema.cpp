@@ -88,7 +88,7 @@ void read_ipv6_source(Reader& reader, const Entry& entry, Draft& draft) {
     draft.values.ipv6_source = prefix;
 }
 
-constexpr std::array<Key<Draft>, 13> kInterfaceKeys{{
+constexpr std::array<Key<Draft>, 14> kInterfaceKeys{{
     {"nat64-prefix", read_nat64_prefix},
     {"ipv4-address",
      [](Reader& reader, const Entry& entry, Draft& draft) {
@@ -103,6 +103,12 @@ constexpr std::array<Key<Draft>, 13> kInterfaceKeys{{
     {"ipv6-source", read_ipv6_source},
     {"mtu",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_unless_auto(entry, draft.values.mtu, mtu); }},
+    {"when",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       constexpr std::array<std::pair<std::string_view, When>, 2> kTimes{
+           {{"no-native-ipv4", When::no_native_ipv4}, {"always", When::always}}};
+       reader.take(entry, draft.values.when, [&](auto text) { return choice(text, kTimes); });
+     }},
     {"fast-path",
      [](Reader& reader, const Entry& entry, Draft& draft) {
        constexpr std::array<std::pair<std::string_view, FastPathMode>, 3> kModes{
@@ -132,7 +138,7 @@ constexpr std::array<Key<Draft>, 13> kInterfaceKeys{{
      }},
 }};
 
-constexpr std::array<std::string_view, 5> kReserved{"when", "ipv4-source", "table", "on-up", "on-down"};
+constexpr std::array<std::string_view, 4> kReserved{"ipv4-source", "table", "on-up", "on-down"};
 
 Draft read_interface(const Entry& entry, std::uint32_t position, Reader& reader) {
   if (const auto name = interface_name(entry.key); !name) reader.fail(entry.place, name.error().what);

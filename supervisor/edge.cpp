@@ -210,7 +210,7 @@ Result<> KernelEdge::purge(const model::RecordSpec& record) {
 }
 
 std::optional<model::Event> KernelEdge::act(const model::LookUpRoute& action) {
-  return model::LookedUp{action.uplink, network_.way_to(action.way)};
+  return model::LookedUp{action.uplink, network_.way_to(action.way), network_.has_native_ipv4(action.way.ifindex)};
 }
 
 Result<> KernelEdge::check(const model::Audit::Check& check, const Found& found) {

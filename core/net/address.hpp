@@ -25,6 +25,8 @@ struct Ipv4Address {
     return {{static_cast<std::uint8_t>(n >> 24), static_cast<std::uint8_t>(n >> 16), static_cast<std::uint8_t>(n >> 8),
              static_cast<std::uint8_t>(n)}};
   }
+  // 169.254.0.0/16 (RFC 3927).
+  [[nodiscard]] constexpr bool is_link_local() const { return bytes[0] == 169 && bytes[1] == 254; }
   // Dotted quad only, as inet_pton takes it; nothing around it.
   static std::optional<Ipv4Address> parse(std::string_view text);
   [[nodiscard]] std::string text() const;

@@ -49,9 +49,11 @@ DeedWords words_of(notice::Deed deed) {
 
 // What is to come, or to do, while a CLAT waits.
 std::string what_helps(Why why) {
+  const std::string by_itself = "starts by itself when that changes";
+  if (why == Why::native_ipv4) return by_itself + "; with when: always it stays up";
+  if (why == Why::no_prefix) return by_itself + ", or with a nat64-prefix in the config";
   const bool needs_source = why == Why::no_ipv6_address || why == Why::subnet_too_small;
-  return std::string("starts by itself when that changes") +
-         (needs_source ? ", or with an ipv6-source or ipv6-address that is routed here" : "");
+  return by_itself + (needs_source ? ", or with an ipv6-source or ipv6-address that is routed here" : "");
 }
 
 // One overload for each event.

@@ -118,6 +118,7 @@ struct Purged {
 struct LookedUp {
   std::string uplink;
   Result<Route> route;
+  bool native_ipv4 = false;  // the kernel has a way for IPv4 by this uplink, too
 };
 // What waits in a tun for a clatd that cannot be asked.
 struct TunQueue {

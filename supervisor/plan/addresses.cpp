@@ -149,9 +149,16 @@ bool still_fit(const World& world, const std::string& name, const Uplink& uplink
   return !is_always_neutral(*subnet) || checksum_delta(addresses.v6, addresses.v4, uplink.prefix) == 0;
 }
 
+bool is_held_by_native_ipv4(const World& world, const std::string& name, const Clat& clat, const Uplink& uplink) {
+  if (!clat.native_ipv4 || world.wanted(name)->when != config::When::no_native_ipv4) return false;
+  return std::ranges::any_of(world.kernel.ipv4.of(uplink.ifindex),
+                             [](const auto& each) { return !each.address.is_link_local(); });
+}
+
 std::optional<Reason> find_addresses(World& world, const std::string& name, Clat& clat, const Uplink& uplink,
                                      TimePoint now, std::vector<Notice>& notices) {
   if (!clat.route) return no_route(uplink.prefix, clat);
+  if (is_held_by_native_ipv4(world, name, clat, uplink)) return Reason{Why::native_ipv4};
   const auto leftover = world.leftovers.find(name);
   if (leftover != world.leftovers.end() && !clat.adopt) {
     if (leftover->second.unfit) return Reason{Why::clearing_leftover};

@@ -13,6 +13,9 @@ namespace clat::plan {
 // Whether addresses that were chosen before still fit config, uplink and host.
 bool still_fit(const World& world, const std::string& name, const Uplink& uplink, const Addresses& addresses);
 
+// Whether the uplink has IPv4 of its own, and is to have no CLAT then. An address of RFC 3927 is none.
+bool is_held_by_native_ipv4(const World& world, const std::string& name, const Clat& clat, const Uplink& uplink);
+
 // Those of an earlier supervisor's record that fits, those it has, or new ones. Returns what stands in the way.
 std::optional<Reason> find_addresses(World& world, const std::string& name, Clat& clat, const Uplink& uplink,
                                      TimePoint now, std::vector<Notice>& notices);

@@ -119,6 +119,7 @@ void Applier::operator()(const Ipv6RoutesChanged&) { ask_all_routes(world_); }
 void Applier::operator()(const Ipv4DefaultRouteChanged& event) {
   for (auto& [name, clat] : world_.clats) {
     const auto* wanted = world_.wanted(name);
+    if (wanted != nullptr && wanted->when == config::When::no_native_ipv4) clat.ask_route = true;
     if (wanted == nullptr || wanted->route_metric != event.metric) continue;
     auto& route = clat.piece(Part::route);
     route.verify = true;
@@ -189,6 +190,7 @@ void Applier::operator()(const LookedUp& event) {
   if (found == world_.clats.end()) return;
   auto& clat = found->second;
   clat.asking_route = false;
+  clat.native_ipv4 = event.native_ipv4;
   const int code = event.route ? 0 : event.route.error().code;
   const bool none = code == ENETUNREACH || code == EHOSTUNREACH;
   const bool forbidden = code == EACCES || code == EINVAL;  // prohibit, blackhole

@@ -16,7 +16,7 @@ namespace {
 // Whether all that the record names is what would be made now: then it can be taken over as it stands.
 bool fits(const World& world, const std::string& name, const Clat& clat, const Uplink& uplink,
           const RecordSpec& record) {
-  if (!uplink.carrier || !clat.reachable) return false;
+  if (!uplink.carrier || !clat.reachable || is_held_by_native_ipv4(world, name, clat, uplink)) return false;
   const auto& wanted = *world.wanted(name);
   return record.uplink_ifindex == uplink.ifindex && record.tun == wanted.tun && record.prefix == uplink.prefix &&
          record.shape == tun_shape(world, wanted) && record.metric == wanted.route_metric &&

@@ -85,6 +85,7 @@ struct Clat {
   std::optional<Addresses> addresses;  // kept while the uplink is away, to be taken again in the same /64
   bool adopt = false;                  // the parts of `addresses` exist already, left by an earlier supervisor
   bool ask_route = true;               // something changed that may change it
+  bool native_ipv4 = false;            // as the last answer about the route said
   bool asking_route = false;           // the answer is on its way
   std::optional<Route> route;          // last known, towards the NAT64
   int route_refusal = 0;               // errno: a rule or route forbids the way (prohibit, blackhole)

@@ -64,6 +64,8 @@ class Network {
   Result<> remove(const model::AnnounceSpec& spec);
 
   Result<model::Route> way_to(const model::WayTo& question) { return rtnetlink_.way_to(question); }
+  // Whether IPv4 leaves by that link without us.
+  bool has_native_ipv4(int ifindex) { return rtnetlink_.routes_ipv4(ifindex); }
 
   // EEXIST: another default route has this metric.
   Result<> make(const model::RouteSpec& spec);

@@ -315,6 +315,23 @@ Result<model::Route> RtNetlink::way_to(const model::WayTo& question) {
       Error(way.error()).in("look up the way to " + question.destination.text() + on(question.ifindex)));
 }
 
+// One address stands for the Internet, a root name server's: nobody has a route of its own for it. The route that is
+// matched is asked for; a look-up alone would take any address for a neighbour where there is none.
+bool RtNetlink::routes_ipv4(int ifindex) {
+  constexpr Ipv4Address kRootServer{{198, 41, 0, 4}};
+  rtmsg header{};
+  header.rtm_family = AF_INET;
+  header.rtm_dst_len = 32;
+  header.rtm_flags = RTM_F_FIB_MATCH;
+  Request request(RTM_GETROUTE, 0, header);
+  request.put(RTA_DST, kRootServer.bytes);
+  request.put(RTA_OIF, ifindex);
+  bool found = false;
+  const auto asked = socket_.exchange(
+      std::move(request), [&](const Message& message) { found = found || is_ipv4_way_by(message, ifindex); });
+  return asked && found;
+}
+
 // With a source the kernel does not keep to the device that it is asked for: another may be on the way.
 Result<model::Route> RtNetlink::way_from(const std::optional<Ipv6Address>& source, const model::WayTo& question) {
   rtmsg header{};

@@ -59,6 +59,9 @@ class RtNetlink {
 
   // ENETUNREACH, EHOSTUNREACH: there is none. EACCES, EINVAL: a rule or a route forbids it.
   Result<model::Route> way_to(const model::WayTo& question);
+  // Whether some route of somebody else's takes IPv4 packets to the Internet by that link. Without an answer: none
+  // does.
+  bool routes_ipv4(int ifindex);
 
   // An entry of somebody else for the same address serves as well: add leaves it, delete too.
   Result<> add_proxy(int ifindex, const Ipv6Address& address);

@@ -271,6 +271,17 @@ std::optional<Way> parse_way(const Message& message) {
   return way;
 }
 
+bool is_ipv4_way_by(const Message& message, int device) {
+  const auto header = read_as<rtmsg>(message.payload);
+  if (message.type != RTM_NEWROUTE || !header || header->rtm_family != AF_INET || header->rtm_type != RTN_UNICAST ||
+      header->rtm_protocol == kRouteProtocol) {
+    return false;
+  }
+  const Bytes attributes = attributes_after<rtmsg>(message.payload);
+  const auto oif = find_as<int>(attributes, RTA_OIF);
+  return oif ? *oif == device : find_attribute(attributes, RTA_MULTIPATH).has_value();
+}
+
 std::optional<ProxyNeighbour> parse_proxy_neighbour(const Message& message) {
   if (message.type != RTM_NEWNEIGH) return std::nullopt;
   const auto header = read_as<ndmsg>(message.payload);

@@ -71,5 +71,7 @@ struct Way {
   int device = 0;
 };
 std::optional<Way> parse_way(const Message& message);
+// The answer to the like for IPv4: a route of others that leads out by that device, or by several that it is one of.
+bool is_ipv4_way_by(const Message& message, int device);
 
 }  // namespace clat::system

@@ -220,6 +220,45 @@ class DefaultRoute(UplinkTest):
         program.stop()
 
 
+class NativeIpv4(UplinkTest):
+    uplinks = (WAN0,)
+
+    def dhcp(self) -> None:
+        self.lab.router.ip("address add 198.51.100.2/24 dev wan0", "route add default via 198.51.100.1 dev wan0 metric 700")
+
+    def no_dhcp(self) -> None:
+        self.lab.router.ip("address del 198.51.100.2/24 dev wan0")
+
+    def test_holds_the_clat_down_while_it_is_there(self) -> None:
+        self.dhcp()
+        program = self.start(up=False)
+        waiting = program.wait_event("clat.waiting", "wan0")
+        self.assertEqual(waiting["reason_code"], "native-ipv4")
+        self.assertIn("when: always", waiting["next"])
+        self.no_dhcp()
+        program.wait_event("clat.up", "wan0")
+        self.assert_all_work()
+        since = program.mark()
+        self.dhcp()
+        self.assertEqual(program.wait_event("clat.down", "wan0", since=since)["reason_code"], "native-ipv4")
+        wait_until(lambda: self.lab.router.link_index(WAN0.tun) is None, 5, "the tun goes")
+        program.stop()
+
+    def test_always(self) -> None:
+        self.dhcp()
+        program = self.start(change=every_interface(when="always"))
+        self.assert_all_work()
+        program.stop()
+
+    def test_on_other_links_does_not_count(self) -> None:
+        """docker0, a LAN, a VPN."""
+        self.lab.router.ip("link add br-lan type bridge", "link set br-lan up", "address add 192.168.1.1/24 dev br-lan",
+                           "route add default via 192.168.1.254 dev br-lan metric 50")  # fmt: skip
+        program = self.start()
+        self.assert_all_work()
+        program.stop()
+
+
 class Names(UplinkTest):
     uplinks = (LONG,)
 

@@ -266,6 +266,22 @@ TEST_F(NetworkTest, TheWayFollowsRulesForTheMarkAndForTheSource) {
   EXPECT_EQ(network().way_to({plat, up0, 0x66, {v6, *Ipv6Address::parse("2001:db8::1")}}).error().code, EACCES);
 }
 
+TEST_F(NetworkTest, NativeIpv4IsARouteOfOthersByThatLink) {
+  const int up0 = ifindex("up0");
+  run("ip address add 198.51.100.2/24 dev up0");
+  EXPECT_FALSE(network().has_native_ipv4(up0)) << "an address alone";
+  run("ip route add default via 203.0.113.1 dev peer0 onlink metric 5");
+  EXPECT_FALSE(network().has_native_ipv4(up0)) << "by another link";
+  run("ip route add default via 198.51.100.1 dev up0 metric 700");
+  EXPECT_TRUE(network().has_native_ipv4(up0));
+  run("ip route del default dev up0 && ip route add default dev up0 metric 700");
+  EXPECT_TRUE(network().has_native_ipv4(up0)) << "point to point";
+  run("ip route del default dev up0 && ip route add unreachable default metric 700");
+  EXPECT_FALSE(network().has_native_ipv4(up0));
+  run("ip route add default metric 9 nexthop via 198.51.100.1 dev up0 nexthop via 203.0.113.1 dev peer0 onlink");
+  EXPECT_TRUE(network().has_native_ipv4(up0)) << "one of several";
+}
+
 TEST(RtNetlinkTest, ANamespaceWhereNothingEverWasHasNothing) {
   ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
   auto rtnetlink = RtNetlink::open();

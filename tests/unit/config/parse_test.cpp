@@ -182,6 +182,12 @@ TEST(Parse, APrefixThatIsDiscovered) {
   EXPECT_EQ(only.interfaces[0].only_prefixes.size(), 2u);
 }
 
+TEST(Parse, WhenThereIsToBeAClat) {
+  EXPECT_EQ(config_of(wan0()).interfaces[0].when, When::no_native_ipv4);
+  EXPECT_EQ(config_of(wan0("when: no-native-ipv4")).interfaces[0].when, When::no_native_ipv4);
+  EXPECT_EQ(config_of(wan0("when: always")).interfaces[0].when, When::always);
+}
+
 TEST(Parse, WhereTheIpv6AddressComesFrom) {
   EXPECT_EQ(config_of(wan0("ipv6-source: 2001:db8:1::/64")).interfaces[0].ipv6_source,
             Ipv6Source(Ipv6Prefix::parse("2001:db8:1::/64").value()));

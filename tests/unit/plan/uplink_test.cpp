@@ -244,6 +244,53 @@ TEST_F(UplinkTest, ADefaultRouteOfOthersWithOurMetricIsTheOnlyThingMissing) {
   EXPECT_NE(bench.last("route.restored", "up0"), nullptr);
 }
 
+class NativeTest : public UplinkTest {
+ protected:
+  NativeTest() { address("2001:db8::1"); }
+  void native(bool there) {
+    bench.edge.native_ipv4 = there;
+    bench.handle(Ipv4DefaultRouteChanged{100});
+  }
+  void ipv4(const char* text) { bench.handle(Ipv4Seen{2, {.address = *Ipv4Address::parse(text)}}); }
+};
+
+TEST_F(NativeTest, AnUplinkWithIpv4OfItsOwnGetsNoClatUntilThatGoes) {
+  ipv4("198.51.100.2");
+  bench.edge.native_ipv4 = true;
+  load();
+  expect_waiting("native-ipv4", "the uplink has IPv4 of its own");
+  EXPECT_FALSE(bench.edge.has("up0", Part::tun));
+  native(false);
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(NativeTest, ItComesLaterAndGoes) {
+  load();
+  ASSERT_TRUE(clat().up);
+  ipv4("198.51.100.2");
+  native(true);
+  EXPECT_FALSE(clat().up);
+  EXPECT_FALSE(bench.edge.has("up0", Part::tun));
+  EXPECT_EQ(field(*bench.last("clat.down", "up0"), "reason_code"), "native-ipv4");
+  native(false);
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(NativeTest, AlwaysMeansAlways) {
+  up0.when = config::When::always;
+  ipv4("198.51.100.2");
+  bench.edge.native_ipv4 = true;
+  load();
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(NativeTest, AnAddressOfNoDhcpServerIsNoIpv4) {
+  ipv4("169.254.7.7");
+  bench.edge.native_ipv4 = true;
+  load();
+  EXPECT_TRUE(clat().up);
+}
+
 TEST_F(UplinkTest, ALongNamesTunHasItsLastTwelveCharacters) {
   EXPECT_EQ(config::tun_name("wwp0s20f0u3i12"), "v4-p0s20f0u3i12");
   EXPECT_EQ(config::tun_name("abcdefghijkl"), "v4-abcdefghijkl");
