@@ -18,13 +18,14 @@ constexpr int kMaxClosingTurns = 1000;
 struct Watch::State {
   uv_poll_t poll{};
   Readable readable;
+  int events = UV_READABLE;
 
   static void on_poll(uv_poll_t* handle, int status, int /*events*/) {
     auto* self = static_cast<State*>(handle->data);
     self->readable(status < 0 ? Wake::broken : Wake::readable);
     // libuv stops a watcher before it reports an error.
     if (status < 0 && uv_is_closing(reinterpret_cast<uv_handle_t*>(handle)) == 0) {
-      uv_poll_start(handle, UV_READABLE, on_poll);
+      uv_poll_start(handle, self->events, on_poll);
     }
   }
 };
@@ -100,14 +101,15 @@ void Loop::disarm() {
   uv_timer_stop(&state_->timer);
 }
 
-Result<Watch> Loop::watch(int fd, Readable readable) {
+Result<Watch> Loop::watch(int fd, Readable readable, Until until) {
   auto state = std::make_unique<Watch::State>();
   state->readable = std::move(readable);
+  if (until == Until::writing) state->events |= UV_WRITABLE;
   state->poll.data = state.get();
   if (const int error = uv_poll_init(&state_->loop, &state->poll, fd); error < 0)
     return failure("uv_poll_init", -error);
   Watch watch(state.release());
-  if (const int error = uv_poll_start(&watch.state_->poll, UV_READABLE, Watch::State::on_poll); error < 0) {
+  if (const int error = uv_poll_start(&watch.state_->poll, watch.state_->events, Watch::State::on_poll); error < 0) {
     return failure("uv_poll_start", -error);
   }
   return watch;

@@ -18,6 +18,8 @@ using Sink = std::function<void(model::Event)>;
 // broken: the descriptor is in an error state, as a netlink socket after an overrun (ENOBUFS). Read until EAGAIN, which
 // clears it, or end the watch: it goes on watching, and an error that stays would keep the loop busy.
 enum class Wake { readable, broken };
+// What wakes: with `writing` also that it can be written to, which is told as readable.
+enum class Until { reading, writing };
 using Readable = std::function<void(Wake)>;
 
 // Watches a descriptor from Loop::watch() until its end, which may come inside its own callback. It must end before the
@@ -56,7 +58,7 @@ class Loop {
   void disarm();
 
   // Level-triggered: calls back for as long as something is left to read. Makes `fd` non-blocking.
-  Result<Watch> watch(int fd, Readable readable);
+  Result<Watch> watch(int fd, Readable readable, Until until = Until::reading);
 
   // For its neighbours in this folder.
   [[nodiscard]] uv_loop_s* raw();

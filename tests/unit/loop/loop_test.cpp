@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <chrono>
+#include <optional>
 #include <vector>
 
 #include "core/base/fd.hpp"
@@ -112,6 +113,30 @@ TEST_F(WatchTest, CallsBackUntilAllIsReadAndMayEndInItsCallback) {
   watch = std::move(*watched);
   loop_->run();
   EXPECT_EQ(calls, 3);
+}
+
+TEST_F(WatchTest, WakesForWritingOnlyWhereThatIsAsked) {
+  int calls = 0;
+  std::optional<Watch> watch;
+  const auto watch_for = [&](Until until) {
+    auto watched = loop_->watch(
+        event_.get(),
+        [&](Wake) {
+          ++calls;
+          watch.reset();
+        },
+        until);
+    ASSERT_TRUE(watched);
+    watch.emplace(std::move(*watched));
+  };
+  watch_for(Until::writing);
+  loop_->run();
+  EXPECT_EQ(calls, 1);
+
+  watch_for(Until::reading);  // of which there is nothing
+  loop_->arm(steady_clock::now());
+  run_until([&] { return !events_.empty(); });
+  EXPECT_EQ(calls, 1);
 }
 
 TEST_F(WatchTest, RefusesWhatCannotBeWatched) {
