@@ -11,7 +11,8 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # g++ brings binutils, libbpf-dev brings libelf and zlib. clang compiles the BPF object, llvm-strip (llvm-19) takes out
 # its DWARF.
-build='g++ make cmake pkgconf clang-19 llvm-19 libbpf-dev linux-libc-dev libuv1-dev libspdlog-dev libyaml-dev libmnl-dev'
+build='g++ make cmake pkgconf clang-19 llvm-19 libbpf-dev linux-libc-dev libuv1-dev libspdlog-dev libyaml-dev libmnl-dev
+       libc-ares-dev'
 # libclang-rt is libFuzzer; tayga the NAT64; iperf3 the load of tests/bench; curl the download of try.sh; g++-mips, qemu
 # and googletest (its source) are for tests/cross; qemu-system and busybox for tests/bpf/old_kernel.
 tests='ccache libgtest-dev libclang-rt-19-dev python3 bpftool iproute2 nftables iputils-ping traceroute strace util-linux tayga iperf3

@@ -18,7 +18,8 @@ class TemporaryDirectory {
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
 
-  [[nodiscard]] std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  // Inside it, also where the name begins with a slash: std::filesystem would leave it then.
+  [[nodiscard]] std::string operator/(const std::string& name) const { return path_.string() + "/" + name; }
 
  private:
   std::filesystem::path path_;
