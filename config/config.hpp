@@ -10,6 +10,7 @@
 
 #include "core/net/address.hpp"
 #include "core/net/ipv6_prefix.hpp"
+#include "core/net/name_server.hpp"
 #include "core/net/pool.hpp"
 #include "core/net/prefix.hpp"
 
@@ -87,6 +88,7 @@ struct Config {
   Clatd clatd{};
   Log log{};
   Ipv4Pool ipv4_pool = Ipv4Pool::service_continuity();
+  std::vector<NameServer> dns_servers{};  // none: those that the host was told of
   milliseconds audit_interval{5'000};
   std::uint32_t icmp_rate_per_second = 100;
   std::string control_socket = "/run/clatvisor/control.sock";

@@ -180,6 +180,14 @@ Result<Ipv6Address> clat_ipv6_address(std::string_view text) {
   return *address;
 }
 
+Result<NameServer> name_server(std::string_view text) {
+  const auto address = Ipv6Address::parse(text);
+  if (!address || address->is_unspecified() || address->is_multicast()) {
+    return failure(in_quotes(text) + " is not the IPv6 address of a DNS server, like 2001:db8::53");
+  }
+  return NameServer{*address};
+}
+
 Result<Ipv6Prefix> ipv6_source(std::string_view text) {
   auto prefix = Ipv6Prefix::parse(text);
   if (!prefix) return failure(in_quotes(text) + ": " + prefix.error().what);

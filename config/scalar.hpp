@@ -14,6 +14,7 @@
 #include "core/base/error.hpp"
 #include "core/net/address.hpp"
 #include "core/net/ipv6_prefix.hpp"
+#include "core/net/name_server.hpp"
 #include "core/net/pool.hpp"
 #include "core/net/prefix.hpp"
 
@@ -42,6 +43,8 @@ Result<Ipv4Address> clat_ipv4_address(std::string_view text);
 // An address that a CLAT can have on its uplink.
 Result<Ipv6Address> clat_ipv6_address(std::string_view text);
 Result<Nat64Prefix> nat64_prefix(std::string_view text);
+// A DNS server that can be asked over an uplink.
+Result<NameServer> name_server(std::string_view text);
 // Routed to this host, with room for the CLAT's own address.
 Result<Ipv6Prefix> ipv6_source(std::string_view text);
 Result<Ipv4Pool> ipv4_pool(std::string_view text);

@@ -136,7 +136,17 @@ Result<std::string> socket_path(std::string_view text) {
   return absolute_path(text);
 }
 
-constexpr std::array<Key<Draft>, 9> kTopKeys{{
+constexpr std::array<Key<Draft>, 1> kDnsKeys{{
+    {"servers",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       reader.take_list(entry, draft.values.dns_servers, name_server);
+       if (draft.values.dns_servers.size() > kMostNameServers) {
+         reader.fail(entry, "at most " + std::to_string(kMostNameServers) + " servers are asked");
+       }
+     }},
+}};
+
+constexpr std::array<Key<Draft>, 10> kTopKeys{{
     {"interfaces",
      [](Reader& reader, const Entry& entry, Draft& draft) {
        if (!reader.is_filled(entry, Node::Kind::mapping)) return;
@@ -149,6 +159,7 @@ constexpr std::array<Key<Draft>, 9> kTopKeys{{
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_mapping(entry, kLogKeys, draft.values.log); }},
     {"ipv4-pool",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.ipv4_pool, ipv4_pool); }},
+    {"dns", [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_mapping(entry, kDnsKeys, draft); }},
     {"audit-interval",
      [](Reader& reader, const Entry& entry, Draft& draft) {
        reader.take(entry, draft.values.audit_interval, between(milliseconds(10), hours(1)));
@@ -166,7 +177,7 @@ constexpr std::array<Key<Draft>, 9> kTopKeys{{
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.bpf_dir, absolute_path); }},
 }};
 
-constexpr std::array<std::string_view, 3> kReserved{"defaults", "lan", "dns"};
+constexpr std::array<std::string_view, 2> kReserved{"defaults", "lan"};
 
 // clatd and its user must be there also when the file does not name them; the place is then that of the whole file.
 void look_around(ClatdDraft& draft, Reader& reader) {

@@ -7,6 +7,7 @@
 #include "core/clatd/android_sockets.hpp"
 #include "supervisor/edge_answers.hpp"
 #include "supervisor/launch.hpp"
+#include "supervisor/sources/host_name_servers.hpp"
 #include "supervisor/system/interface_name.hpp"
 
 namespace clat {
@@ -23,6 +24,7 @@ KernelEdge::KernelEdge(system::StateDir& state, system::Network& network, source
       firewall_(network.sysctl()),
       loop_(loop),
       sink_(std::move(sink)),
+      resolver_(loop, [this](model::Nat64Answer heard) { sink_(std::move(heard)); }),
       children_(loop, sink_, [this](const std::string& uplink, int pid, const control::Report* report) {
         take_report(uplink, pid, report);
       }) {}
@@ -126,7 +128,10 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::L
       listeners_.insert_or_assign(listen.uplink, *std::move(listener));
       return Made{};
     }
-    case Verb::remove: listeners_.erase(listen.uplink); return Made{};
+    case Verb::remove:
+      resolver_.cancel(listen.uplink);
+      listeners_.erase(listen.uplink);
+      return Made{};
     case Verb::change:
     case Verb::kill:
     case Verb::verify: break;
@@ -274,6 +279,13 @@ std::optional<model::Event> KernelEdge::act(const model::Solicit& action) {
   // Loading the programs takes longest of all that the answer will want: it is done while the routers think.
   (void)fast_path();
   return model::Solicited{action.uplink, std::move(sent)};
+}
+
+std::optional<model::Event> KernelEdge::act(const model::Nat64Question& action) {
+  auto question = action;
+  if (question.servers.empty()) question.servers = sources::host_name_servers(question.uplink);
+  resolver_.ask(question);
+  return std::nullopt;
 }
 
 std::optional<model::Event> KernelEdge::act(const model::CollectHealth& action) {

@@ -13,6 +13,7 @@
 #include "supervisor/loop/command.hpp"
 #include "supervisor/loop/slow_path_totals.hpp"
 #include "supervisor/plan/app.hpp"
+#include "supervisor/sources/nat64_resolver.hpp"
 #include "supervisor/sources/netlink_source.hpp"
 #include "supervisor/sources/router_listener.hpp"
 #include "supervisor/system/host_firewall.hpp"
@@ -38,6 +39,7 @@ class KernelEdge : public plan::Edge {
   std::optional<model::Event> act(const model::Purge& action);
   std::optional<model::Event> act(const model::LookUpRoute& action);
   std::optional<model::Event> act(const model::Solicit& action);
+  std::optional<model::Event> act(const model::Nat64Question& action);
   std::optional<model::Event> act(const model::CollectHealth& action);
   std::optional<model::Event> act(const model::KnowSubnets& action);
   std::optional<model::Event> act(const model::Audit& action);
@@ -93,6 +95,7 @@ class KernelEdge : public plan::Edge {
   std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft
   std::map<std::string, loop::SlowPathTotals> slow_path_;
   std::map<std::string, std::unique_ptr<sources::RouterListener>> listeners_;  // by uplink
+  sources::Nat64Resolver resolver_;
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for
   loop::Children children_;           // last: its reports go to those above

@@ -30,6 +30,7 @@ inline constexpr std::string_view kLinkGone = "link.gone";
 inline constexpr std::string_view kClatWaiting = "clat.waiting";
 inline constexpr std::string_view kPrefixFound = "prefix.found";
 inline constexpr std::string_view kPrefixLost = "prefix.lost";
+inline constexpr std::string_view kPrefixUnknown = "prefix.unknown";
 inline constexpr std::string_view kPrefixIgnored = "prefix.ignored";
 inline constexpr std::string_view kAddressChosen = "address.chosen";
 inline constexpr std::string_view kAddressRetired = "address.retired";
@@ -91,6 +92,7 @@ inline constexpr std::array kAll = {
     kClatWaiting,
     kPrefixFound,
     kPrefixLost,
+    kPrefixUnknown,
     kPrefixIgnored,
     kAddressChosen,
     kAddressRetired,

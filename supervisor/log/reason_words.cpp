@@ -38,7 +38,7 @@ std::string text(const Reason& reason) {
     case Why::subnet_too_small: return reason.subject + " has no room for an address of the CLAT's own";
     case Why::no_delegated_prefix: return "no IPv6 prefix of /64 or shorter on " + reason.subject;
     case Why::native_ipv4: return "the uplink has IPv4 of its own";
-    case Why::no_prefix: return "no NAT64 prefix is advertised on the uplink";
+    case Why::no_prefix: return "no NAT64 prefix is known on the uplink";
     case Why::no_route:
       return Error{"no IPv6 route towards " + reason.subject, reason.error ? reason.error->code : 0}.text();
     case Why::clearing_leftover: return "what an earlier supervisor left is being cleared away";

@@ -146,6 +146,12 @@ struct Wording {
     begin(Severity::warn, events::kPrefixLost);
     fields = {{"prefix", it.prefix.text()}, {"reason", it.expired ? "its lifetime ended" : "withdrawn"}};
   }
+  void operator()(const notice::PrefixUnknown& it) {
+    begin(Severity::info, events::kPrefixUnknown);
+    fields = {{"source", "dns"},
+              {"reason", it.error ? it.error->text() : "it knows no NAT64 prefix"},
+              {"retry_in", milliseconds_text(it.retry_in)}};
+  }
   void operator()(const notice::PrefixesIgnored& it) {
     begin(Severity::warn, events::kPrefixIgnored);
     fields = {{"prefix", it.prefix.text()},

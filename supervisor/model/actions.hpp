@@ -12,6 +12,7 @@
 #include "core/net/address.hpp"
 #include "core/net/ipv4_prefix.hpp"
 #include "supervisor/model/facts.hpp"
+#include "supervisor/model/nat64_question.hpp"
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/specs.hpp"
 
@@ -75,6 +76,7 @@ struct Audit {
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
-using Action = std::variant<PartAction, Purge, LookUpRoute, Solicit, CollectHealth, KnowSubnets, Audit, Exit>;
+using Action =
+    std::variant<PartAction, Purge, LookUpRoute, Solicit, Nat64Question, CollectHealth, KnowSubnets, Audit, Exit>;
 
 }  // namespace clat::model

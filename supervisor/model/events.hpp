@@ -15,6 +15,7 @@
 #include "core/net/router_advertisement.hpp"
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/facts.hpp"
+#include "supervisor/model/nat64_question.hpp"
 
 namespace clat::model {
 
@@ -178,7 +179,7 @@ struct Tick {};  // the timer that was armed at Plan::wake_at
 using Event =
     std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested, LinkSeen,
                  LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone,
-                 KernelDumped, TrafficControlChanged, RouterHeard, Solicited, Done, Purged, LookedUp, Audited,
-                 ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
+                 KernelDumped, TrafficControlChanged, RouterHeard, Solicited, Nat64Answer, Done, Purged, LookedUp,
+                 Audited, ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::model

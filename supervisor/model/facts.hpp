@@ -52,7 +52,7 @@ struct Route {
 
 // Where the NAT64 prefix is known from. record: it was in use when the sources last spoke to an earlier supervisor, or
 // when it was still in the config.
-enum class PrefixSource : std::uint8_t { config, ra, record };
+enum class PrefixSource : std::uint8_t { config, ra, dns, record };
 std::string_view name(PrefixSource source);
 
 struct PrefixCandidate {

@@ -137,6 +137,7 @@ std::string_view name(PrefixSource source) {
   switch (source) {
     case PrefixSource::config: return "config";
     case PrefixSource::ra: return "ra";
+    case PrefixSource::dns: return "dns";
     case PrefixSource::record: return "record";
   }
   return "?";

@@ -14,12 +14,13 @@
 
 namespace clat::model {
 
+// The answer, later, is one Nat64Answer.
 struct Nat64Question {
   std::string uplink;
   int ifindex = 0;
   Ipv6Address own;                    // of the uplink: where the question comes from
   std::uint32_t mark = 0;             // 0: none
-  std::vector<NameServer> servers{};  // in this order
+  std::vector<NameServer> servers{};  // in this order; none: those that the host was told of
   bool operator==(const Nat64Question&) const = default;
 };
 

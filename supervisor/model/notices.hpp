@@ -126,6 +126,12 @@ struct PrefixLost {
   bool expired = false;
   bool operator==(const PrefixLost&) const = default;
 };
+// The DNS was asked, and knows none, or why it could not be asked.
+struct PrefixUnknown {
+  std::optional<Error> error = {};
+  milliseconds retry_in{};
+  bool operator==(const PrefixUnknown&) const = default;
+};
 // More than one uplink can have.
 struct PrefixesIgnored {
   Nat64Prefix prefix;
@@ -266,19 +272,18 @@ struct ActionDone {
 
 }  // namespace notice
 
-using What =
-    std::variant<notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover,
-                 notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky,
-                 notice::NotifyFailed, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp, notice::LinkDown,
-                 notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired, notice::ClatUp,
-                 notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::PrefixFound, notice::PrefixLost,
-                 notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored, notice::ForwardingOff,
-                 notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
-                 notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting,
-                 notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
-                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
-                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
-                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+using What = std::variant<
+    notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover, notice::SupervisorStopping,
+    notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky, notice::NotifyFailed, notice::ConfigLoaded,
+    notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone, notice::Hindered, notice::AddressChosen,
+    notice::AddressRetired, notice::ClatUp, notice::ClatDown, notice::ClatBlocked, notice::PartNotMade,
+    notice::PrefixFound, notice::PrefixLost, notice::PrefixUnknown, notice::PrefixesIgnored, notice::RouteTaken,
+    notice::RouteRestored, notice::ForwardingOff, notice::PartLost, notice::ClatSpawned, notice::ClatReady,
+    notice::ClatReplaced, notice::ClatExited, notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping,
+    notice::NetdStarting, notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
+    notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
+    notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
+    notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -68,6 +68,8 @@ void App::put_off(const Action& action, TimePoint now) {
     wakes_[part->uplink] = now;
   else if (const auto* look_up = std::get_if<LookUpRoute>(&action))
     wakes_[look_up->uplink] = now;
+  else if (const auto* question = std::get_if<Nat64Question>(&action))
+    wakes_[question->uplink] = now;
   else if (const auto* solicit = std::get_if<Solicit>(&action))
     wakes_[solicit->uplink] = now;
   else

@@ -40,6 +40,7 @@ class Applier {
   void operator()(const ChildOutput&);
   void operator()(const HealthCollected&);
   void operator()(const RouterHeard&);
+  void operator()(const Nat64Answer&);
   void operator()(const Solicited&) {}  // it is sent again in time, whether or not it was
   void operator()(const LookedUp&);
   void operator()(const Audited&);

@@ -108,6 +108,7 @@ struct Reach {
 
   void operator()(const Done& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const LookedUp& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const Nat64Answer& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const Solicited& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const RouterHeard& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildReady& event) const { scope.uplinks.insert(event.uplink); }
@@ -149,6 +150,8 @@ void begin(World& world, const Action& action, TimePoint now) {
     clat.asking_route = true;
   } else if (const auto* know = std::get_if<KnowSubnets>(&action)) {
     world.subnets_told = know->subnets;
+  } else if (const auto* question = std::get_if<Nat64Question>(&action)) {
+    world.clats.at(question->uplink).ask_dns_at.reset();
   } else if (const auto* solicit = std::get_if<Solicit>(&action)) {
     auto& solicitation = world.clats.at(solicit->uplink).solicitation;
     solicitation.fail(solicitation.backoff.fail(kSolicitation, world.random), now, {});

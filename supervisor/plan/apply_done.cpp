@@ -105,7 +105,12 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   if (part == Part::announce) take_firewall(uplink, clat, result.firewall);
   if (part == Part::child && first) child_started(uplink, clat, result.pid);
   if (part == Part::child && !first) clat.child.process.expect_answer(now_);
-  if (part == Part::listen) clat.solicitation.at = now_;
+  if (part == Part::listen) {
+    // An advertisement may take half a second (RFC 4861, MAX_RA_DELAY_TIME), and what it says goes before the DNS.
+    constexpr milliseconds kHeadStart{500};
+    clat.solicitation.at = now_;
+    clat.ask_dns_at = now_ + kHeadStart;
+  }
   if (part == Part::filter) filter_made(uplink, clat, was_lost);
   if (part == Part::fast_path && first) fast_path_attached(uplink, clat, result.detail);
 }
@@ -266,8 +271,8 @@ void Applier::removed(Clat& clat, const Spec& target) {
     case Part::record:
     case Part::setup:
     case Part::filter:
+    case Part::listen: clat.ask_dns_at.reset(); break;
     case Part::announce:
-    case Part::listen:
     case Part::route: break;
   }
   piece.forget();

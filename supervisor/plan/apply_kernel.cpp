@@ -185,6 +185,29 @@ void Applier::operator()(const RouterHeard& event) {
   }
 }
 
+// A failure says nothing of the prefix, and "there is none" may be said by a resolver without DNS64: both are asked
+// again, later each time.
+void Applier::operator()(const Nat64Answer& event) {
+  constexpr std::chrono::seconds kBefore{10};  // the answer's end (RFC 7050 §3)
+  constexpr config::Restart kAgain{
+      .initial = std::chrono::seconds(2), .max = std::chrono::minutes(30), .factor = 3, .jitter = 0.2};
+  const auto found = world_.clats.find(event.uplink);
+  const auto* wanted = world_.wanted(event.uplink);
+  if (found == world_.clats.end() || wanted == nullptr || wanted->nat64_prefix) return;
+  auto& clat = found->second;
+  if (clat.ask_dns_at || !clat.piece(Part::listen).stands()) return;  // to an older question
+  if (!event.failure) clat.prefixes.look_up(event.prefixes, event.ttl);
+  if (event.failure || event.prefixes.empty()) {
+    const bool told = clat.dns_silence.failures > 0;
+    const auto retry_in = clat.dns_silence.fail(kAgain, world_.random);
+    clat.ask_dns_at = now_ + retry_in;
+    if (!told) tell(event.uplink, notice::PrefixUnknown{event.failure, retry_in});
+  } else {
+    clat.dns_silence = {};
+    clat.ask_dns_at = now_ + std::max<milliseconds>(event.ttl - kBefore, kBefore);
+  }
+}
+
 void Applier::operator()(const LookedUp& event) {
   const auto found = world_.clats.find(event.uplink);
   if (found == world_.clats.end()) return;

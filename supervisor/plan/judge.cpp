@@ -144,6 +144,18 @@ WayTo way_to_nat64(const config::Interface& wanted, const Clat& clat, const Upli
   return way;
 }
 
+std::optional<Ipv6Address> dns_source(const World& world, const std::string& name) {
+  const auto* link = world.link(name);
+  if (link == nullptr || !link->carrier) return std::nullopt;
+  const auto addresses = world.kernel.ipv6.of(link->ifindex);
+  const auto usable = [](bool deprecated) {
+    return [deprecated](const Ipv6OnLink& each) { return each.usable && each.deprecated == deprecated; };
+  };
+  auto found = std::ranges::find_if(addresses, usable(false));
+  if (found == addresses.end()) found = std::ranges::find_if(addresses, usable(true));
+  return found == addresses.end() ? std::nullopt : std::optional(found->address);
+}
+
 Reason no_route(const Nat64Prefix& prefix, const Clat& clat) {
   Reason reason{Why::no_route, prefix.text()};
   if (clat.route_refusal != 0) reason.error = Error{"", clat.route_refusal};

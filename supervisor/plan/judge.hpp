@@ -14,6 +14,9 @@ std::expected<Uplink, Reason> usable_uplink(const World& world, const std::strin
 // As the CLAT's packets would go, then as the host's own (a rule may name nothing but its address), then as anybody's.
 WayTo way_to_nat64(const config::Interface& wanted, const Clat& clat, const Uplink& uplink);
 
+// The address of the uplink that its DNS is asked from; none: there is none yet.
+std::optional<Ipv6Address> dns_source(const World& world, const std::string& name);
+
 Reason no_route(const Nat64Prefix& prefix, const Clat& clat);
 
 // Needs the addresses to be chosen, and the obstacle, if there is one, to be known.

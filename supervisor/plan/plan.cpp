@@ -26,7 +26,8 @@ class ClatPlanner {
     if (auto action = release_guard()) return action;
     if (auto action = take_down()) return action;
     if (auto action = build()) return action;
-    return look();
+    if (auto action = look()) return action;
+    return ask_dns();
   }
 
   void wake(TimePoint at) {
@@ -60,6 +61,21 @@ class ClatPlanner {
   std::optional<Action> solicit() {
     if (!clat_.solicitation.at || !piece(Part::listen).stands() || !has_come(clat_.solicitation)) return std::nullopt;
     return Solicit{uplink_};
+  }
+
+  // Routers know better, and are heard without being asked. Last of all: no event comes soon.
+  std::optional<Action> ask_dns() {
+    if (!clat_.ask_dns_at || !piece(Part::listen).stands() || clat_.prefixes.has_from(PrefixSource::ra)) {
+      return std::nullopt;
+    }
+    const auto own = dns_source(world_, uplink_);
+    if (!own || !has_come(*clat_.ask_dns_at)) return std::nullopt;
+    const auto& listen = std::get<ListenSpec>(*piece(Part::listen).have);
+    return Nat64Question{.uplink = uplink_,
+                         .ifindex = listen.uplink_ifindex,
+                         .own = *own,
+                         .mark = world_.wanted(uplink_)->mark,
+                         .servers = world_.config->dns_servers};
   }
 
   // When it begins to be missed, and when it is not any more, is for settle() to say.

@@ -30,6 +30,21 @@ std::optional<Nat64Prefix> Prefixes::hear(const Ipv6Address& router, const std::
   return too_many;
 }
 
+void Prefixes::look_up(const std::vector<Nat64Prefix>& told, std::chrono::seconds ttl) {
+  somebody_spoke_ = true;
+  std::erase_if(candidates_, [](const auto& each) {
+    return each.source == PrefixSource::record || each.source == PrefixSource::dns;
+  });
+  for (const auto& prefix : told) {
+    if (candidates_.size() == kMost) break;
+    candidates_.push_back({.prefix = prefix, .source = PrefixSource::dns, .lifetime = ttl});
+  }
+}
+
+bool Prefixes::has_from(PrefixSource source) const {
+  return std::ranges::find(candidates_, source, &PrefixCandidate::source) != candidates_.end();
+}
+
 void Prefixes::remember(const Nat64Prefix& prefix) {
   if (somebody_spoke_ || !candidates_.empty()) return;
   candidates_.push_back({.prefix = prefix, .source = PrefixSource::record});

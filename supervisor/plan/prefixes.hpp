@@ -18,6 +18,8 @@ class Prefixes {
   // Of one router. Returns the first that there is no room for.
   std::optional<Nat64Prefix> hear(const Ipv6Address& router, const std::vector<AdvertisedPrefix>& told,
                                   model::TimePoint now);
+  // All that the DNS knows. They stay until it says something else: a server that is silent takes nothing back.
+  void look_up(const std::vector<Nat64Prefix>& told, std::chrono::seconds ttl);
   // What was in use before anybody spoke; nothing happens when somebody has.
   void remember(const Nat64Prefix& prefix);
   // What was heard on a link that is gone. Nothing is remembered of it, either.
@@ -25,10 +27,11 @@ class Prefixes {
   void expire(model::TimePoint now);
 
   using Fits = std::function<bool(const Nat64Prefix&)>;
-  // The one to use: that which is used already while the best source still offers it, else the first that came. A
-  // router goes before what is remembered.
+  // The one to use: that which is used already while the best source still offers it, else the first that came.
+  // Routers go before the DNS, and that before what is remembered.
   [[nodiscard]] const model::PrefixCandidate* best(const std::optional<Nat64Prefix>& used, const Fits& fits) const;
   [[nodiscard]] std::optional<model::TimePoint> next_expiry() const;
+  [[nodiscard]] bool has_from(model::PrefixSource source) const;
   [[nodiscard]] const std::vector<model::PrefixCandidate>& all() const { return candidates_; }
 
  private:

@@ -101,6 +101,8 @@ struct Clat {
   std::optional<Nat64Prefix> discovered;  // of these, the one that is used
   bool told_too_many = false;             // prefixes
   Retry solicitation;                     // none: a router was heard
+  std::optional<TimePoint> ask_dns_at;    // for the prefix; none: the answer is on its way, or nobody listens
+  Backoff dns_silence;                    // since it last knew a prefix
   Retry route_question;                   // the last one failed
   std::optional<TimePoint> better_at;     // when it moves to a subnet of a better rank
   std::optional<Reason> obstacle;         // why it has no IPv4 at the moment

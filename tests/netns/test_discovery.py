@@ -1,4 +1,4 @@
-"""NAT64 prefixes that routers advertise (RFC 8781)."""
+"""NAT64 prefixes that routers advertise (RFC 8781), or that DNS64 gives away (RFC 7050)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import time
 from harness.advertiser import Advertiser, pref64
 from harness.case import LabTest, every_interface, rounds
 from harness.clatvisor import SLOW, Clatvisor
+from harness.dns64 import Dns64
 from harness.lab import WAN0, WWAN0, wait_until
+from harness.traffic import Servers
 
 OTHER = "2001:db8:65::/96"
 
@@ -40,7 +42,9 @@ class Discovery(LabTest):
 
     def serve_other(self) -> None:
         """The direct server behind the other prefix, too."""
-        self.lab.plat.ip("address replace 2001:db8:65::c0af:304d/128 dev lo nodad")
+        address = "2001:db8:65::c0af:304d"
+        self.lab.plat.ip(f"address replace {address}/128 dev lo nodad")
+        self.addCleanup(Servers(self.lab.plat, address).close)
 
 
 class OneUplink(Discovery):
@@ -98,6 +102,7 @@ class OneUplink(Discovery):
         since = program.mark()
         router.send(pref64(WAN0.prefix, 0), pref64(OTHER, 1800))
         self.assertEqual(program.wait_event("prefix.found", "wan0", since=since)["prefix"], OTHER)
+        program.wait_event("clat.up", "wan0", since=since, timeout=1 * SLOW)
         wait_until(self.works, 1 * SLOW, "IPv4 goes by the other prefix")
         self.assertEqual(self.lab.router.link_index("v4-wan0"), tun)
         self.assertEqual(len(program.find("prefix.found", "wan0")), 2)
@@ -207,4 +212,74 @@ class TwoUplinks(Discovery):
         self.routers["wan0"].advertise(OTHER)
         self.routers["wan0"].advertise("64:ff9b::/96")
         self.assertEqual(program.wait_event("prefix.found", "wan0")["prefix"], "64:ff9b::/96")
+        program.stop()
+
+
+class ByDns(Discovery):
+    """The uplinks' resolvers; their routers say nothing of a prefix."""
+
+    def start_with(self, *servers: str, change=discovered) -> Clatvisor:
+        def with_servers(config: dict) -> None:
+            change(config)
+            config["dns"] = {"servers": "[" + ", ".join(f'"{server}"' for server in servers) + "]"}
+
+        return self.start(up=False, change=with_servers)
+
+    def resolver(self, address: str, prefix: str | None, ttl: int = 600) -> Dns64:
+        resolver = Dns64(self.lab.plat, address, prefix, ttl)
+        self.addCleanup(resolver.close)
+        return resolver
+
+    def anycast(self) -> str:
+        """One address behind both uplinks, as a provider's resolvers are."""
+        self.lab.plat.ip("address add 2001:db8:53::53/128 dev lo nodad")
+        return "2001:db8:53::53"
+
+    def test_each_uplink_asks_from_its_own_address(self) -> None:
+        resolver = self.resolver(self.anycast(), WAN0.prefix)
+        program = self.start_with("2001:db8:53::53")
+        for uplink in self.uplinks:
+            found = program.wait_event("prefix.found", uplink.name)
+            self.assertEqual((found["prefix"], found["source"]), (WAN0.prefix, "dns"))
+            program.wait_event("clat.up", uplink.name)
+        self.assertEqual(set(resolver.asked), {WAN0.router, WWAN0.router})
+        self.lab.client(WAN0).tcp_echo(self.lab.direct_v4)
+        program.stop()
+
+    def test_a_router_goes_before_it(self) -> None:
+        self.serve_other()
+        self.resolver(self.anycast(), OTHER)
+        program = self.start_with("2001:db8:53::53")
+        program.wait_event("clat.up", "wan0")
+        since = program.mark()
+        self.routers["wan0"].advertise(WAN0.prefix)
+        self.assertEqual(program.wait_event("prefix.found", "wan0", since=since)["source"], "ra")
+        since = program.mark()
+        self.routers["wan0"].advertise(WAN0.prefix, lifetime=0)
+        found = program.wait_event("prefix.found", "wan0", since=since)
+        self.assertEqual((found["prefix"], found["source"]), (OTHER, "dns"))
+        program.wait_event("clat.up", "wan0", since=since)
+        wait_until(self.works, 2 * SLOW, "IPv4 goes by the DNS's prefix")
+        program.stop()
+
+    def test_that_knows_none_is_asked_again(self) -> None:
+        resolver = self.resolver(self.anycast(), None)
+        program = self.start_with("2001:db8:53::53")
+        self.assertEqual(program.wait_event("prefix.unknown", "wan0")["source"], "dns")
+        resolver.prefix = WAN0.prefix
+        program.wait_event("prefix.found", "wan0", timeout=10)
+        program.wait_event("clat.up", "wan0")
+        program.stop()
+
+    def test_that_is_silent_takes_nothing_back(self) -> None:
+        resolver = self.resolver(self.anycast(), WAN0.prefix, ttl=1)
+        program = self.start_with("2001:db8:53::53")
+        program.wait_event("clat.up", "wan0")
+        resolver.silent = True
+        # A time to live of 1 s is taken as 30: the next question is due after 20.
+        asked = len(resolver.asked)
+        wait_until(lambda: len(resolver.asked) > asked, 30, "it is asked again")
+        program.wait_event("prefix.unknown", "wan0", timeout=40)
+        self.assertEqual(program.find("clat.down"), [])
+        self.assertTrue(self.works())
         program.stop()

@@ -68,7 +68,11 @@ class DefaultRoute(LabTest):
     uplinks = (WAN0,)
 
     def test_is_put_back_within_100_ms(self) -> None:
-        program = self.start(change=lambda config: config.update({"audit-interval": "1h"}))
+        def change(config: dict) -> None:
+            every_interface(when="always")(config)  # another's default route by the uplink is IPv4 of its own
+            config["audit-interval"] = "1h"
+
+        program = self.start(change=change)
         router = self.lab.router
         ours = lambda: router.ip_json("route", "show", "default", "proto", "46")  # noqa: E731
         before = ours()
@@ -83,8 +87,9 @@ class DefaultRoute(LabTest):
         put_back("route del default metric 2048")
         # Another in its place is left alone while it is there.
         router.ip("route replace default via 192.168.9.2 metric 2048")
-        program.wait_event("clat.failed", "wan0", part="route")
+        program.wait_event("route.taken", "wan0")
         put_back("route del default metric 2048")
+        program.wait_event("route.restored", "wan0")
         self.lab.client(WAN0).udp_echo(self.lab.server_v4)
         program.stop()
 

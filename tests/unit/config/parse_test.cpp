@@ -182,6 +182,14 @@ TEST(Parse, APrefixThatIsDiscovered) {
   EXPECT_EQ(only.interfaces[0].only_prefixes.size(), 2u);
 }
 
+TEST(Parse, DnsServers) {
+  const auto config = config_of(wan0() + "dns: {servers: [2001:db8::53, \"::1\"]}\n");
+  ASSERT_EQ(config.dns_servers.size(), 2u);
+  EXPECT_EQ(config.dns_servers[0].address, Ipv6Address::parse("2001:db8::53"));
+  EXPECT_NE(report(wan0() + "dns: {servers: [192.0.2.1]}\n").find("servers: '192.0.2.1' is not the IPv6 address"),
+            std::string::npos);
+}
+
 TEST(Parse, WhenThereIsToBeAClat) {
   EXPECT_EQ(config_of(wan0()).interfaces[0].when, When::no_native_ipv4);
   EXPECT_EQ(config_of(wan0("when: no-native-ipv4")).interfaces[0].when, When::no_native_ipv4);

@@ -192,7 +192,7 @@ TEST(RejectedFile, UnknownKeysAtEveryLevel) {
 }
 
 TEST(RejectedFile, ReservedKeysAreNotUnknown) {
-  for (const std::string key : {"defaults", "lan", "dns"}) {
+  for (const std::string key : {"defaults", "lan"}) {
     EXPECT_EQ(report(wan0() + key + ": {}\n"),
               "f:4:1: error: '" + key + "' is reserved for a later version\n" + key + ": {}\n^\n");
   }
@@ -236,15 +236,15 @@ TEST(RejectedFile, AnchorsAliasesTagsAndMergeKeys) {
        "f:4:10: error: tags (!) are not supported\n"
        "    mtu: !!int 1500\n"
        "         ^\n"},
-      {"an anchor on a list item", wan0() + "dns: [&a 1, *a]\n",
-       "f:4:1: error: 'dns' is reserved for a later version\n"
-       "dns: [&a 1, *a]\n"
+      {"an anchor on a list item", wan0() + "lan: [&a 1, *a]\n",
+       "f:4:1: error: 'lan' is reserved for a later version\n"
+       "lan: [&a 1, *a]\n"
        "^\n"
        "f:4:7: error: anchors (&) are not supported\n"
-       "dns: [&a 1, *a]\n"
+       "lan: [&a 1, *a]\n"
        "      ^\n"
        "f:4:13: error: aliases (*) are not supported\n"
-       "dns: [&a 1, *a]\n"
+       "lan: [&a 1, *a]\n"
        "            ^\n"},
   });
 }

@@ -66,6 +66,10 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     knows_subnets_ = true;
     return std::nullopt;
   }
+  if (const auto* question = std::get_if<Nat64Question>(&action)) {
+    asked_dns.push_back(*question);
+    return std::nullopt;
+  }
   if (const auto* solicit = std::get_if<Solicit>(&action)) {
     EXPECT_TRUE(has(solicit->uplink, Part::listen)) << "a solicitation whose answer nobody hears";
     solicited.push_back(solicit->uplink);

@@ -40,8 +40,9 @@ class FakeEdge : public Edge {
   std::vector<Event> pending;
   // The next makes of this part fail with this error.
   std::map<std::pair<std::string, Part>, Error> failing;
-  std::vector<Ipv4Prefix> subnets;                                 // of the host's links
-  bool native_ipv4 = false;                                        // of every uplink
+  std::vector<Ipv4Prefix> subnets;  // of the host's links
+  bool native_ipv4 = false;         // of every uplink
+  std::vector<Nat64Question> asked_dns;
   std::vector<std::string> solicited;                              // uplinks
   std::vector<WayTo> questions;                                    // for the way to a NAT64
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64

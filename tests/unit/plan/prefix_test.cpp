@@ -203,5 +203,93 @@ TEST_F(PrefixTest, OfALinkThatIsGoneIsForgotten) {
   EXPECT_EQ(used(), prefix("2001:db8:64::/96"));
 }
 
+class DnsTest : public PrefixTest {
+ protected:
+  void answer(std::vector<Nat64Prefix> prefixes, seconds ttl = seconds(600)) {
+    bench.handle(Nat64Answer{.uplink = "up0", .prefixes = std::move(prefixes), .ttl = ttl});
+  }
+  void silence() { bench.handle(Nat64Answer{.uplink = "up0", .failure = Error{"ask the DNS", ETIMEDOUT}}); }
+  std::size_t asked() { return bench.edge.asked_dns.size(); }
+};
+
+TEST_F(DnsTest, IsAskedWhereNoRouterSpeaksInTime) {
+  config.interfaces[0].mark = 7;
+  bench.load(config);
+  EXPECT_EQ(asked(), 0u);
+  bench.advance(seconds(1));
+  ASSERT_EQ(asked(), 1u);
+  EXPECT_EQ(bench.edge.asked_dns[0], (Nat64Question{"up0", 2, *Ipv6Address::parse("2001:db8::1"), 7, {}}));
+  answer({prefix("64:ff9b::/96")});
+  EXPECT_TRUE(clat().up);
+  EXPECT_EQ(field(*bench.last("prefix.found", "up0"), "source"), "dns");
+}
+
+TEST_F(DnsTest, IsNotAskedWhileARouterOffersOne) {
+  bench.load(config);
+  hear("64:ff9b::/96");
+  bench.advance(seconds(60));
+  EXPECT_EQ(asked(), 0u);
+}
+
+TEST_F(DnsTest, WaitsForAnAddressToAskFrom) {
+  bench.no_address(2, "2001:db8::1");
+  bench.load(config);
+  bench.advance(seconds(10));
+  EXPECT_EQ(asked(), 0u);
+  bench.address(2, "2001:db8::1");
+  EXPECT_EQ(asked(), 1u);
+}
+
+TEST_F(DnsTest, IsAskedAgainBeforeItsAnswerEnds) {
+  bench.load(config);
+  bench.advance(seconds(1));
+  answer({prefix("64:ff9b::/96")}, seconds(60));
+  bench.advance(seconds(49));
+  EXPECT_EQ(asked(), 1u);
+  bench.advance(seconds(2));
+  EXPECT_EQ(asked(), 2u);
+}
+
+TEST_F(DnsTest, ItsSilenceTakesNothingBackAndIsAskedLaterAndLater) {
+  bench.load(config);
+  bench.advance(seconds(1));
+  answer({prefix("64:ff9b::/96")}, seconds(60));
+  std::vector<std::size_t> counts;
+  for (int minute = 0; minute < 60; ++minute) {
+    bench.advance(seconds(60));
+    if (!clat().ask_dns_at) silence();
+  }
+  EXPECT_TRUE(clat().up);
+  EXPECT_LT(asked(), 12u);
+  EXPECT_EQ(count("prefix.unknown"), 1u);
+}
+
+TEST_F(DnsTest, ThatKnowsNoneAnyMoreTakesItBack) {
+  bench.load(config);
+  bench.advance(seconds(1));
+  answer({prefix("64:ff9b::/96")}, seconds(60));
+  bench.advance(seconds(60));
+  answer({});
+  EXPECT_FALSE(clat().up);
+  EXPECT_EQ(count("prefix.lost"), 1u);
+}
+
+TEST_F(DnsTest, GivesWayToARouterAndTakesOverFromTheLast) {
+  bench.load(config);
+  bench.advance(seconds(1));
+  answer({prefix("64:ff9b::/96")});
+  hear("2001:db8:64::/96", seconds(600));
+  EXPECT_EQ(used(), prefix("2001:db8:64::/96"));
+  hear("2001:db8:64::/96", seconds(0));
+  EXPECT_EQ(used(), prefix("64:ff9b::/96"));
+  EXPECT_TRUE(clat().up);
+}
+
+TEST_F(DnsTest, AnAnswerToNoQuestionIsNotHeard) {
+  bench.load(config);
+  answer({prefix("64:ff9b::/96")});
+  EXPECT_FALSE(clat().discovered);
+}
+
 }  // namespace
 }  // namespace clat::plan::test
