@@ -7,8 +7,10 @@
 namespace clat::plan {
 
 void App::handle(std::vector<Event> events) {
+  const bool behind = !queue_.empty();
+  const bool ticks = std::ranges::any_of(events, [](const auto& each) { return std::holds_alternative<Tick>(each); });
   std::ranges::move(events, std::back_inserter(queue_));
-  if (busy_ || done_) return;
+  if (busy_ || done_ || (behind && !ticks)) return;
   busy_ = true;
   bool in_time = true;
   do {

@@ -29,7 +29,9 @@ class App {
   }
 
   // Applies, plans, executes, and goes on with the results until nothing is left to do now, or until the edge was busy
-  // for kSlice: what then is left is due at once. Events that the edge raises meanwhile are taken in turn.
+  // for kSlice: what then is left is due at once. Events that the edge raises meanwhile are taken in turn. While
+  // something is left, only a Tick goes on: were each event worth a slice, a hundred answers of children would wait for
+  // seconds, the last until it is too late.
   void handle(std::vector<Event> events);
   void handle(Event event) { handle(std::vector<Event>{std::move(event)}); }
 
