@@ -38,13 +38,13 @@ std::uint16_t checksum(Bytes header, Bytes message) {
 
 // RFC 8781 §4: a scaled lifetime of 13 bits, a code for the length in 3, the first 96 bits of the prefix.
 std::optional<AdvertisedPrefix> pref64(Bytes option) {
-  constexpr std::array<unsigned, 6> kLengths{96, 64, 56, 48, 40, 32};
+  constexpr std::array<unsigned, 6> kLengthByCode{96, 64, 56, 48, 40, 32};
   const auto field = word(option, 2);
   const std::size_t code = field & 7;
-  if (option.size() != kPref64Size || code >= kLengths.size()) return std::nullopt;
+  if (option.size() != kPref64Size || code >= kLengthByCode.size()) return std::nullopt;
   Ipv6Address bits;
-  std::ranges::copy_n(option.begin() + 4, kLengths.at(code) / 8, bits.bytes.begin());
-  const auto prefix = Nat64Prefix::make(bits, kLengths.at(code));
+  std::ranges::copy_n(option.begin() + 4, kLengthByCode.at(code) / 8, bits.bytes.begin());
+  const auto prefix = Nat64Prefix::make(bits, kLengthByCode.at(code));
   if (!prefix) return std::nullopt;
   return AdvertisedPrefix{*prefix, std::chrono::seconds(field & ~7U)};
 }

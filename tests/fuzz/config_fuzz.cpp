@@ -16,7 +16,7 @@ void require(bool condition) {
 
 bool is_harmless(std::string_view text) {
   while (!text.empty()) {
-    const auto character = decode_utf8(text);
+    const auto character = clat::decode_utf8(text);
     if (!is_allowed(character) || character.code < 0x20) return false;
     text.remove_prefix(character.bytes);
   }
