@@ -1,7 +1,6 @@
 #include "core/clatd/android_sockets.hpp"
 
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/in.h>
@@ -11,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+
+#include "core/base/socket_filter.hpp"
 
 namespace clat::android {
 
@@ -43,8 +44,7 @@ Result<> set_filter(const Fd& socket, const Ipv6Address& address) {
   }
   program[8] = BPF_STMT(BPF_RET | BPF_K, kAll);
   program[9] = BPF_STMT(BPF_RET | BPF_K, 0);
-  const sock_fprog filter{program.size(), program.data()};
-  return set(socket, SOL_SOCKET, SO_ATTACH_FILTER, filter, "SO_ATTACH_FILTER");
+  return attach_filter(socket, program);
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ Ipv6Address make_clat_ipv6(const Ipv6Prefix& subnet, const Ipv4Address& v4, cons
   if (neutral) make_neutral(address, correcting_octet(base), v4, prefix);
   if (address != base.address) return address;
   // A /112 has one neutral address, and here that is the anycast one.
-  const bool no_other = neutral && base.length == 112;
+  const bool no_other = neutral && !has_many_neutral_addresses(base);
   return make_clat_ipv6(base, v4, prefix, random + 1, no_other ? Neutrality::given_up : neutrality);
 }
 

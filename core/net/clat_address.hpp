@@ -16,6 +16,9 @@ constexpr unsigned kLongestClatSubnet = 125;
 // Whether the interface id has a 16-bit word of its own, which can make the address checksum-neutral.
 constexpr bool has_neutral_addresses(const Ipv6Prefix& subnet) { return subnet.length <= 112; }
 
+// Whether there is more than one such address.
+constexpr bool has_many_neutral_addresses(const Ipv6Prefix& subnet) { return subnet.length < 112; }
+
 // How to fill the bits that are ours.
 enum class Neutrality { wanted, given_up };
 

@@ -4,12 +4,13 @@
 #include <array>
 #include <optional>
 
+#include "core/net/ipv6_prefix.hpp"
+
 namespace clat {
 
 namespace {
 
 constexpr std::array<Ipv4Address, 2> kWellKnown{{{{192, 0, 0, 170}}, {{192, 0, 0, 171}}}};
-constexpr std::array<unsigned, 6> kLengths{32, 40, 48, 56, 64, 96};
 
 // A place in an address where a well-known IPv4 address stands.
 struct Found {
@@ -19,9 +20,7 @@ struct Found {
 
 std::optional<Found> find_at(const Ipv6Address& address, unsigned length) {
   if (address.bytes[8] != 0) return std::nullopt;  // RFC 6052 §2.2: bits 64 to 71
-  Ipv6Address bits;
-  std::ranges::copy_n(address.bytes.begin(), length / 8, bits.bytes.begin());
-  const auto prefix = Nat64Prefix::make(bits, length);
+  const auto prefix = Nat64Prefix::make(Ipv6Prefix{address, length}.masked().address, length);
   if (!prefix) return std::nullopt;
   const auto known = std::ranges::find(kWellKnown, *prefix->extract(address));
   return known == kWellKnown.end() ? std::nullopt : std::optional(Found{*prefix, *known});
@@ -29,7 +28,7 @@ std::optional<Found> find_at(const Ipv6Address& address, unsigned length) {
 
 std::vector<Found> find_all(const Ipv6Address& address) {
   std::vector<Found> all;
-  for (const unsigned length : kLengths) {
+  for (const unsigned length : kNat64PrefixLengths) {
     if (const auto found = find_at(address, length)) all.push_back(*found);
   }
   return all;

@@ -1,8 +1,10 @@
 #include "core/net/prefix.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "core/base/numbers.hpp"
+#include "core/net/ipv6_prefix.hpp"
 
 namespace clat {
 
@@ -17,10 +19,6 @@ constexpr std::array<std::size_t, 4> positions(unsigned length) {
     position = next++;
   }
   return at;
-}
-
-bool is_rfc6052_length(unsigned length) {
-  return length == 32 || length == 40 || length == 48 || length == 56 || length == 64 || length == 96;
 }
 
 // Where no PLAT can be, whatever stands behind.
@@ -39,21 +37,15 @@ Result<> judge_block(const Ipv6Address& address) {
 }  // namespace
 
 Result<Nat64Prefix> Nat64Prefix::make(const Ipv6Address& address, unsigned length) {
-  if (!is_rfc6052_length(length)) {
+  if (std::ranges::find(kNat64PrefixLengths, length) == kNat64PrefixLengths.end()) {
     return failure("prefix length /" + std::to_string(length) + " is none of RFC 6052's: 32, 40, 48, 56, 64, 96");
   }
   if (auto fit = judge_block(address); !fit) return std::unexpected(std::move(fit.error()));
   if (length == 96 && address.bytes[8] != 0)
     return failure("bits 64-71 of a /96 NAT64 prefix must be zero (RFC 6052 §2.2)");
-  for (std::size_t i = length / 8; i < 16; ++i) {
-    if (address.bytes[i] != 0) {
-      Ipv6Address masked = address;
-      for (std::size_t j = length / 8; j < 16; ++j) masked.bytes[j] = 0;
-      const auto suffix = "/" + std::to_string(length);
-      std::string what = address.text();
-      what.append(suffix).append(" has bits set behind the prefix; did you mean ").append(masked.text());
-      return failure(what.append(suffix).append("?"));
-    }
+  const Ipv6Prefix given{address, length};
+  if (const auto masked = given.masked(); given != masked) {
+    return failure(given.text() + " has bits set behind the prefix; did you mean " + masked.text() + "?");
   }
   return Nat64Prefix(address, length);
 }

@@ -1,6 +1,7 @@
 // NAT64 prefixes and IPv4-embedded IPv6 addresses (RFC 6052).
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,9 @@
 #include "core/net/address.hpp"
 
 namespace clat {
+
+// RFC 6052 §2.2.
+constexpr std::array<unsigned, 6> kNat64PrefixLengths{32, 40, 48, 56, 64, 96};
 
 // An RFC 6052 §2.2 prefix: length 32, 40, 48, 56, 64 or 96, no bit set behind it, bits 64-71 zero.
 class Nat64Prefix {

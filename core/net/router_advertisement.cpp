@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/net/checksum.hpp"
+#include "core/net/ipv6_prefix.hpp"
 
 namespace clat {
 
@@ -36,15 +37,16 @@ std::uint16_t checksum(Bytes header, Bytes message) {
   return static_cast<std::uint16_t>(~checksum_fold(checksum_add(message, pseudo)));
 }
 
-// RFC 8781 §4: a scaled lifetime of 13 bits, a code for the length in 3, the first 96 bits of the prefix.
+// RFC 8781 §4: a scaled lifetime of 13 bits, a code for the length in 3 (the longest first), the first 96 bits of the
+// prefix.
 std::optional<AdvertisedPrefix> pref64(Bytes option) {
-  constexpr std::array<unsigned, 6> kLengthByCode{96, 64, 56, 48, 40, 32};
   const auto field = word(option, 2);
   const std::size_t code = field & 7;
-  if (option.size() != kPref64Size || code >= kLengthByCode.size()) return std::nullopt;
-  Ipv6Address bits;
-  std::ranges::copy_n(option.begin() + 4, kLengthByCode.at(code) / 8, bits.bytes.begin());
-  const auto prefix = Nat64Prefix::make(bits, kLengthByCode.at(code));
+  if (option.size() != kPref64Size || code >= kNat64PrefixLengths.size()) return std::nullopt;
+  const unsigned length = *(kNat64PrefixLengths.rbegin() + static_cast<std::ptrdiff_t>(code));
+  Ipv6Prefix bits{{}, length};
+  std::ranges::copy(option.subspan(4), bits.address.bytes.begin());
+  const auto prefix = Nat64Prefix::make(bits.masked().address, length);
   if (!prefix) return std::nullopt;
   return AdvertisedPrefix{*prefix, std::chrono::seconds(field & ~7U)};
 }

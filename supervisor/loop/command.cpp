@@ -40,7 +40,7 @@ Result<Fd> file_with(std::string_view text) {
 
 Result<std::unique_ptr<Command>> Command::start(Loop& loop, std::vector<std::string> argv, std::string_view input,
                                                 std::chrono::milliseconds patience, Done done) {
-  std::unique_ptr<Command> command(new Command(argv.front(), patience, std::move(done)));
+  std::unique_ptr<Command> command(new Command(loop, argv.front(), patience, std::move(done)));
   if (auto running = command->run(loop, std::move(argv), input); !running) {
     return std::unexpected(std::move(running).error().in("start " + command->name_));
   }
@@ -66,22 +66,14 @@ Result<> Command::run(Loop& loop, std::vector<std::string> argv, std::string_vie
   if (!process) return std::unexpected(std::move(process).error());
   process_ = *process;
   pid_ = process_->pid;
-  timer_ = new uv_timer_t;
-  uv_timer_init(loop.raw(), timer_);
-  timer_->data = this;
-  const auto tick = static_cast<std::uint64_t>(patience_.count());
-  uv_timer_start(timer_, [](uv_timer_t* timer) { static_cast<Command*>(timer->data)->on_time_up(); }, tick, tick);
+  timer_.start(patience_);
   return {};
 }
 
-Command::~Command() {
-  let_go(process_);
-  if (timer_ == nullptr) return;
-  uv_close(reinterpret_cast<uv_handle_t*>(timer_),
-           [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
-}
+Command::~Command() { let_go(process_); }
 
 void Command::on_time_up() {
+  timer_.start(patience_);  // until it is seen to end
   switch (fate_of(pid_)) {
     case Fate::running:
       time_is_up_ = true;
@@ -94,7 +86,7 @@ void Command::on_time_up() {
 }
 
 void Command::finish(std::int64_t status, int signal) {
-  uv_timer_stop(timer_);
+  timer_.stop();
   Result<> result;
   if (time_is_up_) {
     result = failure(name_ + " did not end within " + std::to_string(patience_.count()) + "ms");

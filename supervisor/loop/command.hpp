@@ -11,9 +11,9 @@
 #include "core/base/error.hpp"
 #include "core/base/fd.hpp"
 #include "supervisor/loop/loop.hpp"
+#include "supervisor/loop/timer.hpp"
 
 struct uv_process_s;
-struct uv_timer_s;
 
 namespace clat::loop {
 
@@ -33,8 +33,8 @@ class Command {
   [[nodiscard]] int pid() const { return pid_; }
 
  private:
-  Command(std::string name, std::chrono::milliseconds patience, Done done)
-      : name_(std::move(name)), patience_(patience), done_(std::move(done)) {}
+  Command(Loop& loop, std::string name, std::chrono::milliseconds patience, Done done)
+      : name_(std::move(name)), patience_(patience), done_(std::move(done)), timer_(loop, [this] { on_time_up(); }) {}
   Result<> run(Loop& loop, std::vector<std::string> argv, std::string_view input);
   void on_time_up();
   void finish(std::int64_t status, int signal);
@@ -46,8 +46,8 @@ class Command {
   Fd words_;  // a file that takes what it writes to stderr
   int pid_ = 0;
   bool time_is_up_ = false;
-  uv_process_s* process_ = nullptr;  // libuv frees them
-  uv_timer_s* timer_ = nullptr;
+  uv_process_s* process_ = nullptr;  // libuv frees it
+  Timer timer_;
 };
 
 }  // namespace clat::loop

@@ -48,9 +48,6 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
   });
 }
 
-// A subnet with more than one address of that kind.
-bool is_always_neutral(const ClatSubnet& subnet) { return subnet.prefix.length < 112; }
-
 // The host answers for its own addresses: a CLAT that had one would take the host's IPv6 away.
 bool ipv6_is_free(const World& world, const Ipv6Address& v6) { return !world.kernel.ipv6.contains(v6); }
 
@@ -64,7 +61,8 @@ std::optional<Ipv6Address> free_ipv6(World& world, const std::string& uplink, co
                                      const Ipv4Address& v4, const Nat64Prefix& prefix) {
   constexpr unsigned kTries = 32;  // a subnet may have room for few
   for (unsigned i = 0; i < kTries; ++i) {
-    const auto neutrality = i == 0 || is_always_neutral(subnet) ? Neutrality::wanted : Neutrality::given_up;
+    const auto neutrality =
+        i == 0 || has_many_neutral_addresses(subnet.prefix) ? Neutrality::wanted : Neutrality::given_up;
     const auto v6 = make_clat_ipv6(subnet.prefix, v4, prefix, world.random.next(), neutrality);
     if (ipv6_is_free(world, v6) && !another_clat_has(world, uplink, v6)) return v6;
   }
@@ -146,7 +144,7 @@ bool still_fit(const World& world, const std::string& name, const Uplink& uplink
   if (wanted.ipv6_address) return *wanted.ipv6_address == addresses.v6;
   const auto* subnet = subnet_of(uplink, addresses.v6);
   if (subnet == nullptr) return false;
-  return !is_always_neutral(*subnet) || checksum_delta(addresses.v6, addresses.v4, uplink.prefix) == 0;
+  return !has_many_neutral_addresses(subnet->prefix) || checksum_delta(addresses.v6, addresses.v4, uplink.prefix) == 0;
 }
 
 bool is_held_by_native_ipv4(const World& world, const std::string& name, const Clat& clat, const Uplink& uplink) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <utility>
+#include <variant>
 
 namespace clat::plan {
 
@@ -66,16 +67,14 @@ bool App::execute(const std::vector<Action>& actions) {
 
 // It is planned again, if it is still wanted then.
 void App::put_off(const Action& action, TimePoint now) {
-  if (const auto* part = std::get_if<PartAction>(&action))
-    wakes_[part->uplink] = now;
-  else if (const auto* look_up = std::get_if<LookUpRoute>(&action))
-    wakes_[look_up->uplink] = now;
-  else if (const auto* question = std::get_if<Nat64Question>(&action))
-    wakes_[question->uplink] = now;
-  else if (const auto* solicit = std::get_if<Solicit>(&action))
-    wakes_[solicit->uplink] = now;
-  else
-    wake_at_ = now;
+  std::visit(
+      [&](const auto& each) {
+        if constexpr (requires { each.uplink; })
+          wakes_[each.uplink] = now;
+        else
+          wake_at_ = now;
+      },
+      action);
 }
 
 }  // namespace clat::plan

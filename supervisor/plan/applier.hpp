@@ -72,6 +72,8 @@ class Applier {
   void fails(const std::string& uplink, Clat& clat, Part part, Verb verb, const Error& error);
   void child_not_made(const std::string& uplink, Clat& clat, Verb verb, const Error& error);
   void fast_path_unavailable(const std::string& uplink, Clat& clat, const Error& error);
+  // Of an uplink whose prefix is to be discovered; null for others.
+  Clat* discovering(const std::string& uplink);
   void take_firewall(const std::string& uplink, Clat& clat, const Firewall& firewall);
   void removed(Clat& clat, const Spec& target);
 

@@ -173,14 +173,18 @@ void Applier::operator()(const TrafficControlChanged& event) {
   }
 }
 
+Clat* Applier::discovering(const std::string& uplink) {
+  const auto found = world_.clats.find(uplink);
+  const auto* wanted = world_.wanted(uplink);
+  return found == world_.clats.end() || wanted == nullptr || wanted->nat64_prefix ? nullptr : &found->second;
+}
+
 void Applier::operator()(const RouterHeard& event) {
-  const auto found = world_.clats.find(event.uplink);
-  const auto* wanted = world_.wanted(event.uplink);
-  if (found == world_.clats.end() || wanted == nullptr || wanted->nat64_prefix) return;
-  auto& clat = found->second;
-  clat.solicitation.succeed();
-  const auto too_many = clat.prefixes.hear(event.router, event.prefixes, now_);
-  if (too_many && !std::exchange(clat.told_too_many, true)) {
+  auto* clat = discovering(event.uplink);
+  if (clat == nullptr) return;
+  clat->solicitation.succeed();
+  const auto too_many = clat->prefixes.hear(event.router, event.prefixes, now_);
+  if (too_many && !std::exchange(clat->told_too_many, true)) {
     tell(event.uplink, notice::PrefixesIgnored{*too_many, event.router});
   }
 }
@@ -191,20 +195,17 @@ void Applier::operator()(const Nat64Answer& event) {
   constexpr std::chrono::seconds kBefore{10};  // the answer's end (RFC 7050 §3)
   constexpr config::Restart kAgain{
       .initial = std::chrono::seconds(2), .max = std::chrono::minutes(30), .factor = 3, .jitter = 0.2};
-  const auto found = world_.clats.find(event.uplink);
-  const auto* wanted = world_.wanted(event.uplink);
-  if (found == world_.clats.end() || wanted == nullptr || wanted->nat64_prefix) return;
-  auto& clat = found->second;
-  if (clat.ask_dns_at || !clat.piece(Part::listen).stands()) return;  // to an older question
-  if (!event.failure) clat.prefixes.look_up(event.prefixes, event.ttl);
+  auto* clat = discovering(event.uplink);
+  if (clat == nullptr || clat->ask_dns_at || !clat->piece(Part::listen).stands()) return;  // to an older question
+  if (!event.failure) clat->prefixes.look_up(event.prefixes, event.ttl);
   if (event.failure || event.prefixes.empty()) {
-    const bool told = clat.dns_silence.failures > 0;
-    const auto retry_in = clat.dns_silence.fail(kAgain, world_.random);
-    clat.ask_dns_at = now_ + retry_in;
+    const bool told = clat->dns_silence.failures > 0;
+    const auto retry_in = clat->dns_silence.fail(kAgain, world_.random);
+    clat->ask_dns_at = now_ + retry_in;
     if (!told) tell(event.uplink, notice::PrefixUnknown{event.failure, retry_in});
   } else {
-    clat.dns_silence = {};
-    clat.ask_dns_at = now_ + std::max<milliseconds>(event.ttl - kBefore, kBefore);
+    clat->dns_silence = {};
+    clat->ask_dns_at = now_ + std::max<milliseconds>(event.ttl - kBefore, kBefore);
   }
 }
 

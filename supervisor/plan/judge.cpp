@@ -148,12 +148,9 @@ std::optional<Ipv6Address> dns_source(const World& world, const std::string& nam
   const auto* link = world.link(name);
   if (link == nullptr || !link->carrier) return std::nullopt;
   const auto addresses = world.kernel.ipv6.of(link->ifindex);
-  const auto usable = [](bool deprecated) {
-    return [deprecated](const Ipv6OnLink& each) { return each.usable && each.deprecated == deprecated; };
-  };
-  auto found = std::ranges::find_if(addresses, usable(false));
-  if (found == addresses.end()) found = std::ranges::find_if(addresses, usable(true));
-  return found == addresses.end() ? std::nullopt : std::optional(found->address);
+  const auto best = std::ranges::min_element(
+      addresses, {}, [](const Ipv6OnLink& each) { return std::pair(!each.usable, each.deprecated); });
+  return best == addresses.end() || !best->usable ? std::nullopt : std::optional(best->address);
 }
 
 Reason no_route(const Nat64Prefix& prefix, const Clat& clat) {

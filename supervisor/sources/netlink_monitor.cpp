@@ -1,7 +1,6 @@
 #include "supervisor/sources/netlink_monitor.hpp"
 
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
@@ -14,6 +13,7 @@
 #include <utility>
 #include <variant>
 
+#include "core/base/socket_filter.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
 
 namespace clat::sources {
@@ -42,7 +42,7 @@ Result<> keep_ipv4_routes_out(const Fd& socket) {
   // What is loaded comes in network byte order, while the message has the host's.
   const std::uint32_t new_route = htons(RTM_NEWROUTE);
   const std::uint32_t gone_route = htons(RTM_DELROUTE);
-  std::array<sock_filter, 9> program{{
+  const std::array<sock_filter, 9> program{{
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, at(offsetof(nlmsghdr, nlmsg_type))),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, new_route, 1, 0),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, gone_route, 0, 4),
@@ -53,11 +53,7 @@ Result<> keep_ipv4_routes_out(const Fd& socket) {
       BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
       BPF_STMT(BPF_RET | BPF_K, 0),
   }};
-  const sock_fprog filter{.len = static_cast<unsigned short>(program.size()), .filter = program.data()};
-  if (::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0) {
-    return failure("filter the netlink monitor", errno);
-  }
-  return {};
+  return in_context(attach_filter(socket, program), "filter the netlink monitor");
 }
 
 }  // namespace

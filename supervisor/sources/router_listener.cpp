@@ -1,7 +1,6 @@
 #include "supervisor/sources/router_listener.hpp"
 
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <sys/socket.h>
@@ -13,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/socket_filter.hpp"
 #include "core/net/router_advertisement.hpp"
 
 namespace clat::sources {
@@ -24,7 +24,7 @@ constexpr std::array<std::uint8_t, 6> kAllRoutersMac{0x33, 0x33, 0, 0, 0, 2};
 // Router advertisements alone, none of those of another link. Packets begin with the IPv6 header.
 Result<> keep_others_out(const Fd& socket) {
   constexpr auto to_refuse = [](std::uint8_t from) { return static_cast<std::uint8_t>(7 - from - 1); };
-  std::array<sock_filter, 8> program{{
+  const std::array<sock_filter, 8> program{{
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),  // next header
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 58, 0, to_refuse(1)),
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 7),  // hop limit
@@ -34,11 +34,7 @@ Result<> keep_others_out(const Fd& socket) {
       BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
       BPF_STMT(BPF_RET | BPF_K, 0),
   }};
-  const sock_fprog filter{.len = static_cast<unsigned short>(program.size()), .filter = program.data()};
-  if (::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0) {
-    return failure("SO_ATTACH_FILTER", errno);
-  }
-  return {};
+  return attach_filter(socket, program);
 }
 
 sockaddr_ll on_link(int ifindex) {

@@ -6,10 +6,10 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <charconv>
 #include <optional>
 #include <string_view>
 
+#include "core/base/numbers.hpp"
 #include "supervisor/system/nft_request.hpp"
 #include "supervisor/system/nft_text.hpp"
 
@@ -24,8 +24,7 @@ std::string name_of(int tun) { return std::string(kFilterTable) + std::to_string
 // 0: it is none of ours.
 int tun_of(std::string_view name) {
   if (!name.starts_with(kFilterTable)) return 0;
-  int tun = 0;
-  std::from_chars(name.data() + kFilterTable.size(), name.data() + name.size(), tun);
+  const int tun = parse_number<int>(name.substr(kFilterTable.size())).value_or(0);
   return name == name_of(tun) ? tun : 0;
 }
 
