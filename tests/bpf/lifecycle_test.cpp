@@ -62,6 +62,11 @@ class LifecycleTest : public testing::TestWithParam<bool> {
       shell(std::string("tc filter del dev ") + interface + " " + direction);
     }
   }
+  // The uplink goes, and another gets its number.
+  static void give_number_to_up1(int ifindex) {
+    shell(std::string("ip link del ") + kUplink);
+    shell("ip link add up1 index " + std::to_string(ifindex) + " type veth peer name peer1");
+  }
   [[nodiscard]] bool has_clsact(const char* interface) const {
     return output_of(std::string("tc qdisc show dev ") + interface).find("clsact") != std::string::npos;
   }
@@ -582,8 +587,7 @@ TEST_P(LifecycleTest, AnotherTunTakesTheFirstOnesPlace) {
 TEST_P(LifecycleTest, DetachSparesAnotherUplinkOfTheSameNumber) {
   auto fast_path = attached();
   const auto first = lab_.attachment();
-  shell(std::string("ip link del ") + kUplink);
-  shell("ip link add up1 index " + std::to_string(first.uplink_ifindex) + " type veth peer name peer1");
+  give_number_to_up1(first.uplink_ifindex);
   const Fd tun = make_tun("v4-up1");
   auto second = first;
   second.uplink = "up1";
@@ -604,8 +608,7 @@ TEST_P(LifecycleTest, DetachSparesAnotherUplinkOfTheSameNumber) {
 TEST_P(LifecycleTest, DetachSparesTheFilterOfAnotherUplinkOfTheSameNumber) {
   auto fast_path = attached();
   const auto first = lab_.attachment();
-  shell(std::string("ip link del ") + kUplink);
-  shell("ip link add up1 index " + std::to_string(first.uplink_ifindex) + " type veth peer name peer1");
+  give_number_to_up1(first.uplink_ifindex);
   const Fd tun = make_tun("v4-up1");
   bpf::Filter second{.by = first};
   second.by.tun_ifindex = ifindex_of("v4-up1");

@@ -1,18 +1,16 @@
 // Any bytes: parsing ends, and what it says about them can be shown on a terminal and in a log.
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
 #include "config/parse.hpp"
 #include "config/text.hpp"
+#include "require.hpp"
+
+using clat::test::require;
 
 namespace {
 
 using namespace clat::config;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 bool is_harmless(std::string_view text) {
   while (!text.empty()) {

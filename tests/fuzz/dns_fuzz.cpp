@@ -1,21 +1,15 @@
 // Any answer of a DNS server and any resolv.conf: reading ends, and what comes of it keeps to its bounds.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 #include <vector>
 
 #include "core/net/dns64.hpp"
 #include "core/net/dns_answer.hpp"
 #include "core/net/name_server.hpp"
+#include "require.hpp"
 
-namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-}  // namespace
+using clat::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace clat;

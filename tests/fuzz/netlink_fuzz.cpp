@@ -2,22 +2,16 @@
 #include <net/if.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <span>
 #include <vector>
 
 #include "bpf/filter_row.hpp"
+#include "require.hpp"
 #include "supervisor/system/netlink_message.hpp"
 #include "supervisor/system/nft_rules.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
 
-namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-}  // namespace
+using clat::test::require;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace clat;

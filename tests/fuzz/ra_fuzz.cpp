@@ -1,17 +1,15 @@
 // Any packet as a router advertisement; and once more with what the checks before its options want, so that these are
 // reached.
 #include <cstdint>
-#include <cstdlib>
 #include <vector>
 
-#include "core/net/checksum.hpp"
 #include "core/net/router_advertisement.hpp"
+#include "require.hpp"
+#include "tests/support/icmpv6.hpp"
+
+using clat::test::require;
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 void read(const std::vector<std::uint8_t>& packet) {
   const auto heard = clat::parse_router_advertisement(packet);
@@ -34,12 +32,8 @@ void make_plausible(std::vector<std::uint8_t>& packet) {
   packet[8] = 0xfe;
   packet[9] = 0x80;
   packet[40] = 134;
-  packet[41] = packet[42] = packet[43] = 0;
-  const std::span<const std::uint8_t> all(packet);
-  const auto pseudo = clat::checksum_add(all.subspan(8, 32), static_cast<std::uint32_t>(length + 58));
-  const auto sum = static_cast<std::uint16_t>(~clat::checksum_fold(clat::checksum_add(all.subspan(40), pseudo)));
-  packet[42] = static_cast<std::uint8_t>(sum >> 8);
-  packet[43] = static_cast<std::uint8_t>(sum);
+  packet[41] = 0;
+  clat::test::set_icmpv6_checksum(packet);
 }
 
 }  // namespace

@@ -72,6 +72,13 @@ class Forged(LabTest):
         self.v4 = {uplink: event["v4"] for uplink, event in chosen.items()}
         self.v6 = {uplink: event["v6"] for uplink, event in chosen.items()}
 
+    def orphans(self) -> list[int]:
+        """Kills the supervisor alone; its clatds go on."""
+        orphans = [self.program.wait_clatd(uplink.name) for uplink in self.uplinks]
+        self.program.process.kill()
+        self.program.process.wait()
+        return orphans
+
     def write(self, uplink: Uplink, data: bytes) -> None:
         """Has the clatd of this uplink write a packet."""
         with contextlib.closing(self.lab.router.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
@@ -172,9 +179,7 @@ class ByBpf(Forged):
 
     def test_that_outlives_its_supervisor(self) -> None:
         self.start_forging(fast_path="off")
-        orphans = [self.program.wait_clatd(uplink.name) for uplink in self.uplinks]
-        self.program.process.kill()
-        self.program.process.wait()
+        orphans = self.orphans()
         try:
             self.assert_confined()
         finally:
@@ -235,8 +240,9 @@ class ByNftables(Forged):
             with self.subTest(hand):
                 since = self.program.mark()
                 self.lab.router.run("nft", hand)
-                self.program.wait_event("part.lost", "wan0", since=since, part="filter")
-                self.program.wait_event("filter.restored", "wan0", since=since, means="nftables")
+                for uplink in self.uplinks if hand == "flush ruleset inet" else (WAN0,):
+                    self.program.wait_event("part.lost", uplink.name, since=since, part="filter")
+                    self.program.wait_event("filter.restored", uplink.name, since=since, means="nftables")
                 self.assert_confined()
         self.program.stop()
         self.assert_unchanged(self.before, "after a stop")
@@ -251,9 +257,7 @@ class ByNftables(Forged):
 
     def test_that_outlives_its_supervisor(self) -> None:
         self.start_forging(fast_path="off")
-        orphans = [self.program.wait_clatd(uplink.name) for uplink in self.uplinks]
-        self.program.process.kill()
-        self.program.process.wait()
+        orphans = self.orphans()
         try:
             self.assert_confined()
             # Nor does the next one's start free them: it waits until they let go of the tuns.
@@ -272,9 +276,7 @@ class ByNftables(Forged):
     def test_cleanup_leaves_nothing(self) -> None:
         self.start_forging(fast_path="off")
         self.assertIn(f"table {self.table()}", self.lab.router.run("nft", "list", "tables"))
-        orphans = [self.program.wait_clatd(uplink.name) for uplink in self.uplinks]
-        self.program.process.kill()
-        self.program.process.wait()
+        orphans = self.orphans()
         for orphan in orphans:
             os.kill(orphan, signal.SIGKILL)
         wait_until(lambda: not any(cmdline(orphan)[0] for orphan in orphans), 5 * SLOW, "the orphans are gone")

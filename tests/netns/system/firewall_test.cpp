@@ -11,14 +11,8 @@ namespace {
 using test::ok;
 using test::run;
 
-class FirewallTest : public test::NamespaceTest {
+class FirewallTest : public test::TunOfUp0Test {
  protected:
-  void SetUp() override {
-    NamespaceTest::SetUp();
-    const auto made = network().make("up0", tun);
-    ASSERT_TRUE(ok(made));
-    tun_ = *made;
-  }
   static void load(const std::string& rules) { run("echo '" + rules + "' | nft -f -"); }
   model::Firewall look(model::Leg leg = model::Leg::routed) {
     const auto host = firewall_.read();
@@ -36,7 +30,6 @@ class FirewallTest : public test::NamespaceTest {
     return look().drops_clat;
   }
 
-  int tun_ = 0;
   HostFirewall firewall_{Sysctl{}};
 };
 

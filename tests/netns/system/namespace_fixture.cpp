@@ -60,6 +60,13 @@ void NamespaceTest::SetUp() {
   start();
 }
 
+void TunOfUp0Test::SetUp() {
+  NamespaceTest::SetUp();
+  const auto made = network().make("up0", tun);
+  ASSERT_TRUE(ok(made));
+  tun_ = *made;
+}
+
 void NamespaceTest::TearDown() {
   die();
   if (!state_path_.empty()) std::filesystem::remove_all(state_path_);

@@ -85,6 +85,14 @@ class NamespaceTest : public ::testing::Test {
   std::optional<Network> network_;
 };
 
+// With the tun of up0.
+class TunOfUp0Test : public NamespaceTest {
+ protected:
+  void SetUp() override;
+
+  int tun_ = 0;
+};
+
 // Success, or the error's text as the failure message.
 template <class T>
 ::testing::AssertionResult ok(const Result<T>& result) {

@@ -54,13 +54,10 @@ class OtherHost {
   pid_t pid_ = -1;
 };
 
-class AnnounceTest : public test::NamespaceTest {
+class AnnounceTest : public test::TunOfUp0Test {
  protected:
   void SetUp() override {
-    NamespaceTest::SetUp();
-    const auto made = network().make("up0", tun);
-    ASSERT_TRUE(ok(made));
-    tun_ = *made;
+    TunOfUp0Test::SetUp();
     ASSERT_TRUE(ok(network().make(setup(tun_))));
   }
   model::AnnounceSpec fast() const { return announce(tun_, model::Leg::fast); }
@@ -82,7 +79,6 @@ class AnnounceTest : public test::NamespaceTest {
     }
     return 0;
   }
-  int tun_ = 0;
 };
 
 TEST_F(AnnounceTest, FastLegIsAProxyEntryThatJoinsTheGroup) {

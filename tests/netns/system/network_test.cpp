@@ -15,16 +15,7 @@ using test::run;
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-class NetworkTest : public test::NamespaceTest {
- protected:
-  void SetUp() override {
-    NamespaceTest::SetUp();
-    const auto made = network().make("up0", tun);
-    ASSERT_TRUE(ok(made));
-    tun_ = *made;
-  }
-  int tun_ = 0;
-};
+class NetworkTest : public test::TunOfUp0Test {};
 
 // --- setup
 

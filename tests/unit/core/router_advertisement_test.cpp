@@ -5,7 +5,7 @@
 
 #include <functional>
 
-#include "core/net/checksum.hpp"
+#include "tests/support/icmpv6.hpp"
 
 namespace clat {
 namespace {
@@ -19,15 +19,6 @@ Packet pref64(const char* prefix, unsigned code, unsigned lifetime) {
   return option;
 }
 
-void set_checksum(Packet& packet) {
-  packet[42] = packet[43] = 0;
-  const std::span all(packet);
-  const auto pseudo = checksum_add(all.subspan(8, 32), static_cast<std::uint32_t>(packet.size() - 40 + 58));
-  const auto sum = static_cast<std::uint16_t>(~checksum_fold(checksum_add(all.subspan(40), pseudo)));
-  packet[42] = static_cast<std::uint8_t>(sum >> 8);
-  packet[43] = static_cast<std::uint8_t>(sum);
-}
-
 Packet advertisement(const std::vector<Packet>& options, const char* source = "fe80::1") {
   Packet packet(56);
   packet[0] = 0x60;
@@ -39,7 +30,7 @@ Packet advertisement(const std::vector<Packet>& options, const char* source = "f
   for (const auto& option : options) packet.insert(packet.end(), option.begin(), option.end());
   packet[4] = static_cast<std::uint8_t>((packet.size() - 40) >> 8);
   packet[5] = static_cast<std::uint8_t>(packet.size() - 40);
-  set_checksum(packet);
+  test::set_icmpv6_checksum(packet);
   return packet;
 }
 
@@ -120,7 +111,7 @@ TEST(RouterAdvertisements, WhatBreaksTheRulesIsRefused) {
   for (const auto& row : rows) {
     auto packet = advertisement({pref64("64:ff9b::", 0, 600)});
     row.harm(packet);
-    if (row.checksum) set_checksum(packet);
+    if (row.checksum) test::set_icmpv6_checksum(packet);
     const auto heard = parse_router_advertisement(packet);
     ASSERT_FALSE(heard) << row.why;
     EXPECT_NE(heard.error().what.find(row.why), std::string::npos) << heard.error().what;
@@ -140,7 +131,7 @@ TEST(RouterSolicitations, AreWhatRoutersAccept) {
   EXPECT_EQ(packet[7], 255);
   EXPECT_EQ(packet[40], 133);
   const auto sent = packet;
-  set_checksum(packet);
+  test::set_icmpv6_checksum(packet);
   EXPECT_EQ(packet, sent);
 }
 

@@ -24,6 +24,11 @@ class FilterPart : public testing::Test {
   Clat clat() { return bench.app.world().clats.at("up0"); }
   const FilterSpec& filter() { return std::get<FilterSpec>(*bench.edge.spec("up0", Part::filter)); }
   long told(std::string_view event) { return std::ranges::count(bench.notes, event, &Note::event); }
+  // Somebody takes it away, and the kernel tells.
+  void steal_filter() {
+    bench.edge.steal("up0", Part::filter);
+    bench.handle(TrafficControlChanged{clat().tun});
+  }
   bool has(Part part) { return bench.edge.has("up0", part); }
 
   config::Config config = config_of(1);
@@ -126,8 +131,7 @@ TEST_F(FilterPart, WithoutAnyThereIsNoClatd) {
 TEST_F(FilterPart, WhatIsLostIsMadeAgainUnderARunningClatd) {
   bring_up(FastPathMode::off);
   const int pid = bench.edge.pid("up0");
-  bench.edge.steal("up0", Part::filter);
-  bench.handle(TrafficControlChanged{clat().tun});
+  steal_filter();
   EXPECT_TRUE(has(Part::filter));
   EXPECT_EQ(field(*bench.last("part.lost"), "part"), "filter");
   EXPECT_EQ(told("filter.restored"), 1);
@@ -165,8 +169,7 @@ TEST_F(FilterPart, ALinkThatHasToGoFirstConfinesClatdMeanwhile) {
   bring_up(FastPathMode::off);
   const int pid = bench.edge.pid("up0");
   bench.edge.failing[{"up0", Part::filter}] = Error{"still on the hook", EAGAIN};
-  bench.edge.steal("up0", Part::filter);
-  bench.handle(TrafficControlChanged{clat().tun});
+  steal_filter();
   bench.advance(100ms);
   EXPECT_FALSE(has(Part::filter));
   EXPECT_EQ(told("filter.unavailable"), 0);
@@ -183,8 +186,7 @@ TEST_F(FilterPart, ALinkThatHasToGoFirstConfinesClatdMeanwhile) {
 TEST_F(FilterPart, WithoutItThereIsNoFastPath) {
   bring_up();
   bench.edge.no_bpf = Error{"bpf", EPERM};
-  bench.edge.steal("up0", Part::filter);
-  bench.handle(TrafficControlChanged{clat().tun});
+  steal_filter();
   EXPECT_EQ(told("fastpath.lost"), 1);
   EXPECT_NE(filter().means, FilterMeans::bpf);
   EXPECT_EQ(std::get<AnnounceSpec>(*bench.edge.spec("up0", Part::announce)).leg, Leg::routed);
