@@ -13,6 +13,7 @@
 #include "bpf/filter_row.hpp"
 #include "bpf/libbpf_log.hpp"
 #include "bpf/tc_filter.hpp"
+#include "core/base/first_error.hpp"
 
 namespace clat::bpf {
 
@@ -142,9 +143,7 @@ Result<> remove_classifier(int ifindex, Flow flow) {
   const auto row = filters_on(ifindex, flow);
   if (!row) return std::unexpected(row.error());
   Result<> first;
-  for (const auto pref : row->ours()) {
-    if (auto removed = remove_at(ifindex, flow, pref); !removed && first) first = std::move(removed);
-  }
+  for (const auto pref : row->ours()) note(first, remove_at(ifindex, flow, pref));
   return first;
 }
 

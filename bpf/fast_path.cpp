@@ -25,6 +25,7 @@
 #include "bpf/object.hpp"
 #include "bpf/pins.hpp"
 #include "bpf/purge.hpp"
+#include "core/base/first_error.hpp"
 
 namespace clat::bpf {
 
@@ -255,14 +256,14 @@ Result<> FastPath::Impl::detach_hook(const Ends& ends, const Hook& hook, bool pi
   if (!pins_are_of_another) {
     result = remove_link(pin(ends.uplink, hook));
     for (const auto& older : older_pins(ends.uplink, hook)) {
-      if (auto removed = remove_link(older); !removed && result) result = std::move(removed);
+      note(result, remove_link(older));
     }
   }
   // An interface that another CLAT took over has a filter of that one.
   const auto entry = maps.entry(hook.ifindex);
   const int peer = hook.ifindex == ends.tun ? ends.uplink : ends.tun;
   if (!entry || entry->peer_ifindex == static_cast<std::uint32_t>(peer)) {
-    if (auto removed = remove_classifier(hook.ifindex, hook.flow); !removed && result) result = std::move(removed);
+    note(result, remove_classifier(hook.ifindex, hook.flow));
   }
   if (!result) return std::unexpected(std::move(result).error().in(hook.name));
   return {};
@@ -272,10 +273,10 @@ Result<> FastPath::Impl::detach_filter(const Ends& ends) {
   auto first = detach_hook(ends, filter_hook(ends), is_filter_of_another(ends));
   if (has_filter(ends)) filtered.erase(ends.uplink);
   if (maps.has_tun(ends) && maps.has_own_qdisc(ends.tun)) {
-    if (auto removed = remove_empty_clsact(ends.tun); !removed && first) first = std::move(removed);
+    note(first, remove_empty_clsact(ends.tun));
   }
   maps.remove_tun(ends);
-  if (auto forgotten = forget_other_versions(); !forgotten && first) first = std::move(forgotten);
+  note(first, forget_other_versions());
   return first;
 }
 
@@ -294,17 +295,14 @@ Result<> FastPath::Impl::leave_tun(const Ends& ends) {
 
 Result<> FastPath::Impl::detach_fast_path(const Ends& ends) {
   Result<> first;
-  const auto keep = [&first](Result<> result) {
-    if (!result && first) first = std::move(result);
-  };
   const auto hooks = fast_hooks(ends);
   const bool of_another = maps.entry(ends.uplink) && !maps.has_uplink(ends);
-  for (const auto& hook : hooks | std::views::reverse) keep(detach_hook(ends, hook, of_another));
+  for (const auto& hook : hooks | std::views::reverse) note(first, detach_hook(ends, hook, of_another));
   if (maps.has_uplink(ends) && maps.has_own_qdisc(ends.uplink)) {
-    keep(remove_empty_clsact(ends.uplink));
+    note(first, remove_empty_clsact(ends.uplink));
   }
   maps.remove_uplink(ends);
-  keep(forget_other_versions());
+  note(first, forget_other_versions());
   return first;
 }
 
@@ -398,8 +396,7 @@ Result<> FastPath::forget(int uplink_ifindex) {
   if (impl_->filtered.contains(uplink_ifindex)) return {};
   const Ends ends{uplink_ifindex, impl_->maps.tun_of(uplink_ifindex)};
   auto gone = impl_->detach_fast_path(ends);
-  auto filter_gone = impl_->detach_filter(ends);
-  if (gone) gone = std::move(filter_gone);
+  note(gone, impl_->detach_filter(ends));
   if (!gone) return std::unexpected(std::move(gone).error().in("detach from " + std::to_string(uplink_ifindex)));
   return {};
 }

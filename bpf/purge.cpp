@@ -15,6 +15,7 @@
 #include "bpf/link.hpp"
 #include "bpf/pin.hpp"
 #include "bpf/pins.hpp"
+#include "core/base/first_error.hpp"
 
 namespace clat::bpf {
 
@@ -47,14 +48,11 @@ std::vector<Seen> interfaces_in(const Pin& pin) {
 
 Result<> purge_classifiers(const std::vector<Seen>& interfaces) {
   Result<> first;
-  const auto keep = [&](Result<> result) {
-    if (!result && first) first = std::move(result);
-  };
   for (const auto& [number, own_qdisc] : interfaces) {
     const auto ifindex = static_cast<int>(number);
-    keep(remove_classifier(ifindex, Flow::ingress));
-    keep(remove_classifier(ifindex, Flow::egress));
-    if (own_qdisc) keep(remove_empty_clsact(ifindex));
+    note(first, remove_classifier(ifindex, Flow::ingress));
+    note(first, remove_classifier(ifindex, Flow::egress));
+    if (own_qdisc) note(first, remove_empty_clsact(ifindex));
   }
   return first;
 }
@@ -62,7 +60,7 @@ Result<> purge_classifiers(const std::vector<Seen>& interfaces) {
 Result<> remove_links(const std::vector<Pin>& pins) {
   Result<> first;
   for (const auto& pin : pins) {
-    if (auto removed = remove_link(pin); !removed && first) first = std::move(removed);
+    note(first, remove_link(pin));
   }
   return first;
 }
@@ -87,10 +85,8 @@ Result<> purge_here(const TrustedFolder& folder) {
 Result<> empty_folder(const TrustedFolder& folder) {
   const auto pins = link_pins(folder);
   auto result = pins ? remove_links(*pins) : std::unexpected(pins.error());
-  if (auto removed = purge_classifiers(interfaces_in({folder, kInterfacesPin})); !removed && result) {
-    result = std::move(removed);
-  }
-  if (auto removed = remove_map_pins(folder); !removed && result) result = std::move(removed);
+  note(result, purge_classifiers(interfaces_in({folder, kInterfacesPin})));
+  note(result, remove_map_pins(folder));
   return result;
 }
 
@@ -106,22 +102,19 @@ Result<> FastPath::purge(const std::string& path) {
   const auto names = version_names(*bpf_dir);
   if (!names) return std::unexpected(names.error());
   Result<> first;
-  const auto keep = [&](Result<> result) {
-    if (!result && first) first = std::move(result);
-  };
   for (const auto& name : *names) {
     const bool here = is_of_namespace(name, *space);
     if (const auto folder = lock_folder(*bpf_dir, name)) {
-      keep(here ? purge_here(*folder) : purge_elsewhere(*folder));
+      note(first, here ? purge_here(*folder) : purge_elsewhere(*folder));
     } else if (folder.error().code != ENOENT && (here || folder.error().code != EBUSY)) {
-      keep(std::unexpected(folder.error()));
+      note(first, std::unexpected(folder.error()));
     }
   }
   // Other namespaces' folders may be left in it.
   const int code = rmdir(bpf_dir->path.c_str()) == 0 ? 0 : errno;
   const auto rest = version_names(*bpf_dir);
   if (code != 0 && code != ENOENT && (code != ENOTEMPTY || (rest && rest->empty()))) {
-    keep(failure("remove " + bpf_dir->path, code));
+    note(first, failure("remove " + bpf_dir->path, code));
   }
   return first;
 }

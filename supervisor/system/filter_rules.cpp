@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "supervisor/system/first_error.hpp"
+#include "core/base/first_error.hpp"
 #include "supervisor/system/network.hpp"
 
 namespace clat::system {

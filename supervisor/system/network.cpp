@@ -7,9 +7,9 @@
 #include <iterator>
 #include <utility>
 
+#include "core/base/first_error.hpp"
 #include "core/clatd/android_sockets.hpp"
 #include "core/net/mtu.hpp"
-#include "supervisor/system/first_error.hpp"
 #include "supervisor/system/our_routes.hpp"
 #include "supervisor/system/tun_sysctls.hpp"
 

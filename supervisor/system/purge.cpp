@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "supervisor/system/first_error.hpp"
+#include "core/base/first_error.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/our_routes.hpp"
 

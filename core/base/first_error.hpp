@@ -1,14 +1,14 @@
-// For what goes on after an error.
+// For what goes on after an error, and returns the first.
 #pragma once
 
 #include <utility>
 
 #include "core/base/error.hpp"
 
-namespace clat::system {
+namespace clat {
 
 inline void note(Result<>& first, Result<> next) {
   if (first && !next) first = std::move(next);
 }
 
-}  // namespace clat::system
+}  // namespace clat
