@@ -1,6 +1,6 @@
 """A Debian kernel without KVM: qemu boots it on this machine's own files, read-only, with a tmpfs on top.
 
-Needs qemu-system-x86, busybox-static and, for the kernel, apt-get download (or CLATVISOR_KERNEL_DEB).
+Needs qemu-system-x86, busybox-static and the kernel's package: CLATVISOR_KERNEL_DEB, or apt's archive, or apt-get download.
 """
 import os
 import pathlib
@@ -48,9 +48,14 @@ def kernel(cache: pathlib.Path) -> pathlib.Path:
     if deb is None:
         depends = subprocess.run(["apt-cache", "depends", "linux-image-amd64"], check=True, capture_output=True, text=True)
         name = re.search(r"Depends: (linux-image-\S+)", depends.stdout)[1]
-        subprocess.run(["apt-get", "download", name], check=True, cwd=cache, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-        deb = next(cache.glob(f"{name}_*.deb"))
+        # apt-get download does not look into apt's own archive, where an install with --download-only leaves packages.
+        archive = subprocess.run(["apt-config", "shell", "_", "Dir::Cache::archives/d"], check=True, capture_output=True,
+                                 text=True)
+        kept = pathlib.Path(*re.findall(r"'(.*)'", archive.stdout))
+        deb = next(kept.glob(f"{name}_*.deb"), None)
+        if deb is None:
+            subprocess.run(["apt-get", "-q", "download", name], check=True, cwd=cache)
+            deb = next(cache.glob(f"{name}_*.deb"))
     part = cache / "kernel.part"
     shutil.rmtree(part, ignore_errors=True)
     subprocess.run(["dpkg", "-x", deb, part], check=True)
