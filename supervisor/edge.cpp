@@ -123,16 +123,18 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::F
 Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::ListenSpec& listen) {
   switch (action.verb) {
     case Verb::make: {
-      auto listener = sources::RouterListener::open(loop_, listen, sink_);
-      if (!listener) return std::unexpected(std::move(listener).error());
-      listeners_.insert_or_assign(listen.uplink, *std::move(listener));
+      auto socket = sources::NdSocket::open(loop_, listen, sink_);
+      if (!socket) return std::unexpected(std::move(socket).error());
+      nd_sockets_.insert_or_assign(listen.uplink, *std::move(socket));
       return Made{};
     }
+    case Verb::change:
+      if (!listen.routers) resolver_.cancel(listen.uplink);
+      return answer(by_nd_socket(listen.uplink, [&](auto& socket) { return socket.change(listen); }));
     case Verb::remove:
       resolver_.cancel(listen.uplink);
-      listeners_.erase(listen.uplink);
+      nd_sockets_.erase(listen.uplink);
       return Made{};
-    case Verb::change:
     case Verb::kill:
     case Verb::verify: break;
   }
@@ -274,11 +276,15 @@ std::optional<model::Event> KernelEdge::act(const model::Audit& audit) {
 }
 
 std::optional<model::Event> KernelEdge::act(const model::Solicit& action) {
-  const auto listener = listeners_.find(action.uplink);
-  Result<> sent = listener == listeners_.end() ? failure("nobody listens", ENOENT) : listener->second->solicit();
+  auto sent = by_nd_socket(action.uplink, [](auto& socket) { return socket.solicit(); });
   // Loading the programs takes longest of all that the answer will want: it is done while the routers think.
   (void)fast_path();
-  return model::Solicited{action.uplink, std::move(sent)};
+  return model::Sent{action.uplink, std::move(sent)};
+}
+
+std::optional<model::Event> KernelEdge::act(const model::Advertise& action) {
+  return model::Sent{action.uplink,
+                     by_nd_socket(action.uplink, [&](auto& socket) { return socket.advertise(action.claim); })};
 }
 
 std::optional<model::Event> KernelEdge::act(const model::Nat64Question& action) {

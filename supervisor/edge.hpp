@@ -1,6 +1,7 @@
 // The one place where Actions become deeds: devices, routes, programs, processes.
 #pragma once
 
+#include <cerrno>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,8 +15,8 @@
 #include "supervisor/loop/slow_path_totals.hpp"
 #include "supervisor/plan/app.hpp"
 #include "supervisor/sources/nat64_resolver.hpp"
+#include "supervisor/sources/nd_socket.hpp"
 #include "supervisor/sources/netlink_source.hpp"
-#include "supervisor/sources/router_listener.hpp"
 #include "supervisor/system/host_firewall.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/state_dir.hpp"
@@ -39,6 +40,7 @@ class KernelEdge : public plan::Edge {
   std::optional<model::Event> act(const model::Purge& action);
   std::optional<model::Event> act(const model::LookUpRoute& action);
   std::optional<model::Event> act(const model::Solicit& action);
+  std::optional<model::Event> act(const model::Advertise& action);
   std::optional<model::Event> act(const model::Nat64Question& action);
   std::optional<model::Event> act(const model::CollectHealth& action);
   std::optional<model::Event> act(const model::KnowSubnets& action);
@@ -76,6 +78,11 @@ class KernelEdge : public plan::Edge {
   Result<model::Made> spawn(const model::ChildSpec& child);
   Result<bpf::FastPath*> fast_path();
   Result<> purge(const model::RecordSpec& record);
+  template <class Use>
+  Result<> by_nd_socket(const std::string& uplink, Use use) {
+    const auto socket = nd_sockets_.find(uplink);
+    return socket == nd_sockets_.end() ? failure("nobody listens", ENOENT) : use(*socket->second);
+  }
   // A child's counters came, or (null) will not come any more.
   void take_report(const std::string& uplink, int pid, const control::Report* report);
   model::HealthCollected health();
@@ -94,7 +101,7 @@ class KernelEdge : public plan::Edge {
   std::map<std::string, int> ruled_;                           // by uplink: tuns whose clatd nftables confines
   std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft
   std::map<std::string, loop::SlowPathTotals> slow_path_;
-  std::map<std::string, std::unique_ptr<sources::RouterListener>> listeners_;  // by uplink
+  std::map<std::string, std::unique_ptr<sources::NdSocket>> nd_sockets_;  // by uplink
   sources::Nat64Resolver resolver_;
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for

@@ -11,6 +11,7 @@
 
 #include "core/net/address.hpp"
 #include "core/net/ipv4_prefix.hpp"
+#include "core/net/neighbour_message.hpp"
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/nat64_question.hpp"
 #include "supervisor/model/reason.hpp"
@@ -44,10 +45,16 @@ struct LookUpRoute {
   WayTo way;
   bool operator==(const LookUpRoute&) const = default;
 };
-// Ask the uplink's routers to advertise themselves; the answer is Solicited, and with luck RouterHeard.
+// Ask the uplink's routers to advertise themselves; the answer is Sent, and with luck RouterHeard.
 struct Solicit {
   std::string uplink;
   bool operator==(const Solicit&) const = default;
+};
+// Tell all neighbours which link-layer address the CLAT's address has; the answer is Sent.
+struct Advertise {
+  std::string uplink;
+  AddressClaim claim;
+  bool operator==(const Advertise&) const = default;
 };
 // Ask children and maps for their counters; the answer is one HealthCollected, when all have answered, or at once
 // with what is known when `overdue`.
@@ -77,6 +84,6 @@ struct Exit {
   bool operator==(const Exit&) const = default;
 };
 using Action =
-    std::variant<PartAction, Purge, LookUpRoute, Solicit, Nat64Question, CollectHealth, KnowSubnets, Audit, Exit>;
+    std::variant<PartAction, Purge, LookUpRoute, Solicit, Advertise, Nat64Question, CollectHealth, KnowSubnets, Audit, Exit>;
 
 }  // namespace clat::model

@@ -85,8 +85,8 @@ struct RouterHeard {
   std::vector<AdvertisedPrefix> prefixes;
 };
 
-// A Router Solicitation was sent, or could not be.
-struct Solicited {
+// A message of neighbour discovery was sent, or could not be.
+struct Sent {
   std::string uplink;
   Result<> result;
 };
@@ -179,7 +179,7 @@ struct Tick {};  // the timer that was armed at Plan::wake_at
 using Event =
     std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested, LinkSeen,
                  LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone,
-                 KernelDumped, TrafficControlChanged, RouterHeard, Solicited, Nat64Answer, Done, Purged, LookedUp,
+                 KernelDumped, TrafficControlChanged, RouterHeard, Sent, Nat64Answer, Done, Purged, LookedUp,
                  Audited, ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::model

@@ -115,11 +115,12 @@ struct RouteSpec {
   bool operator==(const RouteSpec&) const = default;
 };
 
-// The socket that hears the uplink's routers. It is in nobody's way, and ends with this process.
+// The socket of neighbour discovery on the uplink. It is in nobody's way, and ends with this process.
 struct ListenSpec {
   std::string uplink;
   int uplink_ifindex = 0;
   LinkLayer layer = LinkLayer::ethernet;
+  bool routers = false;  // their advertisements are heard
   bool operator==(const ListenSpec&) const = default;
 };
 

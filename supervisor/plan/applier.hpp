@@ -41,7 +41,7 @@ class Applier {
   void operator()(const HealthCollected&);
   void operator()(const RouterHeard&);
   void operator()(const Nat64Answer&);
-  void operator()(const Solicited&) {}  // it is sent again in time, whether or not it was
+  void operator()(const Sent&) {}  // it is sent again in time, whether or not it was
   void operator()(const LookedUp&);
   void operator()(const Audited&);
   void operator()(const Tick&) {}  // time itself is the news: plan() looks at the clock

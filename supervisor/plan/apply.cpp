@@ -109,7 +109,7 @@ struct Reach {
   void operator()(const Done& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const LookedUp& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const Nat64Answer& event) const { scope.uplinks.insert(event.uplink); }
-  void operator()(const Solicited& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const Sent& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const RouterHeard& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildReady& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildAnswered& event) const { scope.uplinks.insert(event.uplink); }
@@ -155,6 +155,9 @@ void begin(World& world, const Action& action, TimePoint now) {
   } else if (const auto* solicit = std::get_if<Solicit>(&action)) {
     auto& solicitation = world.clats.at(solicit->uplink).solicitation;
     solicitation.fail(solicitation.backoff.fail(kSolicitation, world.random), now, {});
+  } else if (const auto* advertise = std::get_if<Advertise>(&action)) {
+    auto& presence = world.clats.at(advertise->uplink).presence;
+    presence.advertise_at = --presence.advertisements > 0 ? std::optional(now + kRetransTimer) : std::nullopt;
   } else if (std::holds_alternative<Audit>(action)) {
     world.audit_due = now + world.config->audit_interval;
     for (auto& [name, clat] : world.clats) {

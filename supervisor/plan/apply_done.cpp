@@ -84,6 +84,7 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   auto& piece = clat.piece(part);
   const bool first = !piece.stands();
   const bool was_lost = piece.have && piece.damaged;
+  const bool heard_routers = clat.hears_routers();
   if (part == Part::route && clat.route_is_taken())
     tell(uplink, notice::RouteRestored{std::get<RouteSpec>(target).metric});
   piece.have = target;
@@ -105,7 +106,7 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   if (part == Part::announce) take_firewall(uplink, clat, result.firewall);
   if (part == Part::child && first) child_started(uplink, clat, result.pid);
   if (part == Part::child && !first) clat.child.process.expect_answer(now_);
-  if (part == Part::listen) {
+  if (part == Part::listen && clat.hears_routers() && !heard_routers) {
     // An advertisement may take half a second (RFC 4861, MAX_RA_DELAY_TIME), and what it says goes before the DNS.
     constexpr milliseconds kHeadStart{500};
     clat.solicitation.at = now_;
@@ -268,10 +269,10 @@ void Applier::removed(Clat& clat, const Spec& target) {
       if (piece.have == target) piece.forget();
       return;
     case Part::fast_path: clat.fast_path_kind.clear(); break;
+    case Part::listen: clat.ask_dns_at.reset(); break;
     case Part::record:
     case Part::setup:
     case Part::filter:
-    case Part::listen: clat.ask_dns_at.reset(); break;
     case Part::announce:
     case Part::route: break;
   }

@@ -196,7 +196,7 @@ void Applier::operator()(const Nat64Answer& event) {
   constexpr config::Restart kAgain{
       .initial = std::chrono::seconds(2), .max = std::chrono::minutes(30), .factor = 3, .jitter = 0.2};
   auto* clat = discovering(event.uplink);
-  if (clat == nullptr || clat->ask_dns_at || !clat->piece(Part::listen).stands()) return;  // to an older question
+  if (clat == nullptr || clat->ask_dns_at || !clat->hears_routers()) return;  // to an older question
   if (!event.failure) clat->prefixes.look_up(event.prefixes, event.ttl);
   if (event.failure || event.prefixes.empty()) {
     const bool told = clat->dns_silence.failures > 0;

@@ -153,6 +153,12 @@ std::optional<Ipv6Address> dns_source(const World& world, const std::string& nam
   return best == addresses.end() || !best->usable ? std::nullopt : std::optional(best->address);
 }
 
+std::optional<Ipv6Address> link_local_address(const World& world, int ifindex) {
+  const auto addresses = world.kernel.ipv6.of(ifindex);
+  const auto found = std::ranges::find_if(addresses, [](const auto& each) { return each.address.is_link_local(); });
+  return found == addresses.end() ? std::nullopt : std::optional(found->address);
+}
+
 Reason no_route(const Nat64Prefix& prefix, const Clat& clat) {
   Reason reason{Why::no_route, prefix.text()};
   if (clat.route_refusal != 0) reason.error = Error{"", clat.route_refusal};
@@ -288,12 +294,15 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   return all;
 }
 
-// Wherever a prefix is to be discovered, whether or not there is one.
-std::optional<Spec> listen_spec(const World& world, const std::string& name) {
+// Wherever a prefix is to be discovered, whether or not there is one, and where there is a CLAT with neighbours.
+std::optional<Spec> listen_spec(const World& world, const std::string& name, const Desired& clat) {
   const auto* wanted = world.wanted(name);
   const auto* link = world.link(name);
-  if (wanted == nullptr || wanted->nat64_prefix || link == nullptr || !link->up) return std::nullopt;
-  return ListenSpec{name, link->ifindex, link->layer};
+  if (wanted == nullptr || link == nullptr || !link->up) return std::nullopt;
+  const bool routers = !wanted->nat64_prefix;
+  const bool neighbours = clat[index(Part::record)] && link->layer == LinkLayer::ethernet;
+  if (!routers && !neighbours) return std::nullopt;
+  return ListenSpec{name, link->ifindex, link->layer, routers};
 }
 
 std::optional<Reason> hindrance(const Clat& clat, const std::expected<Uplink, Reason>& uplink) {
@@ -339,7 +348,7 @@ Outlook judge(const World& world, const std::string& name, const Clat& clat, std
   outlook.hindrance = hindrance(clat, uplink);
   if (uplink && !clat.obstacle && clat.addresses && clat.route)
     outlook.wanted = desired(world, name, clat, *uplink, now);
-  outlook.wanted[index(Part::listen)] = listen_spec(world, name);
+  outlook.wanted[index(Part::listen)] = listen_spec(world, name, outlook.wanted);
   for (const Part part : kInOrder) outlook.must_go[index(part)] = why_it_goes(part, clat, outlook);
   outlook.uplink = std::move(uplink);
   return outlook;

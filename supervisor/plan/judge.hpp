@@ -2,6 +2,7 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <string>
 
 #include "supervisor/plan/world.hpp"
@@ -16,6 +17,8 @@ WayTo way_to_nat64(const config::Interface& wanted, const Clat& clat, const Upli
 
 // The address of the uplink that its DNS is asked from; none: there is none yet.
 std::optional<Ipv6Address> dns_source(const World& world, const std::string& name);
+
+std::optional<Ipv6Address> link_local_address(const World& world, int ifindex);
 
 Reason no_route(const Nat64Prefix& prefix, const Clat& clat);
 

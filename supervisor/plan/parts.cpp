@@ -50,6 +50,11 @@ bool announce_changes(const Spec& have, const Spec& wanted) {
   const auto& b = std::get<AnnounceSpec>(wanted);
   return a.uplink_ifindex == b.uplink_ifindex && a.tun == b.tun && a.v6 == b.v6;
 }
+bool listen_changes(const Spec& have, const Spec& wanted) {
+  const auto& a = std::get<ListenSpec>(have);
+  const auto& b = std::get<ListenSpec>(wanted);
+  return a.uplink_ifindex == b.uplink_ifindex && a.layer == b.layer;
+}
 // A running clatd can be told new MTUs, and nothing else.
 bool child_changes(const Spec& have, const Spec& wanted) {
   auto told = std::get<ChildSpec>(have);
@@ -80,7 +85,7 @@ constexpr std::array<Rules, kParts> kRules{{
     {Part::announce, true, {Part::setup, Part::guard, Part::fast_path}, announce_changes, any_size},
     {Part::child, false, {Part::setup, Part::filter}, child_changes, child_mtu},
     {Part::route, true, {Part::setup}, never, any_size},
-    {Part::listen, false, {}, never, any_size},
+    {Part::listen, false, {}, listen_changes, any_size},
 }};
 
 constexpr const Rules& rules_of(Part part) { return kRules[index(part)]; }

@@ -26,6 +26,7 @@ class ClatPlanner {
     if (auto action = release_guard()) return action;
     if (auto action = take_down()) return action;
     if (auto action = build()) return action;
+    if (auto action = advertise()) return action;
     if (auto action = look()) return action;
     return ask_dns();
   }
@@ -59,13 +60,23 @@ class ClatPlanner {
   }
 
   std::optional<Action> solicit() {
-    if (!clat_.solicitation.at || !piece(Part::listen).stands() || !has_come(clat_.solicitation)) return std::nullopt;
+    if (!clat_.solicitation.at || !clat_.hears_routers() || !has_come(clat_.solicitation)) return std::nullopt;
     return Solicit{uplink_};
+  }
+
+  // When the map entries have the new link-layer address, too.
+  std::optional<Action> advertise() {
+    const auto& presence = clat_.presence;
+    if (!presence.advertise_at || !piece(Part::listen).stands() || !has_come(*presence.advertise_at)) {
+      return std::nullopt;
+    }
+    const auto& [v6, ifindex] = *presence.place;
+    return Advertise{uplink_, {link_local_address(world_, ifindex).value_or(v6), v6, presence.mac}};
   }
 
   // Routers know better, and are heard without being asked. Last of all: no event comes soon.
   std::optional<Action> ask_dns() {
-    if (!clat_.ask_dns_at || !piece(Part::listen).stands() || clat_.prefixes.has_from(PrefixSource::ra)) {
+    if (!clat_.ask_dns_at || !clat_.hears_routers() || clat_.prefixes.has_from(PrefixSource::ra)) {
       return std::nullopt;
     }
     const auto own = dns_source(world_, uplink_);

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <ranges>
 #include <set>
+#include <utility>
 
 #include "supervisor/plan/addresses.hpp"
 #include "supervisor/plan/judge.hpp"
@@ -158,6 +159,27 @@ void discover_prefix(const World& world, const std::string& name, Clat& clat, Ti
   notices.push_back({name, notice::PrefixFound{best->prefix, best->source, best->router, best->lifetime}});
 }
 
+// Neighbours that have an older link-layer address for it are told the new one: after a silent second in a new place,
+// in which somebody else may say that it is his; at once where it was before.
+void meet_neighbours(Clat& clat, TimePoint now) {
+  auto& presence = clat.presence;
+  const auto& announce = clat.piece(Part::announce);
+  const auto& uplink = clat.outlook.uplink;
+  const bool answered = std::exchange(
+      presence.answers, announce.stands() && uplink && uplink->carrier && uplink->layer == LinkLayer::ethernet);
+  if (!presence.answers) {
+    presence.advertise_at.reset();
+    return;
+  }
+  const Presence::Place place{std::get<AnnounceSpec>(*announce.have).v6, uplink->ifindex};
+  const bool new_place = std::exchange(presence.place, place) != place;
+  const bool new_mac = std::exchange(presence.mac, uplink->mac) != uplink->mac;
+  if (new_place)
+    presence.advertise(now + kRetransTimer);
+  else if (new_mac || !answered)
+    presence.advertise(now);
+}
+
 // Whether an IPv4 address became free.
 bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now, std::vector<Notice>& notices) {
   const auto before = clat.addresses;
@@ -177,6 +199,7 @@ bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now
   clat.outlook = judge(world, name, clat, std::move(uplink), now);
   forget_failures(clat);
   time_guard(clat, now);
+  meet_neighbours(clat, now);
   tell_up_or_down(name, clat, now, notices);
   return before && before != clat.addresses;
 }

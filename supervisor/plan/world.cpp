@@ -45,6 +45,11 @@ bool Clat::is_unconfined() const {
          filter.retry.error->code != EAGAIN;
 }
 
+bool Clat::hears_routers() const {
+  const auto& listen = piece(Part::listen);
+  return listen.stands() && std::get<ListenSpec>(*listen.have).routers;
+}
+
 bool Clat::has_tun() const { return piece(Part::tun).have || has_under_way(Part::tun); }
 
 bool Clat::empty() const {

@@ -73,7 +73,14 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
   if (const auto* solicit = std::get_if<Solicit>(&action)) {
     EXPECT_TRUE(has(solicit->uplink, Part::listen)) << "a solicitation whose answer nobody hears";
     solicited.push_back(solicit->uplink);
-    return Solicited{solicit->uplink, {}};
+    return Sent{solicit->uplink, {}};
+  }
+  if (const auto* advertise = std::get_if<Advertise>(&action)) {
+    EXPECT_TRUE(has(advertise->uplink, Part::announce)) << "advertised, and nobody answers";
+    const auto* fast = spec(advertise->uplink, Part::fast_path);
+    EXPECT_TRUE(fast == nullptr || std::get<FastPathSpec>(*fast).mac == advertise->claim.mac) << "answered otherwise";
+    advertised.push_back(advertise->claim);
+    return Sent{advertise->uplink, {}};
   }
   const auto& part = std::get<PartAction>(action);
   EXPECT_EQ(part.reason.has_value(), part.verb == Verb::remove);

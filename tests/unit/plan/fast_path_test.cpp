@@ -33,7 +33,7 @@ TEST_F(TwoLegs, OffMeansRoutedWithoutBlackhole) {
   EXPECT_TRUE(clat().up);
   EXPECT_EQ(leg(), Leg::routed);
   EXPECT_EQ(bench.edge.log_of("up0"), (Words{"make record", "make tun", "make setup", "make filter", "make announce",
-                                             "make child", "make route"}));
+                                             "make child", "make listen", "make route"}));
   EXPECT_EQ(field(*bench.last("clat.up"), "path"), "routed");
 }
 

@@ -32,8 +32,9 @@ class Lifecycle : public testing::Test {
 
 TEST_F(Lifecycle, IsMadeInOrderAndComesUpOnce) {
   bring_up();
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"make record", "make tun", "make setup", "make guard", "make filter",
-                                             "make fast-path", "make announce", "make child", "make route"}));
+  EXPECT_EQ(bench.edge.log_of("up0"),
+            (Words{"make record", "make tun", "make setup", "make guard", "make filter", "make fast-path",
+                   "make announce", "make child", "make listen", "make route"}));
   EXPECT_EQ(bench.events_of("up0"), (Words{"clat.waiting", "link.up", "clat.waiting", "address.chosen",
                                            "fastpath.attached", "clat.spawned", "clat.ready", "clat.up"}));
   EXPECT_TRUE(clat().up);

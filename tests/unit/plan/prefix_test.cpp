@@ -48,10 +48,11 @@ TEST_F(PrefixTest, WaitsUntilARouterTellsOne) {
   EXPECT_EQ(field(*found, "lifetime"), "1800s");
 }
 
-TEST_F(PrefixTest, ALiteralListensToNobody) {
+TEST_F(PrefixTest, ALiteralListensToNoRouter) {
   config.interfaces[0].nat64_prefix = prefix("64:ff9b::/96");
   bench.load(config);
-  EXPECT_FALSE(bench.edge.has("up0", Part::listen));
+  EXPECT_FALSE(std::get<ListenSpec>(*bench.edge.spec("up0", Part::listen)).routers);
+  EXPECT_TRUE(bench.edge.solicited.empty());
   hear("2001:db8:64::/96");
   EXPECT_EQ(used(), prefix("64:ff9b::/96"));
 }
@@ -164,7 +165,8 @@ TEST_F(PrefixTest, FromALiteralToTheSameOneDiscoveredOnlyListensMore) {
   config.interfaces[0].nat64_prefix.reset();
   bench.load(config);
   EXPECT_EQ(std::vector(bench.edge.executed.begin() + static_cast<long>(before), bench.edge.executed.end()),
-            (std::vector<Executed>{{"up0", Verb::make, Part::listen}}));
+            (std::vector<Executed>{{"up0", Verb::change, Part::listen}}));
+  EXPECT_EQ(bench.edge.solicited.size(), 1u);
   hear("64:ff9b::/96");
   EXPECT_TRUE(clat().up);
   EXPECT_EQ(count("clat.down"), 0u);

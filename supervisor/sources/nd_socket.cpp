@@ -1,4 +1,4 @@
-#include "supervisor/sources/router_listener.hpp"
+#include "supervisor/sources/nd_socket.hpp"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -19,11 +19,13 @@ namespace clat::sources {
 
 namespace {
 
-constexpr std::array<std::uint8_t, 6> kAllRoutersMac{0x33, 0x33, 0, 0, 0, 2};
+constexpr MacAddress kAllNodesMac{{0x33, 0x33, 0, 0, 0, 1}};
+constexpr MacAddress kAllRoutersMac{{0x33, 0x33, 0, 0, 0, 2}};
 
-// Router advertisements alone, none of those of another link. Packets begin with the IPv6 header.
-Result<> keep_others_out(const Fd& socket) {
+// Router advertisements alone, none of those of another link; or nothing. Packets begin with the IPv6 header.
+Result<> hear_only(const Fd& socket, const model::ListenSpec& spec) {
   constexpr auto to_refuse = [](std::uint8_t from) { return static_cast<std::uint8_t>(7 - from - 1); };
+  const std::uint32_t accepted = spec.routers ? UINT32_MAX : 0;
   const std::array<sock_filter, 8> program{{
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),  // next header
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 58, 0, to_refuse(1)),
@@ -31,7 +33,7 @@ Result<> keep_others_out(const Fd& socket) {
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 255, 0, to_refuse(3)),
       BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 40),  // ICMPv6 type
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 134, 0, to_refuse(5)),
-      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+      BPF_STMT(BPF_RET | BPF_K, accepted),
       BPF_STMT(BPF_RET | BPF_K, 0),
   }};
   return attach_filter(socket, program);
@@ -54,39 +56,53 @@ std::uint64_t nanoseconds_now() {
 
 }  // namespace
 
-Result<std::unique_ptr<RouterListener>> RouterListener::open(loop::Loop& loop, const model::ListenSpec& spec,
-                                                             loop::Sink sink) {
-  const std::string context = "listen to the routers of " + spec.uplink;
+Result<std::unique_ptr<NdSocket>> NdSocket::open(loop::Loop& loop, const model::ListenSpec& spec, loop::Sink sink) {
+  const std::string context = "listen to the neighbours of " + spec.uplink;
   // Without a protocol it receives nothing: the filter is there before the first packet.
   Fd socket(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return failure(context, errno);
-  if (auto filtered = keep_others_out(socket); !filtered) {
+  if (auto filtered = hear_only(socket, spec); !filtered) {
     return std::unexpected(std::move(filtered.error()).in(context));
   }
   const auto link = on_link(spec.uplink_ifindex);
   if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&link), sizeof link) != 0) return failure(context, errno);
-  std::unique_ptr<RouterListener> listener(new RouterListener(spec, std::move(socket), std::move(sink)));
-  auto watch = loop.watch(listener->socket_.get(), [self = listener.get()](loop::Wake) { self->read(); });
+  std::unique_ptr<NdSocket> opened(new NdSocket(spec, std::move(socket), std::move(sink)));
+  auto watch = loop.watch(opened->socket_.get(), [self = opened.get()](loop::Wake) { self->read(); });
   if (!watch) return std::unexpected(std::move(watch.error()).in(context));
-  listener->watch_ = std::move(*watch);
-  return listener;
+  opened->watch_ = std::move(*watch);
+  return opened;
 }
 
-Result<> RouterListener::solicit() {
+Result<> NdSocket::change(const model::ListenSpec& spec) {
+  auto filtered = in_context(hear_only(socket_, spec), "listen to the neighbours of " + spec.uplink);
+  if (filtered) spec_ = spec;
+  return filtered;
+}
+
+Result<> NdSocket::solicit() {
   static const auto packet = router_solicitation();
+  return in_context(send(packet, kAllRoutersMac), "send a Router Solicitation on " + spec_.uplink);
+}
+
+Result<> NdSocket::advertise(const AddressClaim& claim) {
+  return in_context(send(unsolicited_advertisement(claim), kAllNodesMac),
+                    "send a Neighbour Advertisement on " + spec_.uplink);
+}
+
+Result<> NdSocket::send(std::span<const std::uint8_t> packet, const MacAddress& mac) {
   auto to = on_link(spec_.uplink_ifindex);
   if (spec_.layer == LinkLayer::ethernet) {
-    to.sll_halen = static_cast<unsigned char>(kAllRoutersMac.size());
-    std::ranges::copy(kAllRoutersMac, to.sll_addr);
+    to.sll_halen = static_cast<unsigned char>(mac.bytes.size());
+    std::ranges::copy(mac.bytes, to.sll_addr);
   }
   if (::sendto(socket_.get(), packet.data(), packet.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0) {
-    return failure("send a Router Solicitation on " + spec_.uplink, errno);
+    return failure("sendto", errno);
   }
   return {};
 }
 
 // A socket that had an error (the link went down) is read like any other: that clears it.
-void RouterListener::read() {
+void NdSocket::read() {
   constexpr int kAtOnce = 64;
   std::vector<model::Event> heard;
   for (int i = 0; i < kAtOnce; ++i) {
