@@ -65,8 +65,8 @@ struct Restart {
 struct Clatd {
   std::string path{};  // absolute, executable when the config was read
   Dialect dialect = Dialect::native;
-  std::string user = "nobody";
-  std::uint32_t uid = 65534;  // of `user`, looked up when the config was read
+  std::string user = "auto";  // when the config was read: clatvisor if there is that user, else nobody
+  std::uint32_t uid = 65534;  // of `user`, looked up then
   std::uint32_t gid = 65534;
   Restart restart{};
   milliseconds stop_timeout{5'000};

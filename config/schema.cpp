@@ -193,6 +193,7 @@ void look_around(ClatdDraft& draft, Reader& reader) {
                                   "; name it as clatd: {path: /...}");
     }
   }
+  if (draft.values.user == "auto") draft.values.user = here.find_user("clatvisor") ? "clatvisor" : "nobody";
   const auto account = here.find_user(draft.values.user);
   if (!account) {
     reader.fail(draft.user, "user: there is no user " + in_quotes(draft.values.user));

@@ -38,7 +38,7 @@ std::vector<std::string> clatd_places() {
   const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return {};
   const auto folder = self.parent_path();
-  return {folder / "clatd", (folder.parent_path() / "libexec/clatvisor/clatd").lexically_normal()};
+  return {(folder / CLATVISOR_CLATD).lexically_normal(), folder / "clatd"};
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ struct Surroundings {
   std::function<std::optional<Account>(const std::string& user)> find_user;
 };
 
-// Those of this process: clatd beside its own executable, then in ../libexec/clatvisor from there.
+// Those of this process: clatd where both are installed, seen from its own executable, then beside that. In this order:
+// in the folder of installed programs, another package's clatd may be beside it.
 Surroundings make_surroundings();
 
 }  // namespace clat::config

@@ -103,6 +103,26 @@ TEST(Parse, AutoIsTheSameAsNoKey) {
             config_of(wan0()));
 }
 
+TEST(Parse, ClatdRunsAsClatvisorWhereThatUserIs) {
+  Surroundings packaged = paper_machine();
+  packaged.find_user = [](const std::string& user) -> std::optional<Account> {
+    if (user == "clatvisor") return Account{998, 997};
+    return paper_machine().find_user(user);
+  };
+  for (const std::string_view clatd : {"", "clatd: {user: auto}\n"}) {
+    SCOPED_TRACE(clatd);
+    const std::string text = wan0() + std::string(clatd);
+    const auto bare = parse(text, paper_machine()), with = parse(text, packaged);
+    ASSERT_TRUE(bare && with);
+    EXPECT_EQ(bare->clatd.user, "nobody");
+    EXPECT_EQ(bare->clatd.uid, 65534U);
+    EXPECT_EQ(with->clatd.user, "clatvisor");
+    EXPECT_EQ(with->clatd.uid, 998U);
+    EXPECT_EQ(with->clatd.gid, 997U);
+  }
+  EXPECT_EQ(config_of(wan0() + "clatd: {user: clat}\n").clatd.user, "clat");
+}
+
 TEST(Parse, MetricsGrowWithThePositionInTheFile) {
   const Config config = config_of(
       "interfaces:\n"
