@@ -40,7 +40,8 @@ const char* help_text() {
          "\n"
          "Gives IPv6-only uplinks working IPv4 (464XLAT). Runs in the foreground until SIGTERM.\n"
          "\n"
-         "  --config FILE  what to do; default /etc/clatvisor/clatvisor.yaml\n"
+         "  --config FILE  what to do; default " CLATVISOR_CONFIG
+         "\n"
          "  --check        read the file, say what is wrong with it, change nothing\n"
          "  --cleanup      take away what a killed clatvisor left behind\n"
          "  --version      print the version\n"

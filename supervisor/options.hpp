@@ -11,7 +11,7 @@ enum class Command { run, check, cleanup, version, help };
 
 struct Options {
   Command command = Command::run;
-  std::string config = "/etc/clatvisor/clatvisor.yaml";
+  std::string config = CLATVISOR_CONFIG;
   bool operator==(const Options&) const = default;
 };
 

@@ -119,8 +119,9 @@ def cpu_time(pid: int) -> float:
 
 class Clatvisor:
     def __init__(
-        self, lab: Lab, config: dict | str | None = None, *, wrap: Sequence[str] = (), env: dict[str, str] | None = None
-    ) -> None:
+        self, lab: Lab, config: dict | str | None = None, *, wrap: Sequence[str] = (), env: dict[str, str] | None = None,
+        binary: Path = BIN / "clatvisor",
+    ) -> None:  # fmt: skip
         """`wrap`: a command line that execs, or runs as its only child, what follows it (setpriv, unshare, strace…)."""
         self.lab = lab
         self.folder = lab.scratch
@@ -131,6 +132,7 @@ class Clatvisor:
         self.events: list[Event] = []
         self.garbage: list[str] = []  # stderr lines that are not log lines
         self._wrap = list(wrap)
+        self._binary = binary
         self._env = {**os.environ, **(env or {})}
         self._changed = threading.Condition()
         self._eof = False
@@ -162,7 +164,7 @@ class Clatvisor:
             self._reader.join(5)  # the end of the run before is told by it
         self._eof = False
         self.process = self.lab.router.popen(
-            *self._wrap, str(BIN / "clatvisor"), "--config", str(self.config_file),
+            *self._wrap, str(self._binary), "--config", str(self.config_file),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace", env=self._env,
         )  # fmt: skip
