@@ -13,6 +13,13 @@ namespace clat {
 
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// What a start and a stop may take on a slow machine, beyond what grows: service managers allow for 90 s and, by our
+// unit, for 20 s.
+constexpr milliseconds kStart = seconds(90), kEachRecord = seconds(2), kStop = seconds(20);
+
 // Settings that decide where a running supervisor keeps its things cannot move under it.
 std::string immovable_change(const config::Config& before, const config::Config& now) {
   if (before.state_dir != now.state_dir) return "state-dir";
@@ -97,6 +104,7 @@ Result<> Supervisor::start() {
   std::vector<model::Event> first;
   auto found = state_.records();
   if (!found) return std::unexpected(std::move(found).error());
+  notify(loop::Phase::starting, kStart + kEachRecord * (found->records.size() + found->ignored.size()));
   for (const auto& ignored : found->ignored) {
     tell(model::notice::RecordIgnored{ignored.why.text()});
     (void)state_.discard(ignored);  // what cannot be removed is ignored at the next start again
@@ -123,7 +131,12 @@ Result<> Supervisor::start() {
 void Supervisor::deliver(std::vector<model::Event> events) {
   app_->handle(std::move(events));
   const bool leaving = app_->world().stopping || app_->world().handover;
-  notify(leaving ? loop::Phase::stopping : loop::Phase::ready);
+  // Every clatd is waited for at the same time.
+  if (leaving) {
+    notify(loop::Phase::stopping, kStop + config_->clatd.stop_timeout);
+  } else {
+    notify(loop::Phase::ready);
+  }
   log_.flush();
   if (app_->done()) {
     loop_->stop();
@@ -174,14 +187,14 @@ void Supervisor::reject(unsigned line, unsigned column, std::string reason, std:
   deliver({model::ConfigRejected{file_, line, column, std::move(reason), errors}});
 }
 
-void Supervisor::notify(loop::Phase phase) {
+void Supervisor::notify(loop::Phase phase, milliseconds takes) {
   const auto wanted = config_->interfaces.size();
   const auto up = static_cast<std::size_t>(
       std::ranges::count_if(app_->world().clats, [](const auto& each) { return each.second.up; }));
   // One that was just struck off the config may be up for a moment more.
   const auto status =
       std::to_string(std::min(up, wanted)) + " of " + std::to_string(wanted) + " uplinks up" + complaint_;
-  const auto told = notifier_.tell(phase, status);
+  const auto told = notifier_.tell(phase, status, takes);
   if (!told && !unheard_) tell(model::notice::NotifyFailed{told.error()});
   unheard_ = !told;
 }

@@ -1,6 +1,7 @@
 // The running program: the loop, its edges and the App, wired together.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,8 +38,8 @@ class Supervisor {
   void on_signal(int number);
   void reload();
   void reject(unsigned line, unsigned column, std::string reason, std::size_t errors);
-  // Tells the service manager what is news to it.
-  void notify(loop::Phase phase);
+  // Tells the service manager what is news to it, and how long that takes where it may be long.
+  void notify(loop::Phase phase, std::chrono::milliseconds takes = {});
   void tell(const model::Notice& notice);
   void tell(model::What what) { tell(model::Notice{"", std::move(what)}); }
   void tell_failed(model::notice::Deed deed, const Error& error) { tell(model::notice::DeedFailed{deed, error}); }

@@ -14,9 +14,10 @@ PATH=$PATH:/usr/sbin:/sbin
 build='g++ make cmake pkgconf clang-19 llvm-19 libbpf-dev linux-libc-dev libuv1-dev libspdlog-dev libyaml-dev libmnl-dev
        libc-ares-dev'
 # libclang-rt is libFuzzer; tayga the NAT64; iperf3 the load of tests/bench; curl the download of try.sh; g++-mips, qemu
-# and googletest (its source) are for tests/cross; qemu-system and busybox for tests/bpf/old_kernel.
+# and googletest (its source) are for tests/cross; qemu-system and busybox for tests/bpf/old_kernel, busybox also for
+# tests/openwrt; systemd looks at the unit.
 tests='ccache libgtest-dev libclang-rt-19-dev python3 bpftool iproute2 nftables iputils-ping traceroute strace util-linux tayga iperf3
-       curl g++-mips-linux-gnu qemu-user-static googletest qemu-system-x86 busybox-static'
+       curl g++-mips-linux-gnu qemu-user-static googletest qemu-system-x86 busybox-static systemd'
 lint='clang-tidy-19 clang-format-19'
 
 wanted="$build $tests"

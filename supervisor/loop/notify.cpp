@@ -77,6 +77,7 @@ std::string one_line(std::string text) {
 
 std::string line_of(Phase phase) {
   switch (phase) {
+    case Phase::starting: return "";
     case Phase::ready: return "READY=1\n";
     case Phase::reloading: {
       const auto now = std::chrono::steady_clock::now().time_since_epoch();  // CLOCK_MONOTONIC
@@ -94,6 +95,7 @@ struct Notifier::State {
   struct Word {
     Phase phase;
     std::string status;
+    milliseconds takes;
   };
 
   State(Address address_, Fd socket_) : address(address_), socket(std::move(socket_)) {}
@@ -125,7 +127,12 @@ struct Notifier::State {
 
   Result<> say_news() {
     std::string text;
-    if (!told || told->phase != wanted->phase) text += line_of(wanted->phase);
+    if (!told || told->phase != wanted->phase) {
+      text += line_of(wanted->phase);
+      if (wanted->takes > milliseconds(0)) {
+        text += "EXTEND_TIMEOUT_USEC=" + std::to_string(microseconds(wanted->takes).count()) + "\n";
+      }
+    }
     if (!told || told->status != wanted->status) text += "STATUS=" + wanted->status + "\n";
     if (text.empty()) return {};
     told.reset();  // what is lost is said whole the next time
@@ -168,9 +175,9 @@ Result<Notifier> Notifier::from_environment(Loop& loop) {
   return Notifier(std::move(state));
 }
 
-Result<> Notifier::tell(Phase phase, const std::string& status) {
+Result<> Notifier::tell(Phase phase, const std::string& status, milliseconds takes) {
   if (!state_) return {};
-  state_->wanted = State::Word{phase, one_line(status)};
+  state_->wanted = State::Word{phase, one_line(status), takes};
   return state_->say_news();
 }
 

@@ -13,7 +13,7 @@
 
 namespace clat::loop {
 
-enum class Phase : std::uint8_t { ready, reloading, stopping };
+enum class Phase : std::uint8_t { starting, ready, reloading, stopping };
 
 // Level-triggered: it is told how things are and says what of that is news. What the manager's full socket refused is
 // said again with the next word. It never waits.
@@ -27,8 +27,9 @@ class Notifier {
   Notifier& operator=(Notifier&&) noexcept;
   ~Notifier();
 
-  // `status` is for people, in one line.
-  Result<> tell(Phase phase, const std::string& status);
+  // `status` is for people, in one line. `takes`: how long the phase may take where that may be more than the manager
+  // allows for; 0: no matter.
+  Result<> tell(Phase phase, const std::string& status, std::chrono::milliseconds takes = {});
 
  private:
   struct State;

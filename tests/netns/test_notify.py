@@ -58,9 +58,11 @@ class Notify(LabTest):
     def test_a_life(self) -> None:
         manager = self.manage(str(self.lab.scratch / "notify"), WATCHDOG_USEC="400000")
         self.lab.remove_address(WAN0)
-        program = self.start(up=False, env=self.env)
-        ready = manager.wait("READY", "1")
-        self.assertEqual(ready["STATUS"], "0 of 1 uplinks up")
+        change = lambda config: config.update({"clatd": {"stop-timeout": "40s"}})  # noqa: E731
+        program = self.start(up=False, env=self.env, change=change)
+        starting = manager.wait("STATUS", "0 of 1 uplinks up")
+        self.assertEqual(starting["EXTEND_TIMEOUT_USEC"], "90000000")  # no records to take over
+        manager.wait("READY", "1")
         self.lab.add_address(WAN0)
         manager.wait("STATUS", "1 of 1 uplinks up")
 
@@ -80,11 +82,14 @@ class Notify(LabTest):
         manager.wait("RELOADING", "1")
         refused = manager.wait("READY", "1")
         self.assertEqual(refused["STATUS"], "1 of 1 uplinks up; the config file was refused, line 1")
-        program.reload(program.default_config())
+        config = program.default_config()
+        change(config)
+        program.reload(config)
         manager.wait("STATUS", "1 of 1 uplinks up")
 
         program.stop()
-        manager.wait("STOPPING", "1")
+        # More than the unit's TimeoutStopSec.
+        self.assertEqual(manager.wait("STOPPING", "1")["EXTEND_TIMEOUT_USEC"], "60000000")
 
     def test_an_abstract_name_and_a_handover(self) -> None:
         manager = self.manage(f"@clatvisor-test-{os.getpid()}")

@@ -119,6 +119,19 @@ TEST_F(NotifierTest, ReloadsWithTheTimeOfNow) {
   EXPECT_EQ(heard[1], "READY=1\n");
 }
 
+TEST_F(NotifierTest, AsksForTimeAtTheBeginningOfAPhase) {
+  using std::chrono::milliseconds;
+  const Manager manager(path());
+  auto notifier = created(path());
+  ASSERT_TRUE(notifier);
+  ASSERT_TRUE(notifier->tell(Phase::starting, "a", milliseconds(90000)));
+  ASSERT_TRUE(notifier->tell(Phase::starting, "b", milliseconds(90000)));
+  ASSERT_TRUE(notifier->tell(Phase::ready, "b"));
+  ASSERT_TRUE(notifier->tell(Phase::stopping, "b", milliseconds(1500)));
+  EXPECT_EQ(manager.heard(), (Strings{"EXTEND_TIMEOUT_USEC=90000000\nSTATUS=a\n", "STATUS=b\n", "READY=1\n",
+                                      "STOPPING=1\nEXTEND_TIMEOUT_USEC=1500000\n"}));
+}
+
 TEST_F(NotifierTest, KeepsAStatusToItsLine) {
   const Manager manager(path());
   auto notifier = created(path());
