@@ -1,7 +1,9 @@
 #include "supervisor/edge.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 #include <utility>
 
 #include "core/clatd/android_sockets.hpp"
@@ -318,7 +320,9 @@ model::HealthCollected KernelEdge::health() {
     if (auto counters = fast_path_->counters(attachment)) collected.by_uplink[uplink] = std::move(*counters);
   }
   for (const auto& [uplink, tun] : ruled_) {
-    if (const auto drops = network_.filter_drops(tun)) collected.by_uplink[uplink].emplace_back("drop_filter", *drops);
+    if (counted_.contains(uplink)) continue;  // rules that would not go
+    auto drops = network_.filter_drops(tun);
+    std::ranges::move(drops, std::back_inserter(collected.by_uplink[uplink]));
   }
   for (const auto& [uplink, totals] : slow_path_) totals.append_to(collected.by_uplink[uplink]);
   return collected;

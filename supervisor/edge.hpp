@@ -17,6 +17,7 @@
 #include "supervisor/sources/nat64_resolver.hpp"
 #include "supervisor/sources/nd_socket.hpp"
 #include "supervisor/sources/netlink_source.hpp"
+#include "supervisor/sources/nft_monitor.hpp"
 #include "supervisor/system/host_firewall.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/state_dir.hpp"
@@ -66,6 +67,8 @@ class KernelEdge : public plan::Edge {
   Result<> confine_by_rules(const model::PartAction& action, const model::FilterSpec& filter);
   Result<> take_rules(const std::string& uplink, int tun);
   Result<> release(const std::string& uplink, const model::FilterSpec& filter);
+  // Where no clatd is confined by nftables, nobody listens to what becomes of it.
+  void watch_rules_no_more();
   Result<> check_filter(const model::FilterSpec& filter, const Result<>& pins);
   template <class Attached>
   Result<> check_programs(const Attached& attached, const Result<>& pins) {
@@ -100,6 +103,7 @@ class KernelEdge : public plan::Edge {
   std::map<std::string, bpf::Attachment> counted_;             // by uplink: what has counters
   std::map<std::string, int> ruled_;                           // by uplink: tuns whose clatd nftables confines
   std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft
+  std::unique_ptr<sources::NftMonitor> nft_monitor_;           // while there are any of these two
   std::map<std::string, loop::SlowPathTotals> slow_path_;
   std::map<std::string, std::unique_ptr<sources::NdSocket>> nd_sockets_;  // by uplink
   sources::Nat64Resolver resolver_;

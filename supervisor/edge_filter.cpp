@@ -46,19 +46,29 @@ Result<> KernelEdge::confine_by_bpf(const model::PartAction& action, const model
   // The rules that stood in for it; an earlier supervisor's, too.
   auto gone = network_.remove_rules(wanted.filter.by.tun_ifindex);
   if (gone) ruled_.erase(action.uplink);
+  watch_rules_no_more();
   return gone;
 }
 
 Result<> KernelEdge::confine_by_rules(const model::PartAction& action, const model::FilterSpec& wanted) {
   constexpr std::chrono::seconds kPatience{10};
+  if (!nft_monitor_) {
+    auto monitor = sources::NftMonitor::open(loop_, sink_);
+    if (!monitor) return std::unexpected(std::move(monitor).error());
+    nft_monitor_ = std::move(*monitor);
+  }
   const auto done = [this, uplink = action.uplink, verb = action.verb,
                      tun = wanted.filter.by.tun_ifindex](Result<> ended) {
     nft_.erase(uplink);
     auto taken = ended ? take_rules(uplink, tun) : std::move(ended);
+    watch_rules_no_more();
     sink_(model::Done{uplink, verb, model::Part::filter, answer(std::move(taken))});
   };
   auto run = loop::Command::start(loop_, {"nft", "-f", "-"}, system::filter_text(wanted), kPatience, done);
-  if (!run) return std::unexpected(std::move(run).error());
+  if (!run) {
+    watch_rules_no_more();
+    return std::unexpected(std::move(run).error());
+  }
   nft_.insert_or_assign(action.uplink, std::move(*run));
   return {};
 }
@@ -83,7 +93,12 @@ Result<> KernelEdge::release(const std::string& uplink, const model::FilterSpec&
   }
   auto gone = network_.remove_rules(filter.filter.by.tun_ifindex);
   if (gone) ruled_.erase(uplink);
+  watch_rules_no_more();
   return gone;
+}
+
+void KernelEdge::watch_rules_no_more() {
+  if (ruled_.empty() && nft_.empty()) nft_monitor_.reset();
 }
 
 Result<> KernelEdge::check_filter(const model::FilterSpec& filter, const Result<>& pins) {

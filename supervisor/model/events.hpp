@@ -77,6 +77,8 @@ struct KernelDumped {
 struct TrafficControlChanged {
   int ifindex = 0;
 };
+// Somebody, maybe we, changed some rule or table of nftables. Heard while nftables confines a clatd.
+struct NftablesChanged {};
 
 // A router of the uplink advertised itself; `prefixes` may be none.
 struct RouterHeard {
@@ -176,10 +178,10 @@ struct HealthCollected {
 };
 struct Tick {};  // the timer that was armed at Plan::wake_at
 
-using Event =
-    std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested, LinkSeen,
-                 LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone,
-                 KernelDumped, TrafficControlChanged, RouterHeard, Sent, Nat64Answer, Done, Purged, LookedUp,
-                 Audited, ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
+using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
+                           LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4DefaultRouteChanged, Ipv4Seen,
+                           Ipv4Gone, KernelDumped, TrafficControlChanged, NftablesChanged, RouterHeard, Sent,
+                           Nat64Answer, Done, Purged, LookedUp, Audited, ChildReady, ChildAnswered, ChildMute,
+                           ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::model

@@ -8,10 +8,12 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "bpf/attachment.hpp"
 #include "config/config.hpp"
 #include "core/net/address.hpp"
+#include "core/net/ipv4_prefix.hpp"
 #include "core/net/link_layer.hpp"
 #include "core/net/prefix.hpp"
 
@@ -75,6 +77,8 @@ std::string_view name(FilterMeans means);
 struct FilterSpec {
   FilterMeans means = FilterMeans::bpf;
   bpf::Filter filter;
+  // With nftables: subnets of the host's other interfaces. The programs have a map of them (KnowSubnets).
+  std::vector<Ipv4Prefix> connected = {};
   bool operator==(const FilterSpec&) const = default;
 };
 using FastPathSpec = bpf::Attachment;

@@ -31,6 +31,7 @@ class Applier {
   void operator()(const Ipv4Gone&);
   void operator()(const KernelDumped&);
   void operator()(const TrafficControlChanged&);
+  void operator()(const NftablesChanged&);
   void operator()(const Done&);
   void operator()(const Purged&);
   void operator()(const ChildReady&);

@@ -173,6 +173,13 @@ void Applier::operator()(const TrafficControlChanged& event) {
   }
 }
 
+void Applier::operator()(const NftablesChanged&) {
+  for (auto& [name, clat] : world_.clats) {
+    auto& filter = clat.piece(Part::filter);
+    if (filter.have && std::get<FilterSpec>(*filter.have).means == FilterMeans::nftables) filter.verify = true;
+  }
+}
+
 Clat* Applier::discovering(const std::string& uplink) {
   const auto found = world_.clats.find(uplink);
   const auto* wanted = world_.wanted(uplink);

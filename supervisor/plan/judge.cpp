@@ -223,9 +223,9 @@ bool routes_ipv6_of_clatd(const Makings& from) {
   return leg != Leg::fast || from.uplink.layer == LinkLayer::other;
 }
 
-FilterSpec filter_spec(const Makings& from, TimePoint now) {
+FilterSpec filter_spec(const World& world, const Makings& from, TimePoint now) {
   if (from.clat.bpf_filter.at.value_or(now) <= now) {
-    return {FilterMeans::bpf, {routes_ipv6_of_clatd(from), attachment(from)}};
+    return {.means = FilterMeans::bpf, .filter = {routes_ipv6_of_clatd(from), attachment(from)}};
   }
   // No more than the rules say, so that nothing else changes them.
   return {.means = FilterMeans::nftables,
@@ -234,7 +234,8 @@ FilterSpec filter_spec(const Makings& from, TimePoint now) {
                             .v4 = from.clat.addresses->v4,
                             .v6 = from.clat.addresses->v6,
                             .prefix = from.uplink.prefix,
-                            .allow_private_ipv4 = from.wanted.allow_private_ipv4}}};
+                            .allow_private_ipv4 = from.wanted.allow_private_ipv4}},
+          .connected = world.subnets};
 }
 
 // What the dialect cannot express is left out, so that a change of it replaces nobody.
@@ -285,7 +286,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   if (clat.tun == 0) return all;
   want(SetupSpec{clat.tun, wanted.tun, name, v4, tun_mtu(mtu)});
   if (leg == Leg::fast || stands_on_guard(clat, v6)) want(GuardSpec{v6});
-  want(filter_spec(makings, now));
+  want(filter_spec(world, makings, now));
   if (wanted.fast_path != config::FastPathMode::off) want(attachment(makings));
   want(child_spec(makings));
   if (!uplink.carrier || !clat.reachable) return all;

@@ -242,6 +242,7 @@ void settle(World& world, Scope& scope, TimePoint now, std::vector<Notice>& noti
   if (scope.all && !world.stopping) {
     for (const auto& wanted : world.config->interfaces) world.clats.try_emplace(wanted.name);
   }
+  if (scope.all) world.subnets = connected_subnets(world);
   std::set<std::string> names = scope.uplinks;
   if (scope.all) std::ranges::copy(std::views::keys(world.clats), std::inserter(names, names.end()));
   for (const auto& name : names) {
@@ -256,7 +257,6 @@ void settle(World& world, Scope& scope, TimePoint now, std::vector<Notice>& noti
     scope.all = true;
     for (auto& [name, clat] : world.clats) settle_one(world, name, clat, now, notices);
   }
-  if (scope.all) world.subnets = connected_subnets(world);
 }
 
 }  // namespace clat::plan

@@ -5,6 +5,7 @@
 
 #include "core/base/first_error.hpp"
 #include "supervisor/system/network.hpp"
+#include "supervisor/system/nft_text.hpp"
 
 namespace clat::system {
 
@@ -34,10 +35,14 @@ Result<> Network::remove_rules(int tun) {
   return gone;
 }
 
-std::optional<std::uint64_t> Network::filter_drops(int tun) {
-  if (!rules_.contains(tun) || !nft_table_) return std::nullopt;
-  const auto packets = nft_table_->drops(tun);
-  return packets ? std::optional(*packets) : std::nullopt;
+model::Counters Network::filter_drops(int tun) {
+  model::Counters counters;
+  if (!rules_.contains(tun) || !nft_table_) return counters;
+  for (const auto& [name, counter] :
+       {std::pair("drop_filter", kFilterCounter), std::pair("drop_connected", kConnectedCounter)}) {
+    if (const auto packets = nft_table_->count(tun, counter)) counters.emplace_back(name, *packets);
+  }
+  return counters;
 }
 
 Result<> Network::sweep_rules() {

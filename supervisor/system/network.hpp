@@ -55,8 +55,8 @@ class Network {
   Result<> verify_rules(int tun);
   // Also those of an earlier supervisor, whose tun somebody still held.
   Result<> remove_rules(int tun);
-  // Packets. Nothing: there are no rules, or they cannot be asked.
-  std::optional<std::uint64_t> filter_drops(int tun);
+  // What they dropped, by the names of the health line. Nothing: there are none, or they cannot be asked.
+  model::Counters filter_drops(int tun);
 
   // The routed leg needs net.ipv6.conf.all.forwarding, which is the operator's to set: EPERM without it.
   Result<> make(const model::AnnounceSpec& spec);

@@ -89,9 +89,9 @@ Result<std::string> NftTable::look_at(int tun) {
   return seen;
 }
 
-Result<std::uint64_t> NftTable::drops(int tun) {
+Result<std::uint64_t> NftTable::count(int tun, std::string_view counter) {
   auto ask = about(NFT_MSG_GETOBJ, tun);
-  ask.put(NFTA_OBJ_NAME, kFilterCounter);
+  ask.put(NFTA_OBJ_NAME, counter);
   ask.put(NFTA_OBJ_TYPE, std::uint32_t{htobe32(NFT_OBJECT_COUNTER)});
   std::optional<std::uint64_t> packets_be64;
   auto asked = socket_.exchange(ask, [&packets_be64](const Message& message) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,8 +21,8 @@ class NftTable {
   Result<std::vector<int>> tuns();
   // Everything that makes it what it is, as bytes to be compared. ENOENT: it is gone.
   Result<std::string> look_at(int tun);
-  // Packets.
-  Result<std::uint64_t> drops(int tun);
+  // Packets, of one of its counters (nft_text.hpp).
+  Result<std::uint64_t> count(int tun, std::string_view counter);
   // Fine when it was gone.
   Result<> remove(int tun);
 

@@ -1,7 +1,9 @@
 #include "supervisor/system/nft_text.hpp"
 
+#include <algorithm>
 #include <initializer_list>
 #include <utility>
+#include <vector>
 
 namespace clat::system {
 
@@ -9,9 +11,11 @@ namespace {
 
 // The same rules as of clat_tun_in (bpf/programs/clat.bpf.c), before conntrack, which never hears of what they drop.
 // Next headers that the translator never emits: hop-by-hop options (0), routing (43), fragment (44) in a fragment,
-// destination options (60). No peers: what is no unicast address (RFC 1812 §5.3.7), and the CLAT itself.
+// destination options (60). No peers: what is no unicast address (RFC 1812 §5.3.7), the CLAT itself, and hosts that are
+// reached by another interface.
 constexpr std::string_view kFilter = R"(add table inet clatvisor_$tun
 add counter inet clatvisor_$tun drops
+add counter inet clatvisor_$tun connected
 add chain inet clatvisor_$tun clatd { type filter hook prerouting priority -300; policy accept; }
 flush chain inet clatvisor_$tun clatd
 add rule inet clatvisor_$tun clatd meta iif != $tun accept
@@ -19,10 +23,31 @@ add rule inet clatvisor_$tun clatd ip6 nexthdr { 0, 43, 60 } counter name drops 
 add rule inet clatvisor_$tun clatd frag nexthdr { 0, 43, 44, 60 } counter name drops drop
 add rule inet clatvisor_$tun clatd ip6 saddr $v6 ip6 daddr $prefix accept
 add rule inet clatvisor_$tun clatd ip saddr { 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, $no_private$v4 } counter name drops drop
-add rule inet clatvisor_$tun clatd ip daddr $v4 accept
+$connectedadd rule inet clatvisor_$tun clatd ip daddr $v4 accept
 add rule inet clatvisor_$tun clatd counter name drops drop
 )";
 constexpr std::string_view kPrivate = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ";
+
+// A set without a name: nobody can change what is in it, and the next one takes its place with the rule. nft refuses a
+// set in which one prefix lies in another.
+std::string elements(std::vector<Ipv4Prefix> prefixes) {
+  std::ranges::sort(prefixes, {}, [](const auto& each) { return std::pair(each.address.number(), each.length); });
+  std::string text;
+  const Ipv4Prefix* last = nullptr;
+  for (const auto& each : prefixes) {
+    if (last != nullptr && last->contains(each.address)) continue;
+    text += (last == nullptr ? "" : ", ") + each.text();
+    last = &each;
+  }
+  return text;
+}
+
+std::string connected_rule(const model::FilterSpec& spec) {
+  if (spec.connected.empty()) return "";
+  const auto& clat = spec.filter.by;
+  return "add rule inet " + std::string(kFilterTable) + std::to_string(clat.tun_ifindex) + " clatd ip saddr { " +
+         elements(spec.connected) + " } ip daddr " + clat.v4.text() + " counter name connected drop\n";
+}
 
 using Value = std::pair<std::string_view, std::string>;
 
@@ -52,6 +77,7 @@ std::string filter_text(const model::FilterSpec& spec) {
                              {"v4", clat.v4.text()},
                              {"v6", clat.v6.text()},
                              {"prefix", clat.prefix.text()},
+                             {"connected", connected_rule(spec)},
                              {"no_private", std::string(no_private ? kPrivate : "")}});
 }
 

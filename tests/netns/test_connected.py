@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from harness import packet
-from harness.case import BothPaths
+from harness.case import WITHOUT_BPF, BothPaths
 from harness.clatvisor import SLOW
 from harness.lab import WWAN0, wait_until
 from harness.packet import UDP, Ipv6
@@ -16,6 +16,9 @@ OUTSIDE = "203.0.113.9"
 
 
 class Connected(BothPaths):
+    """By each of the means that confine a clatd."""
+
+    fast_paths = ("off", "required", WITHOUT_BPF)
     uplinks = (WWAN0,)  # with a prefix of its own, behind which private addresses are possible
     nat64 = False
     lan = True
@@ -25,6 +28,7 @@ class Connected(BothPaths):
         self.start(change=lambda config: config.update(log={"health-interval": "100ms"}))
         up = self.program.find("clat.up", WWAN0.name)[0]
         self.v4, self.v6 = up["v4"], up["v6"]
+        self.assertEqual(len(self.program.find("filter.unavailable")), 1 if self.fast_path == WITHOUT_BPF else 0)
         self.listener = self.lab.router.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.addCleanup(self.listener.close)
         self.listener.bind(("0.0.0.0", PORT))
@@ -54,10 +58,16 @@ class Connected(BothPaths):
 
     def test_subnets_come_and_go(self) -> None:
         self.assertTrue(self.delivers("10.9.8.7"))
-        self.lab.router.ip("address add 10.9.8.1/24 dev lan0")
-        wait_until(lambda: not self.delivers("10.9.8.7"), 5 * SLOW, "it is known")
-        self.lab.router.ip("address delete 10.9.8.1/24 dev lan0")
-        wait_until(lambda: self.delivers("10.9.8.7"), 5 * SLOW, "it is forgotten")
+        # Each within the next one: the largest counts.
+        subnets = ("10.9.8.1/24", "10.9.1.1/16", "10.9.8.7/32")
+        for subnet in subnets:
+            self.lab.router.ip(f"address add {subnet} dev lan0")
+        wait_until(lambda: not self.delivers("10.9.2.7"), 5 * SLOW, "they are known")
+        self.assertFalse(self.delivers("10.9.8.7"))
+        for subnet in subnets:
+            self.lab.router.ip(f"address delete {subnet} dev lan0")
+        wait_until(lambda: self.delivers("10.9.8.7"), 5 * SLOW, "they are forgotten")
+        self.assertFalse(self.delivers(self.lab.lan_host))
         self.program.stop()
 
     def test_the_next_supervisor_knows_them(self) -> None:

@@ -26,6 +26,9 @@ def every_interface(**keys: object) -> Callable[[dict], None]:
 # For start(wrap=…): attaches by clsact, as below Linux 6.6.
 WITHOUT_TCX = [sys.executable, str(Path(__file__).resolve().parents[1] / "without_tcx.py")]
 
+# Of BothPaths.fast_paths: there is no BPF to be had, and nftables stands in for it.
+WITHOUT_BPF = "no BPF"
+
 # tests/run.sh --full: more; with sanitizers: fewer.
 ROUNDS = float(os.environ.get("CLATVISOR_TEST_ROUNDS", "1"))
 
@@ -89,10 +92,11 @@ class LabTest(unittest.TestCase):
 class BothPaths(LabTest):
     """Each test twice, each time in a lab of its own: through clatd alone, and with the fast path attached."""
 
+    fast_paths: tuple[str, ...] = ("off", "required")
     fast_path = ""
 
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
-        for fast_path in ("off", "required"):
+        for fast_path in self.fast_paths:
             each = type(self)(self._testMethodName)
             each.fast_path = fast_path
             result = super(BothPaths, each).run(result)
@@ -107,7 +111,10 @@ class BothPaths(LabTest):
 
     def start(self, *, change: Callable[[dict], None] | None = None, **options) -> Clatvisor:
         def change_both(config: dict) -> None:
-            every_interface(fast_path=self.fast_path)(config)
+            if self.fast_path == WITHOUT_BPF:
+                config["bpf-dir"] = self.lab.scratch / "no-bpffs"
+            else:
+                every_interface(fast_path=self.fast_path)(config)
             if change:
                 change(config)
 

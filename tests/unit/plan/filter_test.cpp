@@ -147,6 +147,40 @@ TEST_F(FilterPart, AChangeThatFailsIsALossAndIsAttachedAnew) {
   EXPECT_EQ(filter().filter.by.uplink_mtu, 1400U);
 }
 
+// The programs have a map of them.
+TEST_F(FilterPart, ByRulesKnowsWhatIsConnected) {
+  bench.link("lan0", 9);
+  bench.handle(Ipv4Seen{9, {*Ipv4Address::parse("192.168.7.1"), *Ipv4Prefix::parse("192.168.7.0/24")}});
+  bring_up();
+  EXPECT_EQ(filter().connected, std::vector<Ipv4Prefix>{});
+  bench.edge.no_bpf = Error{"bpf", EPERM};
+  steal_filter();
+  EXPECT_EQ(filter().connected, std::vector{*Ipv4Prefix::parse("192.168.7.0/24")});
+  bench.edge.executed.clear();
+  bench.unlink(9);
+  EXPECT_EQ(bench.edge.log_of("up0"), Words{"change filter"});
+  EXPECT_EQ(filter().connected, std::vector<Ipv4Prefix>{});
+}
+
+TEST_F(FilterPart, ByRulesIsLookedAtWhenRulesChange) {
+  bench.edge.no_bpf = Error{"bpf", EPERM};
+  bring_up();
+  bench.edge.executed.clear();
+  bench.handle(NftablesChanged{});
+  EXPECT_EQ(bench.edge.log_of("up0"), Words{"verify filter"});
+  bench.edge.steal("up0", Part::filter);
+  bench.handle(NftablesChanged{});
+  EXPECT_TRUE(has(Part::filter));
+  EXPECT_EQ(told("filter.restored"), 1);
+}
+
+TEST_F(FilterPart, ByBpfIsNoMatterOfRules) {
+  bring_up();
+  bench.edge.executed.clear();
+  bench.handle(NftablesChanged{});
+  EXPECT_EQ(bench.edge.log_of("up0"), Words{});
+}
+
 // Whoever took it over may not care for SIGTERM.
 TEST_F(FilterPart, LostForGoodItTakesClatdAlongAtOnce) {
   bench.edge.obedient_children = false;

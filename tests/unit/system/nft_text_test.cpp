@@ -20,6 +20,7 @@ TEST(NftText, OfWhatClatdMayWrite) {
   EXPECT_EQ(filter_text(confined("64:ff9b::/96")),
             R"(add table inet clatvisor_17
 add counter inet clatvisor_17 drops
+add counter inet clatvisor_17 connected
 add chain inet clatvisor_17 clatd { type filter hook prerouting priority -300; policy accept; }
 flush chain inet clatvisor_17 clatd
 add rule inet clatvisor_17 clatd meta iif != 17 accept
@@ -41,6 +42,18 @@ TEST(NftText, PrivatePeersAreRefusedUnderTheWellKnownPrefixOnly) {
   EXPECT_TRUE(refuses_private(confined("64:ff9b::/96")));
   EXPECT_FALSE(refuses_private(confined("64:ff9b::/96", true)));
   EXPECT_FALSE(refuses_private(confined("2001:db8:64::/96")));
+}
+
+TEST(NftText, OfWhatIsReachedByOtherInterfaces) {
+  auto spec = confined("64:ff9b::/96");
+  for (const char* subnet :
+       {"10.0.0.0/8", "192.168.7.0/24", "10.1.0.0/16", "192.168.6.0/24", "10.0.0.0/24", "9.9.9.9/32"}) {
+    spec.connected.push_back(*Ipv4Prefix::parse(subnet));
+  }
+  EXPECT_TRUE(filter_text(spec).contains(
+      "\nadd rule inet clatvisor_17 clatd ip saddr { 9.9.9.9/32, 10.0.0.0/8, 192.168.6.0/24, 192.168.7.0/24 } ip daddr "
+      "192.0.0.4 counter name connected drop\n"
+      "add rule inet clatvisor_17 clatd ip daddr 192.0.0.4 accept\n"));
 }
 
 }  // namespace
