@@ -115,7 +115,7 @@ class Queues(LabTest):
         program.stop()
 
     def test_are_handed_on_the_command_line(self) -> None:
-        program = self.start(change=lambda config: every_interface(queues=2, allow_private_ipv4=True)(config))
+        program = self.start(change=lambda config: every_interface(queues=2)(config))
         argv = cmdline(program.wait_clatd("wan0"))
         self.assertEqual(argv[argv.index("--queues") + 1], "2")
         self.assertIn("--allow-private-ipv4", argv)

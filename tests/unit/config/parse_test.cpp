@@ -47,7 +47,7 @@ interfaces:
     net-id: 7
     queues: 8
     lowest-ipv6-mtu: 1280
-    allow-private-ipv4: true
+    allow-private-ipv4: false
 clatd:
   path: /usr/sbin/clatd
   dialect: native
@@ -79,7 +79,7 @@ bpf-dir: /sys/fs/bpf/c
                                  .net_id = 7,
                                  .queues = 8,
                                  .lowest_ipv6_mtu = 1280,
-                                 .allow_private_ipv4 = true});
+                                 .allow_private_ipv4 = false});
   expected.clatd = {.path = "/usr/sbin/clatd",
                     .user = "clat",
                     .uid = 100,

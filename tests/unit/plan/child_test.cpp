@@ -40,14 +40,14 @@ class ChildTest : public testing::Test {
 TEST_F(ChildTest, IsHandedWhatItsUplinkAllows) {
   config.icmp_rate_per_second = 50;
   config.interfaces[0].queues = 4;
-  config.interfaces[0].allow_private_ipv4 = true;
+  config.interfaces[0].allow_private_ipv4 = false;
   config.interfaces[0].lowest_ipv6_mtu = 1280;
   bring_up();
   EXPECT_EQ(arguments().mtu, 1500U);
   EXPECT_EQ(arguments().lowest_ipv6_mtu, 1280U);
   EXPECT_EQ(arguments().icmp_rate, 50U);
   EXPECT_EQ(arguments().queues, 4U);
-  EXPECT_TRUE(arguments().allow_private_ipv4);
+  EXPECT_FALSE(arguments().allow_private_ipv4);
   EXPECT_EQ(std::get<TunSpec>(*bench.edge.spec("up0", Part::tun)).shape, (TunShape{TunFormat::vnet, 4}));
 }
 
