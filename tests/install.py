@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -149,9 +150,33 @@ class Configured(InstallTest):
         self.assertIn("/opt/clat/lib/clatvisor/clatd", made["clatvisor.8"])
         for name, text in made.items():
             self.assertNotRegex(text, r"/usr/(sbin|libexec)/|/etc/clatvisor", name)
+        self.install_and_uninstall()
+
         commands = " ".join(each["command"] for each in json.loads((self.scratch / "build/compile_commands.json").read_text()))
         for definition in (r'CLATVISOR_CLATD=\"../lib/clatvisor/clatd\"', r'CLATVISOR_CONFIG=\"/etc/opt/clatvisor/clatvisor.yaml\"'):
             self.assertIn(definition, commands.replace("\\\\", "\\"))
+
+    def install_and_uninstall(self) -> None:
+        root = self.scratch / "root"
+        root.mkdir()
+        here = Installation(self.scratch / "build", root)
+        (self.scratch / "build/bin").mkdir(exist_ok=True)
+        for program in ("clatvisor", "clatd"):  # of another build: where they lie is all that matters
+            shutil.copy(BUILD / "bin" / program, self.scratch / "build/bin")
+        done = here.install()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        files = {str(file.relative_to(root)) for file in here.files()}
+        scripts = {
+            "etc/opt/init.d/clatvisor", "opt/clat/lib/clatvisor/uci-to-yaml", "opt/clat/lib/clatvisor/netifd-follow",
+            "lib/netifd/proto/clatvisor.sh",
+        }  # fmt: skip
+        texts = {"etc/opt/config/clatvisor", "etc/opt/uci-defaults/50-clatvisor", "etc/opt/capabilities/clatvisor.json"}
+        self.assertLessEqual(scripts | texts | {"opt/clat/sbin/clatvisor", "opt/clat/lib/clatvisor/clatd"}, files)
+        for file in scripts | texts:
+            self.assertEqual(bool((root / file).stat().st_mode & 0o111), file in scripts, file)
+        done = here.uninstall()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(list(root.rglob("*")), [])
 
     def test_init_systems_that_do_not_go(self) -> None:
         for inits, why in (("upstart", "'upstart' is not"), ("openrc;procd", "both want init.d/clatvisor")):
