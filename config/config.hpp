@@ -83,6 +83,15 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
+// Where clatctl finds clatvisor.
+struct ControlSocket {
+  std::string path = "/run/clatvisor/control.sock";  // empty: nowhere
+  std::string group{};                               // that may ask as root may; changes are for root alone
+  std::optional<std::uint32_t> gid{};                // of `group`, looked up when the config was read
+
+  bool operator==(const ControlSocket&) const = default;
+};
+
 struct Config {
   std::vector<Interface> interfaces{};  // in file order, names unique
   Clatd clatd{};
@@ -91,7 +100,7 @@ struct Config {
   std::vector<NameServer> dns_servers{};  // none: those that the host was told of
   milliseconds audit_interval{5'000};
   std::uint32_t icmp_rate_per_second = 100;
-  std::string control_socket = "/run/clatvisor/control.sock";
+  ControlSocket control_socket{};
   std::string state_dir = "/run/clatvisor";
   std::string bpf_dir = "/sys/fs/bpf/clatvisor";
 

@@ -136,6 +136,26 @@ Result<std::string> socket_path(std::string_view text) {
   return absolute_path(text);
 }
 
+constexpr std::array<Key<ControlSocket>, 2> kControlSocketKeys{{
+    {"path",
+     [](Reader& reader, const Entry& entry, ControlSocket& socket) { reader.take(entry, socket.path, socket_path); }},
+    {"group",
+     [](Reader& reader, const Entry& entry, ControlSocket& socket) {
+       if (!reader.take(entry, socket.group, plain_text)) return;
+       socket.gid = reader.surroundings().find_group(socket.group);
+       if (!socket.gid) reader.fail(entry, "there is no group " + in_quotes(socket.group));
+     }},
+}};
+
+// A path, `off`, or a mapping.
+void read_control_socket(Reader& reader, const Entry& entry, ControlSocket& socket) {
+  if (entry.value.kind != Node::Kind::scalar) return reader.take_mapping(entry, kControlSocketKeys, socket);
+  if (entry.value.text == "off")
+    socket.path.clear();
+  else
+    reader.take(entry, socket.path, socket_path);
+}
+
 constexpr std::array<Key<Draft>, 1> kDnsKeys{{
     {"servers",
      [](Reader& reader, const Entry& entry, Draft& draft) {
@@ -170,7 +190,7 @@ constexpr std::array<Key<Draft>, 10> kTopKeys{{
                    [](auto text) { return rate_per_second(text, kFastestIcmpRate); });
      }},
     {"control-socket", [](Reader& reader, const Entry& entry,
-                          Draft& draft) { reader.take(entry, draft.values.control_socket, socket_path); }},
+                          Draft& draft) { read_control_socket(reader, entry, draft.values.control_socket); }},
     {"state-dir", [](Reader& reader, const Entry& entry,
                      Draft& draft) { reader.take(entry, draft.values.state_dir, absolute_path); }},
     {"bpf-dir",

@@ -1,6 +1,7 @@
 #include "config/surroundings.hpp"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@ namespace clat::config {
 
 namespace {
 
-constexpr std::size_t kLargestAccount = std::size_t{1} << 20;  // bytes for one passwd entry
+constexpr std::size_t kLargestAccount = std::size_t{1} << 20;  // bytes for one entry of passwd or group
 
 bool is_executable_file(const std::string& path) {
   struct stat status{};
@@ -21,16 +22,30 @@ bool is_executable_file(const std::string& path) {
          faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0;
 }
 
-std::optional<Account> find_account(const std::string& user) {
-  std::vector<char> buffer(1024);
-  passwd entry{};
-  passwd* found = nullptr;
-  while (getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found) == ERANGE) {
+// An entry of passwd or group, by one of the functions that want a buffer and say ERANGE when it is too small.
+template <class Entry>
+std::optional<Entry> find_entry(int (*find)(const char*, Entry*, char*, std::size_t, Entry**), const std::string& name,
+                                std::vector<char>& buffer) {
+  buffer.resize(1024);
+  Entry entry{};
+  Entry* found = nullptr;
+  while (find(name.c_str(), &entry, buffer.data(), buffer.size(), &found) == ERANGE) {
     if (buffer.size() >= kLargestAccount) return std::nullopt;
     buffer.resize(buffer.size() * 2);
   }
-  if (found == nullptr) return std::nullopt;
-  return Account{found->pw_uid, found->pw_gid};
+  return found == nullptr ? std::nullopt : std::optional(entry);
+}
+
+std::optional<Account> find_account(const std::string& user) {
+  std::vector<char> buffer;
+  const auto entry = find_entry<passwd>(getpwnam_r, user, buffer);
+  return entry ? std::optional(Account{entry->pw_uid, entry->pw_gid}) : std::nullopt;
+}
+
+std::optional<std::uint32_t> find_gid(const std::string& group_name) {
+  std::vector<char> buffer;
+  const auto entry = find_entry<group>(getgrnam_r, group_name, buffer);
+  return entry ? std::optional<std::uint32_t>(entry->gr_gid) : std::nullopt;
 }
 
 std::vector<std::string> clatd_places() {
@@ -43,6 +58,6 @@ std::vector<std::string> clatd_places() {
 
 }  // namespace
 
-Surroundings make_surroundings() { return {clatd_places(), is_executable_file, find_account}; }
+Surroundings make_surroundings() { return {clatd_places(), is_executable_file, find_account, find_gid}; }
 
 }  // namespace clat::config

@@ -20,6 +20,7 @@ struct Surroundings {
   std::vector<std::string> clatd_paths;                        // where `clatd: {path: auto}` looks, in order
   std::function<bool(const std::string& path)> is_executable;  // a regular file that may be executed
   std::function<std::optional<Account>(const std::string& user)> find_user;
+  std::function<std::optional<std::uint32_t>(const std::string& group)> find_group;  // its gid
 };
 
 // Those of this process: clatd where both are installed, seen from its own executable, then beside that. In this order:

@@ -6,7 +6,9 @@
 #include <csignal>
 
 #include "bpf/fast_path.hpp"
+#include "supervisor/log/format.hpp"
 #include "supervisor/log/words.hpp"
+#include "supervisor/plan/status.hpp"
 #include "supervisor/system/random.hpp"
 
 namespace clat {
@@ -80,7 +82,18 @@ Result<> Supervisor::open() {
   auto signals = loop::Signals::create(*loop_, [this](int number) { on_signal(number); });
   if (!signals) return std::unexpected(std::move(signals).error());
   signals_.emplace(std::move(*signals));
+  open_control();
   return {};
+}
+
+// Everything else works without it.
+void Supervisor::open_control() {
+  if (config_->control_socket.path.empty()) return;
+  auto control = Control::open(*loop_, config_->control_socket, *this);
+  if (control)
+    control_ = std::move(*control);
+  else
+    tell(model::notice::ControlFailed{control.error()});
 }
 
 Result<> Supervisor::run() {
@@ -137,6 +150,7 @@ void Supervisor::deliver(std::vector<model::Event> events) {
   } else {
     notify(loop::Phase::ready);
   }
+  if (control_) control_->settle();
   log_.flush();
   if (app_->done()) {
     loop_->stop();
@@ -149,7 +163,7 @@ void Supervisor::deliver(std::vector<model::Event> events) {
 
 void Supervisor::on_signal(int number) {
   switch (number) {
-    case SIGHUP: return reload();
+    case SIGHUP: reload(); return;
     case SIGTERM:
     case SIGINT: return deliver({model::StopRequested{number}});
     case SIGUSR1: return deliver({model::DumpRequested{}});
@@ -158,14 +172,33 @@ void Supervisor::on_signal(int number) {
   }
 }
 
-void Supervisor::reload() {
+model::Status Supervisor::status() { return plan::status(app_->world(), std::chrono::steady_clock::now()); }
+
+// At the end nobody is asked any more.
+bool Supervisor::status_is_fresh() {
+  const auto& world = app_->world();
+  return !world.status_asked || world.stopping || world.handover || app_->done();
+}
+
+void Supervisor::requested(std::string_view what, unsigned uid, int pid) {
+  tell(model::notice::ControlRequested{std::string(what), uid, pid});
+}
+
+Control::Outcome Supervisor::check() {
+  const auto parsed = config::load(file_, surroundings_);
+  if (!parsed) return {ctl::kRefusedConfig, config::render(file_, parsed.error())};
+  return {ctl::kOk, file_ + ": fine, " + std::to_string(parsed->interfaces.size()) + " interfaces\n"};
+}
+
+Control::Outcome Supervisor::reload() {
   // In a storm of them the stop shall not wait for the file to be read again and again.
-  if (app_->world().stopping) return;
+  if (app_->world().stopping) return {ctl::kFailed, "clatvisor is stopping\n"};
   notify(loop::Phase::reloading);
   auto parsed = config::load(file_, surroundings_);
   if (!parsed) {
     const auto& first = parsed.error().front();
-    return reject(first.line, first.column, first.reason, parsed.error().size());
+    reject(first.line, first.column, first.reason, parsed.error().size());
+    return {ctl::kRefusedConfig, config::render(file_, parsed.error())};
   }
   if (const auto key = immovable_change(*config_, *parsed); !key.empty()) {
     return reject(1, 1, key + " cannot change while clatvisor runs: restart it", 1);
@@ -176,15 +209,18 @@ void Supervisor::reload() {
   config_ = std::make_shared<const config::Config>(std::move(*parsed));
   complaint_.clear();
   deliver({model::ConfigLoaded{config_, file_}});
+  return {ctl::kOk, file_ + ": reloaded, " + std::to_string(config_->interfaces.size()) + " interfaces\n"};
 }
 
 // The running configuration stays in use, and so does its log file, unless that was moved away.
-void Supervisor::reject(unsigned line, unsigned column, std::string reason, std::size_t errors) {
+Control::Outcome Supervisor::reject(unsigned line, unsigned column, std::string reason, std::size_t errors) {
   if (auto reopened = log_.reopen(); !reopened) {
     tell_failed(model::notice::Deed::reopen_log, reopened.error());
   }
   complaint_ = "; the config file was refused, line " + std::to_string(line);
+  const auto said = file_ + ": " + reason + "\n";
   deliver({model::ConfigRejected{file_, line, column, std::move(reason), errors}});
+  return {ctl::kRefusedConfig, said};
 }
 
 void Supervisor::notify(loop::Phase phase, milliseconds takes) {
@@ -200,7 +236,11 @@ void Supervisor::notify(loop::Phase phase, milliseconds takes) {
 }
 
 void Supervisor::tell(const model::Notice& notice) {
-  for (const auto& entry : log::words(notice)) log_.write(entry);
+  for (const auto& entry : log::words(notice)) {
+    log_.write(entry);
+    if (control_ && log_.enabled(entry.severity))
+      control_->said(log::format_line(config::LogFormat::logfmt, std::chrono::system_clock::now(), entry));
+  }
 }
 
 }  // namespace clat

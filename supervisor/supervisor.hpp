@@ -7,6 +7,7 @@
 #include <string>
 
 #include "config/parse.hpp"
+#include "supervisor/control.hpp"
 #include "supervisor/edge.hpp"
 #include "supervisor/log/log.hpp"
 #include "supervisor/loop/loop.hpp"
@@ -17,7 +18,7 @@
 
 namespace clat {
 
-class Supervisor {
+class Supervisor : private Control::Program {
  public:
   // Opens everything that can fail before the first packet. `config` was read from `file`.
   static Result<std::unique_ptr<Supervisor>> create(std::string file, config::Config config,
@@ -36,8 +37,18 @@ class Supervisor {
   Result<> start();
   void deliver(std::vector<model::Event> events);
   void on_signal(int number);
-  void reload();
-  void reject(unsigned line, unsigned column, std::string reason, std::size_t errors);
+  void open_control();
+
+  model::Status status() override;
+  void ask_status() override { deliver({model::StatusAsked{}}); }
+  bool status_is_fresh() override;
+  Control::Outcome check() override;
+  Control::Outcome reload() override;
+  void restart(const std::string& iface) override { deliver({model::RestartAsked{iface}}); }
+  void hand_over() override { deliver({model::HandoverRequested{}}); }
+  void requested(std::string_view what, unsigned uid, int pid) override;
+
+  Control::Outcome reject(unsigned line, unsigned column, std::string reason, std::size_t errors);
   // Tells the service manager what is news to it, and how long that takes where it may be long.
   void notify(loop::Phase phase, std::chrono::milliseconds takes = {});
   void tell(const model::Notice& notice);
@@ -59,6 +70,7 @@ class Supervisor {
   std::optional<plan::App> app_;
   std::optional<loop::StrangerReaper> reaper_;
   std::optional<loop::Signals> signals_;
+  std::unique_ptr<Control> control_;  // none: the config wants none, or it could not be opened
 
   std::string complaint_;  // about the latest config file, for the service manager's status line
   bool unheard_ = false;   // the service manager could not be told

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The size of what is installed: clatvisor and clatd of a Release build, stripped, with the BPF objects inside.
+"""The size of what is installed: clatvisor, clatd and clatctl of a Release build, stripped, with the BPF objects inside.
 
-    tests/size.py [BIN]    BIN (default: build/bin) holds both programs
+    tests/size.py [BIN]    BIN (default: build/bin) holds the programs
 
 The limit is for Debian 12 on amd64, where the libraries that docs/install.md lists are shared. Exit 1 above it.
 """
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-LIMIT_KIB = 760
+LIMIT_KIB = 900
 
 
 def stripped_bytes(program: Path) -> int:
@@ -24,7 +24,7 @@ def stripped_bytes(program: Path) -> int:
 
 def main() -> int:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[1] / "build" / "bin"
-    sizes = {name: stripped_bytes(folder / name) for name in ("clatvisor", "clatd")}
+    sizes = {name: stripped_bytes(folder / name) for name in ("clatvisor", "clatd", "clatctl")}
     total = sum(sizes.values())
     for name, size in (*sizes.items(), ("together", total)):
         print(f"{name:<9} {size / 1024:4.0f} KiB")

@@ -12,6 +12,11 @@ struct Utf8Character {
   bool valid = true;  // well-formed: shortest form, no surrogate (Unicode 15, table 3-7)
 };
 
+// C0, DEL and C1: never printed as they are.
+inline bool is_control(const Utf8Character& c) {
+  return c.valid && (c.code < 0x20 || (c.code >= 0x7f && c.code < 0xa0));
+}
+
 // The first character of `text`, which is not empty. A byte that begins none is one of its own.
 Utf8Character decode_utf8(std::string_view text);
 

@@ -16,6 +16,8 @@ inline constexpr std::string_view kSupervisorStopped = "supervisor.stopped";
 inline constexpr std::string_view kRecordIgnored = "record.ignored";
 inline constexpr std::string_view kSysctlRisky = "sysctl.risky";
 inline constexpr std::string_view kNotifyFailed = "notify.failed";
+inline constexpr std::string_view kControlFailed = "control.failed";
+inline constexpr std::string_view kControlRequested = "control.requested";
 
 // configuration
 inline constexpr std::string_view kConfigLoaded = "config.loaded";
@@ -84,6 +86,8 @@ inline constexpr std::array kAll = {
     kRecordIgnored,
     kSysctlRisky,
     kNotifyFailed,
+    kControlFailed,
+    kControlRequested,
     kConfigLoaded,
     kConfigRejected,
     kLinkUp,

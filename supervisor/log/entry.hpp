@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "supervisor/render/json.hpp"
+
 namespace clat::log {
 
 enum class Severity { debug, info, warn, error };
@@ -14,7 +16,7 @@ struct Entry {
   Severity severity = Severity::info;
   std::string_view event;  // a name of the catalogue, docs/events.md: static storage
   std::string iface;       // empty: concerns no one interface
-  std::vector<std::pair<std::string, std::string>> fields;
+  std::vector<std::pair<std::string, render::Value>> fields;
 
   bool operator==(const Entry&) const = default;
 };

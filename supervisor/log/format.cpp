@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "core/base/utf8.hpp"
+#include "supervisor/render/json.hpp"
 
 namespace clat::log {
 namespace {
-
-bool is_control(const Utf8Character& c) { return c.valid && (c.code < 0x20 || (c.code >= 0x7f && c.code < 0xa0)); }
 
 // Calls back with each character and its bytes.
 template <class Visit>
@@ -64,25 +63,6 @@ void append_logfmt(std::string& out, std::string_view value) {
   out += '"';
 }
 
-void append_json(std::string& out, std::string_view value) {
-  out += '"';
-  for_each_character(value, [&](const Utf8Character& c, std::string_view bytes) {
-    if (!c.valid) {
-      out += "\\ufffd";
-    } else if (c.code == '\n') {
-      out += "\\n";
-    } else if (c.code == '\t') {
-      out += "\\t";
-    } else if (is_control(c)) {
-      append_hex(out, "\\u", c.code, 4);
-    } else {
-      if (c.code == '"' || c.code == '\\') out += '\\';
-      out += bytes;
-    }
-  });
-  out += '"';
-}
-
 std::string timestamp(WallTime at) {
   const auto since_epoch = std::chrono::floor<std::chrono::milliseconds>(at.time_since_epoch());
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
@@ -117,7 +97,7 @@ std::string clean_key(const std::string& key) {
   return clean;
 }
 
-using Pair = std::pair<std::string, std::string>;
+using Pair = std::pair<std::string, render::Value>;
 
 std::vector<Pair> pairs(WallTime at, const Entry& entry) {
   std::vector<Pair> all{
@@ -143,15 +123,18 @@ std::string format_line(config::LogFormat format, WallTime at, const Entry& entr
         if (!line.empty()) line += ' ';
         line += key;
         line += '=';
-        append_logfmt(line, clipped(value));
+        append_logfmt(line, clipped(render::plain_text(value)));
       }
       break;
     case config::LogFormat::json:
       for (const auto& [key, value] : pairs(at, entry)) {
         line += line.empty() ? '{' : ',';
-        append_json(line, key);
+        render::append_json(line, key);
         line += ':';
-        append_json(line, clipped(value));
+        if (const auto* text = std::get_if<std::string>(&value))
+          render::append_json(line, clipped(*text));
+        else
+          render::append_value(line, value);
       }
       line += '}';
       break;

@@ -140,7 +140,7 @@ struct Log::State {
 
   // Past the level filter: it is about lines that had passed it.
   bool say_dropped(std::uint64_t lines, const char* reason) {
-    const Entry entry{Severity::warn, events::kLogDropped, "", {{"lines", std::to_string(lines)}, {"reason", reason}}};
+    const Entry entry{Severity::warn, events::kLogDropped, "", {{"lines", lines}, {"reason", reason}}};
     const std::string line = format_line(config.format, std::chrono::system_clock::now(), entry);
     return sink->outlet().write(line, entry.severity);
   }

@@ -1,15 +1,25 @@
 #include "supervisor/log/words.hpp"
 
+#include <concepts>
+#include <cstdint>
 #include <utility>
 
 #include "supervisor/log/catalogue.hpp"
+#include "supervisor/render/dump.hpp"
+#include "supervisor/render/words.hpp"
 
 namespace clat::log {
 
 namespace {
 
-using Fields = std::vector<std::pair<std::string, std::string>>;
+using Fields = decltype(Entry::fields);
 using namespace model;
+using namespace render;
+
+template <std::integral T>
+Value number(T it) {
+  return static_cast<std::uint64_t>(it);
+}
 
 std::string join(const std::vector<std::string>& names) {
   std::string all;
@@ -47,26 +57,17 @@ DeedWords words_of(notice::Deed deed) {
   return {};
 }
 
-// What is to come, or to do, while a CLAT waits.
-std::string what_helps(Why why) {
-  const std::string by_itself = "starts by itself when that changes";
-  if (why == Why::native_ipv4) return by_itself + "; with when: always it stays up";
-  if (why == Why::no_prefix) return by_itself + ", or with a nat64-prefix in the config";
-  const bool needs_source = why == Why::no_ipv6_address || why == Why::subnet_too_small;
-  return by_itself + (needs_source ? ", or with an ipv6-source or ipv6-address that is routed here" : "");
-}
-
 // One overload for each event.
 struct Wording {
   Severity severity = Severity::info;
   std::string_view event;
   Fields fields = {};
 
-  void say(std::string key, std::string value) { fields.emplace_back(std::move(key), std::move(value)); }
+  void say(std::string key, Value value) { fields.emplace_back(std::move(key), std::move(value)); }
 
   void operator()(const notice::SupervisorStarted& it) {
     begin(Severity::info, events::kSupervisorStarted);
-    fields = {{"version", it.version}, {"pid", std::to_string(it.pid)}, {"config", it.config}};
+    fields = {{"version", it.version}, {"pid", number(it.pid)}, {"config", it.config}};
   }
   void operator()(const notice::SupervisorAdopted& it) {
     begin(Severity::info, events::kSupervisorAdopted);
@@ -94,9 +95,18 @@ struct Wording {
     fields = {{"reason", it.error.text()}, {"next", "the service manager hears nothing of us until that works"}};
   }
 
+  void operator()(const notice::ControlFailed& it) {
+    begin(Severity::warn, events::kControlFailed);
+    fields = {{"reason", it.error.text()}, {"next", "clatctl finds nobody until a restart; all else works"}};
+  }
+  void operator()(const notice::ControlRequested& it) {
+    begin(Severity::info, events::kControlRequested);
+    fields = {{"request", it.request}, {"uid", number(it.uid)}, {"pid", number(it.pid)}};
+  }
+
   void operator()(const notice::ConfigLoaded& it) {
     begin(Severity::info, events::kConfigLoaded);
-    fields = {{"file", it.file}, {"interfaces", std::to_string(it.interfaces)}};
+    fields = {{"file", it.file}, {"interfaces", number(it.interfaces)}};
     if (!it.changes) return;
     say("added", join(it.changes->added));
     say("changed", join(it.changes->changed));
@@ -104,14 +114,13 @@ struct Wording {
   }
   void operator()(const notice::ConfigRejected& it) {
     begin(Severity::error, events::kConfigRejected);
-    fields = {
-        {"file", it.file},     {"line", std::to_string(it.line)},     {"col", std::to_string(it.column)},
-        {"reason", it.reason}, {"errors", std::to_string(it.errors)}, {"next", "the running configuration stays"}};
+    fields = {{"file", it.file},     {"line", number(it.line)},     {"col", number(it.column)},
+              {"reason", it.reason}, {"errors", number(it.errors)}, {"next", "the running configuration stays"}};
   }
 
   void operator()(const notice::LinkUp& it) {
     begin(Severity::info, events::kLinkUp);
-    fields = {{"ifindex", std::to_string(it.ifindex)}, {"mtu", std::to_string(it.mtu)}};
+    fields = {{"ifindex", number(it.ifindex)}, {"mtu", number(it.mtu)}};
   }
   void operator()(const notice::LinkDown& it) {
     begin(Severity::warn, events::kLinkDown);
@@ -119,7 +128,7 @@ struct Wording {
   }
   void operator()(const notice::LinkGone& it) {
     begin(Severity::warn, events::kLinkGone);
-    fields = {{"ifindex", std::to_string(it.ifindex)}};
+    fields = {{"ifindex", number(it.ifindex)}};
   }
 
   void operator()(const notice::Hindered& it) {
@@ -140,7 +149,7 @@ struct Wording {
     begin(Severity::info, events::kPrefixFound);
     fields = {{"prefix", it.prefix.text()}, {"source", std::string(name(it.source))}};
     if (it.router) say("router", it.router->text());
-    if (it.lifetime) say("lifetime", std::to_string(it.lifetime->count()) + "s");
+    if (it.lifetime) say("lifetime", *it.lifetime);
   }
   void operator()(const notice::PrefixLost& it) {
     begin(Severity::warn, events::kPrefixLost);
@@ -150,7 +159,7 @@ struct Wording {
     begin(Severity::info, events::kPrefixUnknown);
     fields = {{"source", "dns"},
               {"reason", it.error ? it.error->text() : "it knows no NAT64 prefix"},
-              {"retry_in", milliseconds_text(it.retry_in)}};
+              {"retry_in", it.retry_in}};
   }
   void operator()(const notice::PrefixesIgnored& it) {
     begin(Severity::warn, events::kPrefixIgnored);
@@ -169,12 +178,9 @@ struct Wording {
   }
   void operator()(const notice::ClatUp& it) {
     begin(Severity::info, events::kClatUp);
-    fields = {{"tun", it.tun},
-              {"v4", it.v4.text()},
-              {"v6", it.v6.text()},
-              {"prefix", it.prefix.text()},
-              {"mtu", std::to_string(it.mtu)},
-              {"path", it.leg == Leg::fast ? it.fast_path : std::string(name(it.leg))}};
+    fields = {{"tun", it.tun},         {"v4", it.v4.text()},
+              {"v6", it.v6.text()},    {"prefix", it.prefix.text()},
+              {"mtu", number(it.mtu)}, {"path", it.leg == Leg::fast ? it.fast_path : std::string(name(it.leg))}};
   }
   void operator()(const notice::ClatDown& it) {
     begin(Severity::warn, events::kClatDown);
@@ -191,23 +197,23 @@ struct Wording {
     fields = {{"action", std::string(name(it.verb))},
               {"part", std::string(name(it.part))},
               {"reason", it.error.text()},
-              {"retry_in", milliseconds_text(it.retry_in)}};
+              {"retry_in", it.retry_in}};
   }
   void operator()(const notice::RouteTaken& it) {
     begin(Severity::warn, events::kRouteTaken);
-    fields = {{"metric", std::to_string(it.metric)},
+    fields = {{"metric", number(it.metric)},
               {"reason", "another IPv4 default route has this metric"},
               {"next", "IPv4 works for who binds to the tun; the route is set when the metric is free"}};
   }
   void operator()(const notice::RouteRestored& it) {
     begin(Severity::info, events::kRouteRestored);
-    fields = {{"metric", std::to_string(it.metric)}};
+    fields = {{"metric", number(it.metric)}};
   }
   void operator()(const notice::ForwardingOff& it) {
     begin(Severity::error, events::kForwardingOff);
     fields = {{"reason", it.error.text()},
               {"next", "sysctl -w net.ipv6.conf.all.forwarding=1; it is tried again"},
-              {"retry_in", milliseconds_text(it.retry_in)}};
+              {"retry_in", it.retry_in}};
   }
   void operator()(const notice::PartLost& it) {
     begin(Severity::warn, events::kPartLost);
@@ -216,30 +222,28 @@ struct Wording {
 
   void operator()(const notice::ClatSpawned& it) {
     begin(Severity::info, events::kClatSpawned);
-    fields = {{"pid", std::to_string(it.pid)}, {"restarts", std::to_string(it.restarts)}};
+    fields = {{"pid", number(it.pid)}, {"restarts", number(it.restarts)}};
   }
   void operator()(const notice::ClatReady& it) {
     begin(Severity::info, events::kClatReady);
-    fields = {{"pid", std::to_string(it.pid)},
-              {"after", milliseconds_text(it.after)},
-              {"drained", std::to_string(it.drained)}};
+    fields = {{"pid", number(it.pid)}, {"after", it.after}, {"drained", number(it.drained)}};
   }
   void operator()(const notice::ClatReplaced& it) {
     begin(Severity::warn, events::kClatReplaced);
-    fields = {{"pid", std::to_string(it.pid)}, {"reason", text(it.why)}, {"next", "it is stopped, and started again"}};
+    fields = {{"pid", number(it.pid)}, {"reason", text(it.why)}, {"next", "it is stopped, and started again"}};
   }
   void operator()(const notice::ClatExited& it) {
     begin(it.asked ? Severity::info : Severity::warn, events::kClatExited);
-    say("pid", std::to_string(it.pid));
+    say("pid", number(it.pid));
     if (const auto* killed = std::get_if<Killed>(&it.end)) {
       say("signal", signal_name(killed->signal));
     } else {
       const int status = std::get<Exited>(it.end).status;
-      say("status", std::to_string(status));
+      say("status", number(status));
       say("meaning", std::string(meaning_of(status)));
     }
-    say("uptime", milliseconds_text(it.uptime));
-    say("asked", it.asked ? "yes" : "no");
+    say("uptime", it.uptime);
+    say("asked", it.asked);
   }
   void operator()(const notice::ClatRefusedArguments&) {
     begin(Severity::error, events::kClatFailed);
@@ -249,15 +253,15 @@ struct Wording {
   }
   void operator()(const notice::ClatBackoff& it) {
     begin(Severity::info, events::kClatBackoff);
-    fields = {{"delay", milliseconds_text(it.delay)},
-              {"failures", std::to_string(it.failures)},
+    fields = {{"delay", it.delay},
+              {"failures", number(it.failures)},
               {"reason", text(it.end)},
               {"next", "clatd is started again"}};
   }
   void operator()(const notice::ClatFlapping& it) {
     begin(Severity::warn, events::kClatFlapping);
-    fields = {{"failures", std::to_string(it.ends)},
-              {"within", milliseconds_text(it.within)},
+    fields = {{"failures", number(it.ends)},
+              {"within", it.within},
               {"reason", text(it.end)},
               {"next", "it is still started again, at most every " + milliseconds_text(it.longest_delay)}};
   }
@@ -273,8 +277,8 @@ struct Wording {
   void operator()(const notice::NetdStopped&, const std::string& iface) { netd("clatd on " + iface + " stopped"); }
   void operator()(const notice::ChildOutput& it) {
     begin(Severity::info, events::kChildOutput);
-    say("pid", std::to_string(it.pid));
-    if (it.suppressed != 0) say("suppressed", std::to_string(it.suppressed));
+    say("pid", number(it.pid));
+    if (it.suppressed != 0) say("suppressed", number(it.suppressed));
     say("line", it.line);
   }
 
@@ -318,13 +322,13 @@ struct Wording {
       say("reason", text(*status.obstacle));
     else if (status.failure)
       say("reason", status.failure->text());
-    say("pid", std::to_string(status.child.pid));
-    say("uptime", milliseconds_text(status.up_for.value_or(milliseconds{})));
+    say("pid", number(status.child.pid));
+    say("uptime", status.up_for.value_or(milliseconds{}));
     say("clatd", std::string(name(status.child.state)));
     if (status.child.last_end) say("last_end", text(*status.child.last_end));
-    say("restarts", std::to_string(status.child.restarts));
+    say("restarts", number(status.child.restarts));
     say("fast_path", status.fast_path.empty() ? "none" : status.fast_path);
-    for (const auto& [key, value] : it.counters) say(key, std::to_string(value));
+    for (const auto& [key, value] : it.counters) say(key, number(value));
   }
 
   void operator()(const notice::DeedFailed& it) {

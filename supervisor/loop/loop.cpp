@@ -104,7 +104,8 @@ void Loop::disarm() {
 Result<Watch> Loop::watch(int fd, Readable readable, Until until) {
   auto state = std::make_unique<Watch::State>();
   state->readable = std::move(readable);
-  if (until == Until::writing) state->events |= UV_WRITABLE;
+  if (until != Until::reading) state->events |= UV_WRITABLE;
+  if (until == Until::room) state->events = UV_WRITABLE;
   state->poll.data = state.get();
   if (const int error = uv_poll_init(&state_->loop, &state->poll, fd); error < 0)
     return failure("uv_poll_init", -error);

@@ -18,8 +18,8 @@ using Sink = std::function<void(model::Event)>;
 // broken: the descriptor is in an error state, as a netlink socket after an overrun (ENOBUFS). Read until EAGAIN, which
 // clears it, or end the watch: it goes on watching, and an error that stays would keep the loop busy.
 enum class Wake { readable, broken };
-// What wakes: with `writing` also that it can be written to, which is told as readable.
-enum class Until { reading, writing };
+// What wakes: with `writing` also that it can be written to, and with `room` only that; it is told as readable.
+enum class Until { reading, writing, room };
 using Readable = std::function<void(Wake)>;
 
 // Watches a descriptor from Loop::watch() until its end, which may come inside its own callback. It must end before the
@@ -32,6 +32,7 @@ class Watch {
   ~Watch() { end(); }
 
   void end();
+  [[nodiscard]] bool active() const { return state_ != nullptr; }
 
  private:
   friend class Loop;

@@ -16,18 +16,13 @@
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/nat64_question.hpp"
+#include "supervisor/model/status.hpp"
 
 namespace clat::model {
 
 struct ConfigLoaded {
   std::shared_ptr<const config::Config> config;
   std::string file;
-};
-struct ConfigRejected {
-  std::string file;
-  unsigned line = 0, column = 0;  // 1-based; 0: the file as a whole
-  std::string reason;
-  std::size_t errors = 1;
 };
 // What earlier supervisors of this boot left behind; before the first ConfigLoaded.
 struct RecordsFound {
@@ -39,6 +34,12 @@ struct StopRequested {
 // Leave everything in the kernel to a successor and exit (SIGUSR2).
 struct HandoverRequested {};
 struct DumpRequested {};  // SIGUSR1
+// Somebody wants to know how everything is, with counters as they are now: World::status_asked is false when they are.
+struct StatusAsked {};
+// Replace its clatd.
+struct RestartAsked {
+  std::string uplink;
+};
 
 struct LinkSeen {
   Link link;
@@ -171,17 +172,15 @@ struct ChildOutput {
   std::uint64_t suppressed = 0;  // lines dropped by the rate limit before this one
 };
 
-// Name and value of each counter, in the order of the log line.
-using Counters = std::vector<std::pair<std::string, std::uint64_t>>;
 struct HealthCollected {
   std::map<std::string, Counters> by_uplink;
 };
 struct Tick {};  // the timer that was armed at Plan::wake_at
 
 using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
-                           LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged, Ipv4DefaultRouteChanged, Ipv4Seen,
-                           Ipv4Gone, KernelDumped, TrafficControlChanged, NftablesChanged, RouterHeard, Sent,
-                           Nat64Answer, Done, Purged, LookedUp, Audited, ChildReady, ChildAnswered, ChildMute,
-                           ChildExited, ChildOutput, HealthCollected, Tick>;
+                           StatusAsked, RestartAsked, LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
+                           Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged,
+                           NftablesChanged, RouterHeard, Sent, Nat64Answer, Done, Purged, LookedUp, Audited, ChildReady,
+                           ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::model

@@ -49,6 +49,17 @@ struct NotifyFailed {
   Error error;
 };
 
+// clatctl finds nobody.
+struct ControlFailed {
+  Error error;
+};
+// Somebody asked for a change by the control socket.
+struct ControlRequested {
+  std::string request;
+  unsigned uid = 0;
+  int pid = 0;
+};
+
 // --- configuration
 
 struct ConfigLoaded {
@@ -272,18 +283,20 @@ struct ActionDone {
 
 }  // namespace notice
 
-using What = std::variant<
-    notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover, notice::SupervisorStopping,
-    notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky, notice::NotifyFailed, notice::ConfigLoaded,
-    notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone, notice::Hindered, notice::AddressChosen,
-    notice::AddressRetired, notice::ClatUp, notice::ClatDown, notice::ClatBlocked, notice::PartNotMade,
-    notice::PrefixFound, notice::PrefixLost, notice::PrefixUnknown, notice::PrefixesIgnored, notice::RouteTaken,
-    notice::RouteRestored, notice::ForwardingOff, notice::PartLost, notice::ClatSpawned, notice::ClatReady,
-    notice::ClatReplaced, notice::ClatExited, notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping,
-    notice::NetdStarting, notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
-    notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
-    notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
-    notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+using What =
+    std::variant<notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover,
+                 notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky,
+                 notice::NotifyFailed, notice::ControlFailed, notice::ControlRequested, notice::ConfigLoaded,
+                 notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone, notice::Hindered,
+                 notice::AddressChosen, notice::AddressRetired, notice::ClatUp, notice::ClatDown, notice::ClatBlocked,
+                 notice::PartNotMade, notice::PrefixFound, notice::PrefixLost, notice::PrefixUnknown,
+                 notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored, notice::ForwardingOff,
+                 notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
+                 notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting,
+                 notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
+                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
+                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
+                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -15,10 +15,10 @@ namespace clat::model {
 
 // Why a clatd that runs is replaced by another.
 struct Condemned {
-  enum class By : std::uint8_t { mute, never_ready, no_answer, full_queue };
+  enum class By : std::uint8_t { mute, never_ready, no_answer, full_queue, request };
   By by = By::mute;
   std::string detail = {};               // mute: why nothing more can be heard of it
-  std::chrono::milliseconds patience{};  // the others: how long it was waited for
+  std::chrono::milliseconds patience{};  // the others but request: how long it was waited for
   bool operator==(const Condemned&) const = default;
 };
 

@@ -24,10 +24,30 @@ std::string_view name(State state);
 enum class ChildState : std::uint8_t { none, starting, running, stopping, backoff, flapping, failed };
 std::string_view name(ChildState state);
 
+// Name and value of each counter, in the order of the log line.
+using Counters = std::vector<std::pair<std::string, std::uint64_t>>;
+
+// Counters as they were, and so long before, if they were collected twice.
+struct Counted {
+  Counters now;
+  Counters before;
+  milliseconds between{};
+  bool operator==(const Counted&) const = default;
+};
+
+// A prefix that was discovered.
+struct OfferStatus {
+  PrefixCandidate candidate;
+  std::optional<milliseconds> expires_in = {};
+  bool operator==(const OfferStatus&) const = default;
+};
+
 // An uplink's clatd.
 struct ChildStatus {
   ChildState state = ChildState::none;
   int pid = 0;  // 0: none
+  bool ready = false;
+  unsigned starts = 0;
   unsigned restarts = 0;
   std::optional<milliseconds> next_start_in = {};
   std::optional<Ending> last_end = {};  // of the last that nobody had asked to end
@@ -41,6 +61,7 @@ struct InterfaceStatus {
   std::string name;
   int ifindex = 0;  // 0: there is no such link
   State state = State::waiting;
+  milliseconds in_state{};
   std::optional<milliseconds> up_for = {};
   std::optional<Reason> obstacle = {};  // what stands in the way, or is waited for
   std::optional<Error> failure = {};    // of the first part that could not be made or removed
@@ -48,18 +69,42 @@ struct InterfaceStatus {
   std::optional<Ipv4Address> v4 = {};
   std::optional<Ipv6Address> v6 = {};
   std::optional<Nat64Prefix> prefix = {};
-  std::vector<PrefixCandidate> offers = {};  // that were discovered
+  std::optional<PrefixSource> prefix_source = {};
+  std::vector<OfferStatus> offers = {};
+  std::optional<Route> route = {};           // towards the NAT64
+  std::uint32_t ipv6_mtu = 0;                // towards the NAT64, bytes; 0: not known
+  std::uint32_t ipv4_mtu = 0;                // of the tun, bytes; 0: none
+  std::optional<std::uint32_t> metric = {};  // of the IPv4 default route; none: there is to be none
+  bool route_is_taken = false;               // another default route has that metric
+  Firewall firewall = {};                    // of the host
   std::string tun;
-  int tun_ifindex = 0;            // 0: none
-  std::uint32_t net_id = 0;       // Android's
-  std::string fast_path = {};     // "tcx", "clsact"; empty: none
-  std::vector<Part> stands = {};  // in the order of making
+  int tun_ifindex = 0;                      // 0: none
+  std::uint32_t net_id = 0;                 // Android's
+  std::string fast_path = {};               // "tcx", "clsact"; empty: none
+  bool fast_path_is_off = false;            // by the config
+  std::optional<Error> no_fast_path = {};   // why it is not to be had
+  std::optional<Error> no_bpf_filter = {};  // likewise what confines clatd
+  std::vector<Part> stands = {};            // in the order of making
   ChildStatus child = {};
+  Counted counted = {};
   bool operator==(const InterfaceStatus&) const = default;
 };
 
+// A config file that was refused at a reload.
+struct ConfigRejected {
+  std::string file;
+  unsigned line = 0, column = 0;  // 1-based; 0: the file as a whole
+  std::string reason;
+  std::size_t errors = 1;
+  bool operator==(const ConfigRejected&) const = default;
+};
+
 struct Status {
-  std::vector<InterfaceStatus> interfaces;  // by name
+  std::string config;  // the file
+  milliseconds uptime{};
+  unsigned reloads = 0;
+  std::optional<ConfigRejected> refused = {};    // since the last one that was accepted
+  std::vector<InterfaceStatus> interfaces = {};  // by name
   bool operator==(const Status&) const = default;
 };
 

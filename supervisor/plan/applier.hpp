@@ -21,6 +21,8 @@ class Applier {
   void operator()(const StopRequested&);
   void operator()(const HandoverRequested&);
   void operator()(const DumpRequested&);
+  void operator()(const StatusAsked&);
+  void operator()(const RestartAsked&);
   void operator()(const LinkSeen&);
   void operator()(const LinkGone&);
   void operator()(const Ipv6Seen&);

@@ -11,6 +11,10 @@ namespace clat::plan {
 
 namespace {
 
+// Counters of a clatd that takes longer are those that it told before.
+constexpr milliseconds kHealthPatience{250};
+constexpr milliseconds kStatusPatience{100};
+
 notice::ConfigLoaded::Changes changes(const config::Config& before, const config::Config& now) {
   notice::ConfigLoaded::Changes names;
   for (const auto& each : now.interfaces) {
@@ -56,11 +60,20 @@ void Applier::operator()(const ConfigLoaded& event) {
     const auto* now = event.config->find(name);
     if (old == nullptr || now == nullptr || leads_elsewhere(*old, *now)) clat.ask_route = true;
   }
+  if (before)
+    ++world_.reloads;
+  else
+    world_.started = now_;
+  world_.config_file = event.file;
+  world_.refused.reset();
   tell(notice::ConfigLoaded{event.file, event.config->interfaces.size(),
                             before ? std::optional(changes(*before, *event.config)) : std::nullopt});
 }
 
-void Applier::operator()(const ConfigRejected& event) { tell(event); }
+void Applier::operator()(const ConfigRejected& event) {
+  world_.refused = event;
+  tell(event);
+}
 
 void Applier::operator()(const RecordsFound& event) {
   for (const auto& record : event.records) world_.leftovers.insert_or_assign(record.uplink, Leftover{.record = record});
@@ -87,12 +100,20 @@ void Applier::operator()(const HandoverRequested&) {
 
 void Applier::operator()(const DumpRequested&) { tell(notice::StateDump{status(world_, now_)}); }
 
+void Applier::operator()(const StatusAsked&) {
+  world_.status_asked = true;
+  // What is being collected for the log is as good, but the log has more time.
+  if (world_.health_deadline) world_.health_deadline = std::min(*world_.health_deadline, now_ + kStatusPatience);
+}
+
 void Applier::operator()(const HealthCollected& event) {
   world_.health_deadline.reset();
-  for (const auto& [name, clat] : world_.clats) {
+  world_.status_asked = false;
+  const bool wanted = std::exchange(world_.health_wanted, false);
+  for (auto& [name, clat] : world_.clats) {
     const auto counters = event.by_uplink.find(name);
-    tell(name, notice::Health{status_of(world_, name, clat, now_),
-                              counters == event.by_uplink.end() ? Counters{} : counters->second});
+    clat.samples.take(counters == event.by_uplink.end() ? Counters{} : counters->second, now_);
+    if (wanted) tell(name, notice::Health{status_of(world_, name, clat, now_), clat.samples.now->counters});
   }
 }
 
@@ -120,6 +141,8 @@ struct Reach {
   void operator()(const ChildOutput&) const {}
   void operator()(const ConfigRejected&) const {}
   void operator()(const DumpRequested&) const {}
+  void operator()(const StatusAsked&) const {}
+  void operator()(const RestartAsked& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const HealthCollected&) const {}
   void operator()(const auto&) const { scope.all = true; }
 };
@@ -164,8 +187,9 @@ void begin(World& world, const Action& action, TimePoint now) {
       if (clat.child.process.has_control) clat.child.process.expect_answer(now);
     }
   } else if (const auto* health = std::get_if<CollectHealth>(&action); health != nullptr && !health->overdue) {
-    constexpr milliseconds kPatience{250};
-    world.health_deadline = now + kPatience;
+    world.health_deadline = now + (world.status_asked ? kStatusPatience : kHealthPatience);
+    if (world.health_due > now) return;
+    world.health_wanted = true;
     world.health_due =
         std::max(world.health_due, now - world.config->log.health_interval) + world.config->log.health_interval;
   }

@@ -27,6 +27,17 @@ void Applier::operator()(const ChildMute& event) {
   if (auto* clat = parent_of(event.uplink, event.pid)) clat->child.process.fall_silent(event.reason, now_);
 }
 
+void Applier::operator()(const RestartAsked& event) {
+  const auto found = world_.clats.find(event.uplink);
+  if (found == world_.clats.end()) return;
+  auto& child = found->second.child;
+  child.refused.reset();
+  child.start.hurry(now_);
+  if (child.process.condemn({Condemned::By::request})) {
+    tell(event.uplink, notice::ClatReplaced{child.process.pid, *child.process.condemned});
+  }
+}
+
 // A queue that keeps its packets from one audit to the next, with none read between, is one that nobody empties.
 void Applier::look_at_queue(const std::string& uplink, const TunQueue& queue) {
   const auto found = world_.clats.find(uplink);
@@ -57,7 +68,7 @@ void Applier::operator()(const ChildExited& event) {
   const auto end = event.signal != 0 ? std::variant<Exited, Killed>(Killed{event.signal}) : Exited{event.status};
   tell(event.uplink, notice::ClatExited{event.pid, end, whole(uptime), asked});
   if (!process.has_control) tell(event.uplink, notice::NetdStopped{});
-  if (asked && !process.condemned) return;
+  if (asked && (!process.condemned || process.condemned->by == Condemned::By::request)) return;
   if (uptime >= world_.config->clatd.restart.stable_after) child.start.succeed();
   if (process.has_control && event.signal == 0 && event.status == kBadArguments) {
     child.refused = spec;

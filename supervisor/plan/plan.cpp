@@ -280,11 +280,10 @@ Plan plan(const World& world, TimePoint now, const Scope& scope) {
       result.actions.emplace_back(CollectHealth{.overdue = true});
     else
       wake(*world.health_deadline);
-  } else if (world.health_due <= now) {
+  } else if (world.status_asked || world.health_due <= now) {
     result.actions.emplace_back(CollectHealth{});
-  } else {
-    wake(world.health_due);
   }
+  if (world.health_due > now) wake(world.health_due);
   if (world.audit_due <= now)
     result.actions.emplace_back(audit(world));
   else

@@ -1,5 +1,7 @@
 #include "supervisor/plan/process.hpp"
 
+#include <utility>
+
 namespace clat::plan {
 
 using model::Condemned;
@@ -50,6 +52,23 @@ void Process::fall_silent(const std::string& reason, TimePoint now) {
   }
 }
 
+bool Process::condemn(Condemned why) {
+  switch (phase) {
+    case Phase::starting:
+    case Phase::running:
+    case Phase::asked:
+    case Phase::last_look:
+      phase = Phase::condemned;
+      condemned = std::move(why);
+      return true;
+    case Phase::none:
+    case Phase::condemned:
+    case Phase::stopping:
+    case Phase::killed: return false;
+  }
+  return false;
+}
+
 bool Process::expire(TimePoint now) {
   if (const auto at = deadline(); !at || *at > now) return false;
   switch (phase) {
@@ -58,16 +77,10 @@ bool Process::expire(TimePoint now) {
       phase = Phase::last_look;
       until = now + kLastLook;
       return false;
-    case Phase::last_look: {
-      phase = Phase::condemned;
-      if (!mute.empty())
-        condemned = Condemned{Condemned::By::mute, mute};
-      else if (!ready)
-        condemned = Condemned{Condemned::By::never_ready, {}, kReadyTimeout};
-      else
-        condemned = Condemned{has_control ? Condemned::By::no_answer : Condemned::By::full_queue, {}, kAnswerTimeout};
-      return true;
-    }
+    case Phase::last_look:
+      if (!mute.empty()) return condemn({Condemned::By::mute, mute});
+      if (!ready) return condemn({Condemned::By::never_ready, {}, kReadyTimeout});
+      return condemn({has_control ? Condemned::By::no_answer : Condemned::By::full_queue, {}, kAnswerTimeout});
     case Phase::none:
     case Phase::running:
     case Phase::condemned:

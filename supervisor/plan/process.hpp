@@ -31,6 +31,7 @@ constexpr std::chrono::seconds kSteadyRun{1};
 // asked      |           | asked     |           |           |           |
 // mute       | asked     | asked     | asked     |           |           |
 // time is up | last_look |           | last_look | condemned |           | (the plan sends SIGKILL)
+// condemn    | condemned | condemned | condemned | condemned |           |
 // stop       | stopping  | stopping  | stopping  | stopping  | stopping  |
 //
 // * back to starting where it never was ready, and not at all once it is mute.
@@ -53,6 +54,8 @@ struct Process {
   // From now on the time runs, unless it does already.
   void expect_answer(TimePoint now);
   void fall_silent(const std::string& reason, TimePoint now);
+  // It is to be replaced. False: it ends already, or there is none.
+  bool condemn(model::Condemned why);
   // Moves on when its time is up. True: it is condemned now.
   bool expire(TimePoint now);
   // SIGTERM was sent; SIGKILL follows after `patience`.

@@ -9,6 +9,7 @@
 
 #include "supervisor/plan/addresses.hpp"
 #include "supervisor/plan/judge.hpp"
+#include "supervisor/plan/status.hpp"
 
 namespace clat::plan {
 
@@ -108,6 +109,12 @@ void forget_failures(Clat& clat) {
   }
 }
 
+void time_state(State state, Clat& clat, TimePoint now) {
+  if (clat.state == state && clat.state_since != TimePoint{}) return;
+  clat.state = state;
+  clat.state_since = now;
+}
+
 // The blackhole of an address without use is released after a while; with use again, it stays.
 void time_guard(Clat& clat, TimePoint now) {
   const bool idle = clat.piece(Part::guard).have && !clat.outlook.wanted[index(Part::guard)];
@@ -201,6 +208,7 @@ bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now
   time_guard(clat, now);
   meet_neighbours(clat, now);
   tell_up_or_down(name, clat, now, notices);
+  time_state(state_of(world, name, clat), clat, now);
   return before && before != clat.addresses;
 }
 

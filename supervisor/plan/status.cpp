@@ -7,17 +7,12 @@ namespace clat::plan {
 namespace {
 
 std::optional<Reason> obstacle_of(const Clat& clat) {
+  // What only waits for the kernel's answer about the route starts.
+  const auto& hindrance = clat.outlook.hindrance;
+  const bool asks = clat.ask_route || clat.asking_route;
+  if (!clat.obstacle && hindrance && !(asks && hindrance->why == Why::no_route)) return hindrance;
   if (clat.obstacle || clat.firewall.drops_clat.empty() || !clat.piece(Part::announce).stands()) return clat.obstacle;
   return Reason{Why::firewall, clat.firewall.drops_clat};
-}
-
-State state_of(const World& world, const std::string& uplink, const Clat& clat) {
-  if (world.wanted(uplink) == nullptr) return State::stopping;
-  if (const auto obstacle = obstacle_of(clat)) return needs_somebody(obstacle->why) ? State::failed : State::waiting;
-  if (clat.failure() != nullptr) return State::failed;
-  if (clat.child.refused && clat.child.process.pid == 0) return State::failed;
-  if (clat.child.start.failed() && clat.child.process.pid == 0) return State::backoff;
-  return clat.up ? State::up : State::starting;
 }
 
 ChildState child_state(const World& world, const Child& child, TimePoint now) {
@@ -44,6 +39,8 @@ ChildState child_state(const World& world, const Child& child, TimePoint now) {
 ChildStatus child_status(const World& world, const Child& child, TimePoint now) {
   ChildStatus status{.state = child_state(world, child, now),
                      .pid = child.process.pid,
+                     .ready = child.process.ready,
+                     .starts = child.spawns,
                      .restarts = child.restarts(),
                      .last_end = child.last_end};
   if (child.start.at) status.next_start_in = whole(*child.start.at - now);
@@ -54,16 +51,67 @@ ChildStatus child_status(const World& world, const Child& child, TimePoint now) 
   return status;
 }
 
+Counted counted(const Samples& samples) {
+  Counted counted;
+  if (!samples.now) return counted;
+  counted.now = samples.now->counters;
+  if (samples.before) {
+    counted.before = samples.before->counters;
+    counted.between = whole(samples.now->at - samples.before->at);
+  }
+  return counted;
+}
+
+std::vector<OfferStatus> offers(const Prefixes& prefixes, TimePoint now) {
+  std::vector<OfferStatus> offers;
+  for (const auto& each : prefixes.all()) {
+    offers.push_back({each, each.expires ? std::optional(whole(*each.expires - now)) : std::nullopt});
+  }
+  return offers;
+}
+
+// What the config says of it.
+void take_wishes(InterfaceStatus& status, const config::Interface& wanted, const Clat& clat, TimePoint now) {
+  status.prefix = wanted.nat64_prefix ? wanted.nat64_prefix : clat.discovered;
+  status.offers = offers(clat.prefixes, now);
+  if (wanted.nat64_prefix) status.prefix_source = PrefixSource::config;
+  for (const auto& each : status.offers) {
+    if (!status.prefix_source && status.prefix == each.candidate.prefix) status.prefix_source = each.candidate.source;
+  }
+  status.net_id = wanted.net_id;
+  status.tun = wanted.tun;
+  status.metric = wanted.route_metric;
+  status.fast_path_is_off = wanted.fast_path == config::FastPathMode::off;
+}
+
 }  // namespace
+
+State state_of(const World& world, const std::string& uplink, const Clat& clat) {
+  if (world.wanted(uplink) == nullptr) return State::stopping;
+  if (const auto obstacle = obstacle_of(clat)) return needs_somebody(obstacle->why) ? State::failed : State::waiting;
+  if (clat.failure() != nullptr) return State::failed;
+  if (clat.child.refused && clat.child.process.pid == 0) return State::failed;
+  if (clat.child.start.failed() && clat.child.process.pid == 0) return State::backoff;
+  return clat.up ? State::up : State::starting;
+}
 
 InterfaceStatus status_of(const World& world, const std::string& uplink, const Clat& clat, TimePoint now) {
   InterfaceStatus status{.name = uplink,
                          .state = state_of(world, uplink, clat),
+                         .in_state = whole(now - clat.state_since),
                          .obstacle = obstacle_of(clat),
+                         .route = clat.route,
+                         .route_is_taken = clat.route_is_taken(),
+                         .firewall = clat.firewall,
                          .tun = {},
                          .tun_ifindex = clat.tun,
                          .fast_path = clat.fast_path_kind,
-                         .child = child_status(world, clat.child, now)};
+                         .no_fast_path = clat.fast_path.error,
+                         .no_bpf_filter = clat.bpf_filter.error,
+                         .child = child_status(world, clat.child, now),
+                         .counted = counted(clat.samples)};
+  if (clat.outlook.uplink) status.ipv6_mtu = clat.outlook.uplink->mtu;
+  if (const auto& setup = clat.piece(Part::setup).have) status.ipv4_mtu = std::get<SetupSpec>(*setup).mtu;
   if (const auto& tun = clat.piece(Part::tun).have) status.tun = std::get<TunSpec>(*tun).name;
   if (const auto* link = world.link(uplink)) status.ifindex = link->ifindex;
   if (clat.up_since) status.up_for = whole(now - *clat.up_since);
@@ -71,12 +119,7 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
     status.v4 = clat.addresses->v4;
     status.v6 = clat.addresses->v6;
   }
-  if (const auto* wanted = world.wanted(uplink)) {
-    status.prefix = wanted->nat64_prefix ? wanted->nat64_prefix : clat.discovered;
-    status.offers = clat.prefixes.all();
-    status.net_id = wanted->net_id;
-    status.tun = wanted->tun;
-  }
+  if (const auto* wanted = world.wanted(uplink)) take_wishes(status, *wanted, clat, now);
   if (const auto* failure = clat.failure()) {
     status.failure = failure->error;
     status.retry_in = whole(std::max(*failure->at - now, TimePoint::duration::zero()));
@@ -88,7 +131,10 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
 }
 
 Status status(const World& world, TimePoint now) {
-  Status all;
+  Status all{.config = world.config_file,
+             .uptime = whole(now - world.started),
+             .reloads = world.reloads,
+             .refused = world.refused};
   for (const auto& [name, clat] : world.clats) all.interfaces.push_back(status_of(world, name, clat, now));
   return all;
 }

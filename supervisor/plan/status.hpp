@@ -8,6 +8,7 @@
 
 namespace clat::plan {
 
+State state_of(const World& world, const std::string& uplink, const Clat& clat);
 Status status(const World& world, TimePoint now);
 InterfaceStatus status_of(const World& world, const std::string& uplink, const Clat& clat, TimePoint now);
 

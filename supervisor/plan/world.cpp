@@ -14,6 +14,11 @@ bool Child::is_flapping(TimePoint now) const {
   return ends.size() == kFlappingEnds && now - ends.front() < kFlappingTime;
 }
 
+void Samples::take(Counters counters, TimePoint at) {
+  if (now && at - now->at >= kShortestRate) before = std::move(now);
+  now = Sample{at, std::move(counters)};
+}
+
 void Clat::lose_tun() {
   tun = 0;
   piece(Part::tun).forget();

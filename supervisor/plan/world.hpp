@@ -14,6 +14,7 @@
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/reason.hpp"
+#include "supervisor/model/status.hpp"
 #include "supervisor/plan/outlook.hpp"
 #include "supervisor/plan/parts.hpp"
 #include "supervisor/plan/prefixes.hpp"
@@ -47,6 +48,19 @@ struct Addresses {
   Ipv6Address v6;
   bool operator==(const Addresses&) const = default;
 };
+
+// What was counted last, and before that.
+struct Samples {
+  struct Sample {
+    TimePoint at{};
+    Counters counters;
+  };
+  std::optional<Sample> now, before;
+
+  void take(Counters counters, TimePoint at);
+};
+// A rate is of no less time than that.
+constexpr milliseconds kShortestRate{900};
 
 // Where clatd is the whole data path, IPv4 goes by another uplink after so long without one that reads packets.
 constexpr std::chrono::seconds kClatdGrace{2};
@@ -120,6 +134,9 @@ struct Clat {
   bool misses_clatd = false;           // none has for longer than kClatdGrace, and it is the data path
   bool up = false;
   std::optional<TimePoint> up_since;
+  State state = State::waiting;
+  TimePoint state_since{};
+  Samples samples;
   std::optional<TimePoint> no_clatd_since;  // no child reads packets
   Child child;
   Prefixes prefixes;                      // that were discovered
@@ -186,7 +203,13 @@ struct World {
   bool stopping = false;
   bool handover = false;
   Random random;
+  TimePoint started{};
+  std::string config_file;
+  unsigned reloads = 0;
+  std::optional<ConfigRejected> refused;  // since the config in use
+  bool status_asked = false;              // counters are wanted as they are now
   TimePoint health_due{};
+  bool health_wanted = false;                // what is being collected is for the log as well
   std::optional<TimePoint> health_deadline;  // counters were asked for; report without the late ones then
   TimePoint audit_due{};
   // Kept up to date by settle(), and what the edge knows of it.

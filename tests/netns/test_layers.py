@@ -19,7 +19,7 @@ EFFECTS = re.compile(
     r"fork|vfork|clone|execv.*|posix_spawn.*|system|popen|kill|prctl|mount|umount2?|rename|mkdir|unlink.*)$"
 )
 # Code that decides and computes, and nothing else.
-PURE = ("core/net", "core/xlat", "supervisor/model", "supervisor/plan", "supervisor/launch", "config", "bpf/filter_row", "bpf/tc_filter")
+PURE = ("core/net", "core/xlat", "supervisor/model", "supervisor/plan", "supervisor/render", "supervisor/ctl/request", "supervisor/launch", "config", "bpf/filter_row", "bpf/tc_filter")
 
 
 def objects() -> dict[str, set[str]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 
 from harness.case import LabTest
-from harness.clatvisor import SLOW, Clatvisor, children_of, cpu_time, open_fds, own_memory
+from harness.clatvisor import BIN, SLOW, Clatvisor, children_of, cpu_time, open_fds, own_memory
 from harness.lab import wait_until
 
 class ManyUplinks(LabTest):
@@ -73,18 +74,31 @@ class TwoHundredFiftySix(ManyUplinks):
         time.sleep(span)
         idle = (cpu_time(program.pid) - idle) / span
         memory, fds = own_memory(program.pid), len(open_fds(program.pid))
+        shown = sorted(self.time_of_a_status() for _ in range(7))[3]
         clatd = own_memory(pids[0])
         begin = time.monotonic()
         program.stop(timeout=30)
         stopped = time.monotonic() - begin
         print(
             f"rounds: {self.number} of uplinks: up in {took:.1f} s ({1000 * used / self.number:.1f} ms of CPU each), reload of one "
-            f"{1000 * reload_took:.0f} ms, idle {100 * idle:.2f} % CPU, stop {stopped:.1f} s; each {memory / self.number:.1f} KiB "
+            f"{1000 * reload_took:.0f} ms, clatctl {1000 * shown:.0f} ms, idle {100 * idle:.2f} % CPU, stop {stopped:.1f} s; each {memory / self.number:.1f} KiB "
             f"and {fds / self.number:.1f} descriptors here, {clatd} KiB in clatd",
             flush=True,
         )
+        self.assertLess(shown, 0.05 * SLOW)
         self.assertLess(idle, 0.005 * SLOW)
         self.assert_unchanged(before, "after a stop", timeout=20 * SLOW)
+
+
+    def time_of_a_status(self) -> float:
+        """With counters of now, of every clatd."""
+        begin = time.monotonic()
+        table = subprocess.run(
+            [str(BIN / "clatctl"), "-s", str(self.program.folder / "control.sock")], check=True, capture_output=True, text=True
+        )
+        took = time.monotonic() - begin
+        self.assertEqual(len(table.stdout.splitlines()), 1 + self.number)
+        return took
 
 
 class StopWhileStarting(ManyUplinks):

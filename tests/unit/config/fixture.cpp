@@ -12,6 +12,9 @@ Surroundings paper_machine() {
             if (user == "clat") return Account{100, 101};
             if (user == "root") return Account{0, 0};
             return std::nullopt;
+          },
+          [](const std::string& group) -> std::optional<std::uint32_t> {
+            return group == "adm" ? std::optional<std::uint32_t>(4) : std::nullopt;
           }};
 }
 

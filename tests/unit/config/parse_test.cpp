@@ -90,10 +90,19 @@ bpf-dir: /sys/fs/bpf/c
   expected.ipv4_pool = Ipv4Pool::parse("10.64.0.0/24").value();
   expected.audit_interval = 10ms;
   expected.icmp_rate_per_second = 50;
-  expected.control_socket = "/run/c.sock";
+  expected.control_socket.path = "/run/c.sock";
   expected.state_dir = "/run/c";
   expected.bpf_dir = "/sys/fs/bpf/c";
   EXPECT_EQ(config, expected);
+}
+
+TEST(Parse, AControlSocketIsAPathOrNoneOrHasAGroup) {
+  EXPECT_EQ(config_of(wan0()).control_socket, (ControlSocket{.path = "/run/clatvisor/control.sock"}));
+  EXPECT_EQ(config_of(wan0() + "control-socket: off\n").control_socket.path, "");
+  EXPECT_EQ(config_of(wan0() + "control-socket: {group: adm}\n").control_socket,
+            (ControlSocket{.path = "/run/clatvisor/control.sock", .group = "adm", .gid = 4}));
+  EXPECT_EQ(config_of(wan0() + "control-socket: {path: /run/c, group: adm}\n").control_socket,
+            (ControlSocket{.path = "/run/c", .group = "adm", .gid = 4}));
 }
 
 TEST(Parse, AutoIsTheSameAsNoKey) {

@@ -312,6 +312,8 @@ TEST(RejectedValue, TopLevel) {
       {"state-dir: run", "state-dir: 'run' is not an absolute path"},
       {"bpf-dir: \"/a\\nb\"", "bpf-dir: '/a?b' holds control characters"},
   });
+  EXPECT_TRUE(report(wan0() + "control-socket: {group: nosuch}\n")
+                  .starts_with("f:4:25: error: group: there is no group 'nosuch'\n"));
   const std::string line = "control-socket: /" + std::string(107, 'x');
   EXPECT_EQ(report(wan0() + line.substr(0, line.size() - 1) + "\n"), "");
   EXPECT_TRUE(report(wan0() + line + "\n")

@@ -34,5 +34,11 @@ TEST(Surroundings, UsersComeFromTheSystem) {
   EXPECT_EQ(find_user(""), std::nullopt);
 }
 
+TEST(Surroundings, GroupsComeFromTheSystem) {
+  const auto find_group = make_surroundings().find_group;
+  EXPECT_EQ(find_group("root"), 0U);
+  EXPECT_EQ(find_group("no-such-group-here"), std::nullopt);
+}
+
 }  // namespace
 }  // namespace clat::config

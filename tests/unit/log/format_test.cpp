@@ -121,6 +121,22 @@ TEST(Line, NeverRepeatsAKey) {
                          R"("level_":"1","pid":"2","pid_":"3","iface_":"4"})");
 }
 
+TEST(Line, InJsonNumbersAreNumbers) {
+  const Entry entry{Severity::info,
+                    "clat.exited",
+                    "",
+                    {{"pid", std::uint64_t{7}},
+                     {"uptime", milliseconds(1500)},
+                     {"lifetime", std::chrono::seconds(1800)},
+                     {"asked", true},
+                     {"signal", "SIGKILL"}}};
+  EXPECT_EQ(logfmt(entry),
+            "ts=2026-01-01T00:00:00.000Z level=info event=clat.exited pid=7 uptime=1500ms lifetime=1800s asked=yes "
+            "signal=SIGKILL");
+  EXPECT_EQ(json(entry), R"({"ts":"2026-01-01T00:00:00.000Z","level":"info","event":"clat.exited",)"
+                         R"("pid":7,"uptime":1.500,"lifetime":1800,"asked":true,"signal":"SIGKILL"})");
+}
+
 TEST(Line, KeysHoldNothingThatCouldEndThem) {
   EXPECT_EQ(logfmt({Severity::info, "health", "", {{"a b=\"c", "1"}, {"", "2"}, {"hop-limit.exceeded", "3"}}}),
             "ts=2026-01-01T00:00:00.000Z level=info event=health a_b__c=1 _=2 hop-limit.exceeded=3");

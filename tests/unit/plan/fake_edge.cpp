@@ -379,7 +379,7 @@ config::Config config_of(std::size_t uplinks) {
 
 std::string field(const Note& note, std::string_view key) {
   for (const auto& [name, value] : note.fields) {
-    if (name == key) return value;
+    if (name == key) return render::plain_text(value);
   }
   return "";
 }

@@ -1,10 +1,12 @@
-// Reasons and endings in words, and the lines of a dump.
+#include "supervisor/render/words.hpp"
+
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <cstring>
+#include <utility>
 
-#include "supervisor/log/words.hpp"
-
-namespace clat::log {
+namespace clat::render {
 
 using namespace model;
 
@@ -61,6 +63,7 @@ std::string text(const Condemned& why) {
     case Condemned::By::mute: return why.detail;
     case Condemned::By::never_ready: return "it read no packets within " + milliseconds_text(why.patience);
     case Condemned::By::no_answer: return "it did not answer within " + milliseconds_text(why.patience);
+    case Condemned::By::request: return "a restart was asked for";
     case Condemned::By::full_queue: return "it left packets in the tun for " + milliseconds_text(why.patience);
   }
   return "";
@@ -73,57 +76,71 @@ std::string words(const Killed& end) { return signal_name(end.signal); }
 std::string words(const Condemned& end) { return text(end); }
 std::string words(const NeverStarted& end) { return end.error.text(); }
 
-std::string indexed(int ifindex, const std::string& name) { return std::to_string(ifindex) + "[" + name + "]"; }
-
-// As Android's netd dumps it: iif[iface] nat64Prefix v6Addr -> v4Addr v4iif[v4iface] [netId]
-std::string tracker(const InterfaceStatus& status) {
-  return "  " + indexed(status.ifindex, status.name) + " " + status.prefix->text() + " " + status.v6->text() + " -> " +
-         status.v4->text() + " " + indexed(status.tun_ifindex, status.tun) + " [" + std::to_string(status.net_id) + "]";
-}
-
-// " clatd=backoff pid=0 restarts=2 next_start_in=200ms last_end=SIGKILL"
-std::string child_words(const ChildStatus& child) {
-  std::string line = " clatd=" + std::string(name(child.state));
-  line += " pid=" + std::to_string(child.pid) + " restarts=" + std::to_string(child.restarts);
-  if (child.next_start_in) line += " next_start_in=" + milliseconds_text(*child.next_start_in);
-  if (child.ends > 0) {
-    line += " ends=" + std::to_string(child.ends) + " within=" + milliseconds_text(child.ends_within);
-  }
-  if (child.last_end) line += " last_end=" + text(*child.last_end);
-  return line;
-}
-
-// " offer=64:ff9b::/96 source=ra router=fe80::1 lifetime=1800s", of each that was discovered.
-std::string offer_words(const PrefixCandidate& offer) {
-  std::string line = " offer=" + offer.prefix.text() + " source=" + std::string(name(offer.source));
-  if (offer.router) line += " router=" + offer.router->text();
-  if (offer.lifetime) line += " lifetime=" + std::to_string(offer.lifetime->count()) + "s";
-  return line;
-}
-
-std::string interface_line(const InterfaceStatus& status) {
-  std::string line = status.name + ": state=" + std::string(name(status.state)) + child_words(status.child);
-  line += " fast_path=" + (status.fast_path.empty() ? std::string("none") : status.fast_path);
-  if (status.obstacle) line += " waiting_for=" + text(*status.obstacle);
-  if (status.failure) line += " failure=" + status.failure->text() + " retry_in=" + milliseconds_text(status.retry_in);
-  for (const auto& offer : status.offers) line += offer_words(offer);
-  for (const Part part : status.stands) line += " +" + std::string(name(part));
-  return line;
-}
-
 }  // namespace
 
 std::string text(const Ending& ending) {
   return std::visit([](const auto& end) { return words(end); }, ending);
 }
 
-std::vector<std::string> dump(const Status& status) {
-  std::vector<std::string> lines{"Trackers: iif[iface] nat64Prefix v6Addr -> v4Addr v4iif[v4iface] [netId]"};
-  for (const auto& each : status.interfaces) {
-    if (each.prefix && each.v4 && each.v6 && each.tun_ifindex != 0) lines.push_back(tracker(each));
-  }
-  std::ranges::transform(status.interfaces, std::back_inserter(lines), interface_line);
-  return lines;
+std::string what_helps(Why why) {
+  const std::string by_itself = "starts by itself when that changes";
+  if (why == Why::native_ipv4) return by_itself + "; with when: always it stays up";
+  if (why == Why::no_prefix) return by_itself + ", or with a nat64-prefix in the config";
+  const bool needs_source = why == Why::no_ipv6_address || why == Why::subnet_too_small;
+  return by_itself + (needs_source ? ", or with an ipv6-source or ipv6-address that is routed here" : "");
 }
 
-}  // namespace clat::log
+std::string duration_text(std::chrono::milliseconds time) {
+  using std::chrono::seconds;
+  struct Unit {
+    std::int64_t seconds;
+    const char* name;
+  };
+  constexpr std::array<Unit, 4> kUnits{{{86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}}};
+  if (time < seconds(1)) return "0." + std::to_string(std::max<std::int64_t>(time.count(), 0) / 100) + "s";
+  auto left = std::chrono::duration_cast<seconds>(time).count();
+  std::string text;
+  int units = 0;
+  for (const auto& unit : kUnits) {
+    if (units == 2) break;
+    const auto number = left / unit.seconds;
+    left %= unit.seconds;
+    if (number == 0 && units == 0) continue;
+    ++units;
+    if (number != 0) text += std::to_string(number) + unit.name;
+  }
+  return text;
+}
+
+namespace {
+
+constexpr std::array<const char*, 7> kBinary{"", "K", "M", "G", "T", "P", "E"};
+
+// Of bytes so many that they fit before the point, and which unit that is.
+std::pair<double, std::size_t> scaled(std::uint64_t bytes) {
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1000 && unit + 1 < kBinary.size(); ++unit) value /= 1024;
+  return {value, unit};
+}
+
+std::string decimal(double value, int digits) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
+  return text.data();
+}
+
+}  // namespace
+
+std::string short_bytes(std::uint64_t bytes) {
+  const auto [value, unit] = scaled(bytes);
+  return decimal(value, unit > 0 && value < 9.95 ? 1 : 0) + kBinary[unit];
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  const auto [value, unit] = scaled(bytes);
+  if (unit == 0) return std::to_string(bytes) + " B";
+  return decimal(value, 2) + " " + kBinary[unit] + "iB";
+}
+
+}  // namespace clat::render

@@ -1,0 +1,66 @@
+#include "supervisor/render/traffic.hpp"
+
+#include <string_view>
+
+namespace clat::render {
+
+namespace {
+
+bool take(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+bool take_end(std::string_view& text, std::string_view suffix) {
+  if (!text.ends_with(suffix)) return false;
+  text.remove_suffix(suffix.size());
+  return true;
+}
+
+// "to_ipv6_…"
+std::optional<bool> take_direction(std::string_view& text) {
+  if (take(text, "to_ipv6_")) return true;
+  if (take(text, "to_ipv4_")) return false;
+  return std::nullopt;
+}
+
+}  // namespace
+
+Parsed parse_counter(std::string_view name) {
+  using Kind = Parsed::Kind;
+  const Parsed other{.what = name};
+  auto left = name;
+  if (take(left, "slow_drop_")) return {Kind::drop, false, false, left};
+  if (take(left, "drop_")) return {Kind::drop, true, false, left};
+  const bool punt = take(left, "punt_");
+  const bool fast = punt || take(left, "fast_");
+  if (!fast && !take(left, "slow_")) return other;
+  const auto to_ipv6 = take_direction(left);
+  if (!to_ipv6) return other;
+  if (punt) return {Kind::punt, true, *to_ipv6, left};
+  // "tcp_packets" on the fast path, "packets" of clatd.
+  const bool packets = take_end(left, "packets");
+  if (!packets && !take_end(left, "bytes")) return other;
+  (void)take_end(left, "_");
+  return {packets ? Kind::packets : Kind::bytes, fast, *to_ipv6, left};
+}
+
+Traffic traffic(const model::Counters& counters) {
+  Traffic sum;
+  for (const auto& [name, value] : counters) {
+    const auto parsed = parse_counter(name);
+    auto& flow =
+        parsed.fast ? (parsed.to_ipv6 ? sum.fast_tx : sum.fast_rx) : (parsed.to_ipv6 ? sum.clatd_tx : sum.clatd_rx);
+    switch (parsed.kind) {
+      case Parsed::Kind::packets: flow.packets += value; break;
+      case Parsed::Kind::bytes: flow.bytes += value; break;
+      case Parsed::Kind::drop: sum.dropped += value; break;
+      case Parsed::Kind::punt: sum.punted += value; break;
+      case Parsed::Kind::other: break;
+    }
+  }
+  return sum;
+}
+
+}  // namespace clat::render
