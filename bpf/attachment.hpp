@@ -34,6 +34,9 @@ struct Attachment {
   // The translator reads the uplink by a packet socket of its own: what is punted goes on to the stack, as a packet for
   // another host, which drops it without a word.
   bool packet_socket = false;
+  // Somebody else may have `v6` (RFC 4429): answers do not override what neighbours know, and who probes for it gets
+  // none.
+  bool optimistic = false;
 
   bool operator==(const Attachment&) const = default;
 };

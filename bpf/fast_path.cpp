@@ -164,7 +164,8 @@ Result<> FastPath::Impl::load() {
   }
   maps = Maps(bpf_object__find_map_fd_by_name(object.get(), "clat_interfaces"),
               bpf_object__find_map_fd_by_name(object.get(), "clat_counters"),
-              bpf_object__find_map_fd_by_name(object.get(), "clat_subnets"));
+              bpf_object__find_map_fd_by_name(object.get(), "clat_subnets"),
+              bpf_object__find_map_fd_by_name(object.get(), "clat_optimistic"));
   return pin_maps();
 }
 
@@ -354,7 +355,8 @@ Result<AttachKind> FastPath::attach(const Attachment& wanted) {
   clear_libbpf_log();
   const auto ends = ends_of(wanted);
   const bool stood = impl_->maps.has_uplink(ends);
-  auto all = impl_->attach(wanted);
+  auto all = impl_->maps.set_optimistic(wanted.uplink_ifindex, wanted.optimistic);
+  if (all) all = impl_->attach(wanted);
   if (all) return impl_->tcx ? AttachKind::tcx : AttachKind::clsact;
   if (all.error().code != EAGAIN || !stood) (void)impl_->detach_fast_path(ends);
   return std::unexpected(std::move(all).error().in("attach to " + wanted.uplink));
@@ -370,6 +372,7 @@ Result<> FastPath::update(const Filter& wanted) {
 Result<> FastPath::update(const Attachment& wanted) {
   if (auto checked = check(wanted); !checked) return checked;
   auto written = impl_->maps.write(wanted.uplink_ifindex, uplink_entry(wanted), BPF_EXIST);
+  if (written) written = impl_->maps.set_optimistic(wanted.uplink_ifindex, wanted.optimistic);
   if (!written) return std::unexpected(std::move(written).error().in("update " + wanted.uplink));
   return {};
 }

@@ -143,9 +143,19 @@ Result<> Maps::know_subnets(std::span<const Ipv4Prefix> subnets) {
   return {};
 }
 
+Result<> Maps::set_optimistic(int uplink_ifindex, bool optimistic) const {
+  const auto key = static_cast<std::uint32_t>(uplink_ifindex);
+  constexpr std::uint8_t kPresent = 1;
+  const int done =
+      optimistic ? bpf_map_update_elem(optimistic_, &key, &kPresent, BPF_ANY) : bpf_map_delete_elem(optimistic_, &key);
+  if (done != 0 && errno != ENOENT) return failure("say whether the address is ours", errno);
+  return {};
+}
+
 void Maps::remove_uplink(const Ends& ends) {
   const auto there = entry(ends.uplink);
   if (there && !leads_to(there, ends.tun)) return;
+  (void)set_optimistic(ends.uplink, false);
   if (there) remove(ends.uplink);
   remove_unused_counters(ends);
 }

@@ -1,5 +1,5 @@
-// The maps, as the loader writes and reads them: an entry for each interface, counters for each uplink, and the subnets
-// of the host. The first two are pinned.
+// The maps, as the loader writes and reads them: an entry for each interface, counters for each uplink, the subnets of
+// the host, and the uplinks that are optimistic. The first two are pinned.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ class Maps {
  public:
   Maps() = default;
   // Descriptors that outlive this. No subnets are in their map yet.
-  Maps(int interfaces, int counters, int subnets) : interfaces_(interfaces), counters_(counters), subnets_(subnets) {}
+  Maps(int interfaces, int counters, int subnets, int optimistic)
+      : interfaces_(interfaces), counters_(counters), subnets_(subnets), optimistic_(optimistic) {}
 
   [[nodiscard]] int interfaces() const { return interfaces_; }
   [[nodiscard]] int counters() const { return counters_; }
@@ -49,6 +50,9 @@ class Maps {
   // In place of those before; at each moment a subnet of both is there. ENOSPC above CLAT_MAX_SUBNETS.
   Result<> know_subnets(std::span<const Ipv4Prefix> subnets);
 
+  // Whether somebody else may have the CLAT address of this uplink. It goes with the uplink's entry.
+  [[nodiscard]] Result<> set_optimistic(int uplink_ifindex, bool optimistic) const;
+
   // Not those that another uplink or tun took over. The counters go with the last entry.
   void remove_uplink(const Ends& ends);
   void remove_tun(const Ends& ends);
@@ -61,6 +65,7 @@ class Maps {
   int interfaces_ = -1;
   int counters_ = -1;
   int subnets_ = -1;
+  int optimistic_ = -1;
   std::vector<Ipv4Prefix> known_subnets_;
   bool outdated_ = false;  // some program may still be at work on an entry that was replaced or removed
 };

@@ -289,6 +289,11 @@ std::optional<model::Event> KernelEdge::act(const model::Advertise& action) {
                      by_nd_socket(action.uplink, [&](auto& socket) { return socket.advertise(action.claim); })};
 }
 
+std::optional<model::Event> KernelEdge::act(const model::Probe& action) {
+  return model::Sent{action.uplink,
+                     by_nd_socket(action.uplink, [&](auto& socket) { return socket.probe(action.probe); })};
+}
+
 std::optional<model::Event> KernelEdge::act(const model::Nat64Question& action) {
   auto question = action;
   if (question.servers.empty()) question.servers = sources::host_name_servers(question.uplink);
@@ -323,6 +328,9 @@ model::HealthCollected KernelEdge::health() {
     if (counted_.contains(uplink)) continue;  // rules that would not go
     auto drops = network_.filter_drops(tun);
     std::ranges::move(drops, std::back_inserter(collected.by_uplink[uplink]));
+  }
+  for (const auto& [uplink, socket] : nd_sockets_) {
+    if (socket->unheard() > 0) collected.by_uplink[uplink].emplace_back("nd_unheard", socket->unheard());
   }
   for (const auto& [uplink, totals] : slow_path_) totals.append_to(collected.by_uplink[uplink]);
   return collected;

@@ -42,6 +42,7 @@ class KernelEdge : public plan::Edge {
   std::optional<model::Event> act(const model::LookUpRoute& action);
   std::optional<model::Event> act(const model::Solicit& action);
   std::optional<model::Event> act(const model::Advertise& action);
+  std::optional<model::Event> act(const model::Probe& action);
   std::optional<model::Event> act(const model::Nat64Question& action);
   std::optional<model::Event> act(const model::CollectHealth& action);
   std::optional<model::Event> act(const model::KnowSubnets& action);

@@ -70,6 +70,9 @@ static __noinline int answer_solicitation(struct __sk_buff* skb, const struct cl
   const __u32* target = asked.target;
   if (!same_address(target, uplink->v6_be32)) return PASS;
   const int unspecified = is_unspecified(source);
+  // RFC 4862 §5.4.3: two that want it. Both give way, and user space hears of it.
+  const int optimistic = bpf_map_lookup_elem(&clat_optimistic, &uplink->uplink_ifindex) != NULL;
+  if (optimistic && unspecified) return PASS;
   if (!is_solicited_node(uplink, destination) && (unspecified || !same_address(destination, target))) return PASS;
   if ((source[0] & bpf_htonl(0xff000000)) == bpf_htonl(0xff000000)) return PASS;
   if (!has_valid_options(skb, message, length, unspecified) || !has_right_checksum(skb, work, l2, length)) return PASS;
@@ -97,7 +100,7 @@ static __noinline int answer_solicitation(struct __sk_buff* skb, const struct cl
   reply->ip.hop_limit = ND_HOP_LIMIT;
   __builtin_memcpy(&reply->ip.saddr, target, sizeof(asked.target));
   reply->type = ND_ADVERTISEMENT;
-  reply->flags = bpf_htonl(ND_OVERRIDE | (unspecified ? 0 : ND_SOLICITED));
+  reply->flags = bpf_htonl((optimistic ? 0 : ND_OVERRIDE) | (unspecified ? 0 : ND_SOLICITED));
   __builtin_memcpy(reply->target, target, sizeof(asked.target));
   reply->option = ND_TARGET_LINK_LAYER;
   reply->option_length = 1;

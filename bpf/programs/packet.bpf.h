@@ -45,6 +45,16 @@ struct {
   __type(value, __u8);
 } clat_subnets SEC(".maps");
 
+// Not pinned. Uplinks whose CLAT address somebody else may have still (RFC 4429): a flag in the map entry would be one
+// more change of that, each of which has to wait for the programs.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, CLAT_MAX_UPLINKS);
+  __type(key, __u32);
+  __type(value, __u8);
+} clat_optimistic SEC(".maps");
+
 inline_always const struct clat_interface* interface_of(const struct __sk_buff* skb) {
   const __u32 ifindex = skb->ifindex;
   return bpf_map_lookup_elem(&clat_interfaces, &ifindex);

@@ -36,6 +36,8 @@ inline constexpr std::string_view kPrefixUnknown = "prefix.unknown";
 inline constexpr std::string_view kPrefixIgnored = "prefix.ignored";
 inline constexpr std::string_view kAddressChosen = "address.chosen";
 inline constexpr std::string_view kAddressRetired = "address.retired";
+inline constexpr std::string_view kAddressConflict = "address.conflict";
+inline constexpr std::string_view kNeighbourFlood = "neighbour.flood";
 inline constexpr std::string_view kClatUp = "clat.up";
 inline constexpr std::string_view kClatDown = "clat.down";
 inline constexpr std::string_view kClatBlocked = "clat.blocked";
@@ -100,6 +102,8 @@ inline constexpr std::array kAll = {
     kPrefixIgnored,
     kAddressChosen,
     kAddressRetired,
+    kAddressConflict,
+    kNeighbourFlood,
     kClatUp,
     kClatDown,
     kClatBlocked,

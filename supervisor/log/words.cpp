@@ -176,6 +176,24 @@ struct Wording {
     begin(Severity::info, events::kAddressRetired);
     fields = {{"v6", it.v6.text()}};
   }
+  void operator()(const notice::AddressConflict& it) {
+    begin(Severity::warn, events::kAddressConflict);
+    const auto why = it.probe ? "a neighbour wants to have it, too" : "a neighbour says that it has it";
+    fields = {{"v6", it.v6.text()},
+              {"mac", it.mac.text()},
+              {"reason", why},
+              {"reason_code", std::string(code(Why::address_contested))}};
+    if (it.kept)
+      say("next", "it is kept, as ipv6-address names it; find that neighbour, or name another");
+    else
+      say("next", "another is taken");
+    if (!it.kept) say("retry_in", milliseconds_text(it.retry_in));
+  }
+  void operator()(const notice::NeighbourFlood&) {
+    begin(Severity::warn, events::kNeighbourFlood);
+    fields = {{"reason", "neighbours say too much of the CLAT's address"},
+              {"next", "most of it is not heard; find out who sends so many"}};
+  }
   void operator()(const notice::ClatUp& it) {
     begin(Severity::info, events::kClatUp);
     fields = {{"tun", it.tun},         {"v4", it.v4.text()},

@@ -56,6 +56,12 @@ struct Advertise {
   AddressClaim claim;
   bool operator==(const Advertise&) const = default;
 };
+// Ask whether a neighbour has the CLAT's address; the answer is Sent, and AddressContested if one has.
+struct Probe {
+  std::string uplink;
+  AddressProbe probe;
+  bool operator==(const Probe&) const = default;
+};
 // Ask children and maps for their counters; the answer is one HealthCollected, when all have answered, or at once
 // with what is known when `overdue`.
 struct CollectHealth {
@@ -83,7 +89,7 @@ struct Audit {
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
-using Action =
-    std::variant<PartAction, Purge, LookUpRoute, Solicit, Advertise, Nat64Question, CollectHealth, KnowSubnets, Audit, Exit>;
+using Action = std::variant<PartAction, Purge, LookUpRoute, Solicit, Advertise, Probe, Nat64Question, CollectHealth,
+                            KnowSubnets, Audit, Exit>;
 
 }  // namespace clat::model

@@ -12,6 +12,7 @@
 
 #include "config/config.hpp"
 #include "core/base/error.hpp"
+#include "core/net/neighbour_message.hpp"
 #include "core/net/router_advertisement.hpp"
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/facts.hpp"
@@ -86,6 +87,18 @@ struct RouterHeard {
   std::string uplink;
   Ipv6Address router;  // link-local
   std::vector<AdvertisedPrefix> prefixes;
+};
+
+// A station on the uplink says that it has the CLAT's address, or wants to have it. Maybe it is our own message come
+// back.
+struct AddressContested {
+  std::string uplink;
+  NeighbourMessage said;
+  MacAddress sender;  // of the frame
+};
+// More is said of the CLAT's address than anybody has to hear.
+struct NeighboursFlood {
+  std::string uplink;
 };
 
 // A message of neighbour discovery was sent, or could not be.
@@ -177,10 +190,11 @@ struct HealthCollected {
 };
 struct Tick {};  // the timer that was armed at Plan::wake_at
 
-using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
-                           StatusAsked, RestartAsked, LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
-                           Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged,
-                           NftablesChanged, RouterHeard, Sent, Nat64Answer, Done, Purged, LookedUp, Audited, ChildReady,
-                           ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
+using Event =
+    std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
+                 StatusAsked, RestartAsked, LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
+                 Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged, NftablesChanged,
+                 RouterHeard, AddressContested, NeighboursFlood, Sent, Nat64Answer, Done, Purged, LookedUp, Audited,
+                 ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::model

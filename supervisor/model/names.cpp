@@ -93,6 +93,7 @@ std::string_view code(Why why) {
     case Why::no_free_ipv4: return "pool-exhausted";
     case Why::no_free_ipv6: return "subnet-exhausted";
     case Why::address_in_use: return "address-in-use";
+    case Why::address_contested: return "address-conflict";
     case Why::firewall: return "firewall";
     case Why::part_lost: return "part-lost";
     case Why::no_clatd: return "no-clatd";
@@ -123,6 +124,7 @@ bool needs_somebody(Why why) {
     case Why::no_prefix:
     case Why::no_route:
     case Why::clearing_leftover:
+    case Why::address_contested:
     case Why::firewall:
     case Why::part_lost:
     case Why::no_clatd:

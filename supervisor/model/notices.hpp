@@ -100,6 +100,18 @@ struct AddressChosen {
 struct AddressRetired {
   Ipv6Address v6;
 };
+// A neighbour has the CLAT's address, or probes for it as we do.
+struct AddressConflict {
+  Ipv6Address v6;
+  MacAddress mac;  // of the neighbour
+  bool probe = false;
+  bool kept = false;           // the config names it; else another is chosen
+  milliseconds retry_in = {};  // when
+  bool operator==(const AddressConflict&) const = default;
+};
+struct NeighbourFlood {
+  bool operator==(const NeighbourFlood&) const = default;
+};
 struct ClatUp {
   std::string tun;
   Ipv4Address v4;
@@ -283,20 +295,19 @@ struct ActionDone {
 
 }  // namespace notice
 
-using What =
-    std::variant<notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover,
-                 notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky,
-                 notice::NotifyFailed, notice::ControlFailed, notice::ControlRequested, notice::ConfigLoaded,
-                 notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone, notice::Hindered,
-                 notice::AddressChosen, notice::AddressRetired, notice::ClatUp, notice::ClatDown, notice::ClatBlocked,
-                 notice::PartNotMade, notice::PrefixFound, notice::PrefixLost, notice::PrefixUnknown,
-                 notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored, notice::ForwardingOff,
-                 notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
-                 notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting,
-                 notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
-                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
-                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
-                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+using What = std::variant<
+    notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover, notice::SupervisorStopping,
+    notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky, notice::NotifyFailed, notice::ControlFailed,
+    notice::ControlRequested, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp, notice::LinkDown,
+    notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired, notice::AddressConflict,
+    notice::NeighbourFlood, notice::ClatUp, notice::ClatDown, notice::ClatBlocked, notice::PartNotMade,
+    notice::PrefixFound, notice::PrefixLost, notice::PrefixUnknown, notice::PrefixesIgnored, notice::RouteTaken,
+    notice::RouteRestored, notice::ForwardingOff, notice::PartLost, notice::ClatSpawned, notice::ClatReady,
+    notice::ClatReplaced, notice::ClatExited, notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping,
+    notice::NetdStarting, notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
+    notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
+    notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
+    notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -59,6 +59,7 @@ enum class Why : std::uint8_t {
   no_free_ipv4,       // subject: the pool
   no_free_ipv6,       // subject: the subnet
   address_in_use,     // subject: the address
+  address_contested,  // subject: the address; a neighbour has it
   firewall,           // subject: the chain that drops what has to be forwarded
   // what clatvisor does
   part_lost,      // subject: the part; it is made again

@@ -124,7 +124,8 @@ struct ListenSpec {
   std::string uplink;
   int uplink_ifindex = 0;
   LinkLayer layer = LinkLayer::ethernet;
-  bool routers = false;  // their advertisements are heard
+  bool routers = false;                // their advertisements are heard
+  std::optional<Ipv6Address> v6 = {};  // what neighbours say of it is heard
   bool operator==(const ListenSpec&) const = default;
 };
 

@@ -5,6 +5,7 @@
 
 #include "core/net/clat_address.hpp"
 #include "supervisor/plan/judge.hpp"
+#include "supervisor/plan/neighbours.hpp"
 
 namespace clat::plan {
 
@@ -51,6 +52,13 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
 // The host answers for its own addresses: a CLAT that had one would take the host's IPv6 away.
 bool ipv6_is_free(const World& world, const Ipv6Address& v6) { return !world.kernel.ipv6.contains(v6); }
 
+// A neighbour has it.
+bool is_contested(const World& world, const std::string& uplink, const Ipv6Address& v6) {
+  const auto clat = world.clats.find(uplink);
+  return clat != world.clats.end() && clat->second.presence.contested && clat->second.addresses &&
+         clat->second.addresses->v6 == v6;
+}
+
 bool another_clat_has(const World& world, const std::string& uplink, const Ipv6Address& v6) {
   return std::ranges::any_of(world.clats, [&](const auto& each) {
     return each.second.addresses && each.second.addresses->v6 == v6 && each.first != uplink;
@@ -64,7 +72,7 @@ std::optional<Ipv6Address> free_ipv6(World& world, const std::string& uplink, co
     const auto neutrality =
         i == 0 || has_many_neutral_addresses(subnet.prefix) ? Neutrality::wanted : Neutrality::given_up;
     const auto v6 = make_clat_ipv6(subnet.prefix, v4, prefix, world.random.next(), neutrality);
-    if (ipv6_is_free(world, v6) && !another_clat_has(world, uplink, v6)) return v6;
+    if (ipv6_is_free(world, v6) && !another_clat_has(world, uplink, v6) && !is_contested(world, uplink, v6)) return v6;
   }
   return std::nullopt;
 }
@@ -128,6 +136,7 @@ void move_to(const std::string& name, Clat& clat, const Addresses& addresses, Ti
     return true;
   });
   clat.addresses = addresses;
+  clat.presence.begin();
   clat.better_at.reset();
   clat.ask_route = true;  // a route or rule may be for some sources only
   clat.was_ready = false;
@@ -162,16 +171,19 @@ std::optional<Reason> find_addresses(World& world, const std::string& name, Clat
     if (leftover->second.unfit) return Reason{Why::clearing_leftover};
     const auto& record = leftover->second.record;
     move_to(name, clat, Addresses{record.v4, record.v6}, now, notices);
+    clat.presence.phase = Presence::Phase::ours;
     clat.adopt = true;
   }
   if (name_is_taken(world, name, clat)) {
     return Reason{Why::tun_name_taken, world.wanted(name)->tun, Error{"", EBUSY}};
   }
-  if (clat.addresses && still_fit(world, name, uplink, *clat.addresses) && !has_to_move(uplink, clat, now)) {
+  const bool yields = clat.addresses && has_to_yield(*world.wanted(name), clat.presence, now);
+  if (clat.addresses && still_fit(world, name, uplink, *clat.addresses) && !has_to_move(uplink, clat, now) && !yields) {
     return std::nullopt;
   }
   const auto chosen = choose(world, name, uplink);
   if (!chosen) return chosen.error();
+  if (yields) yield(world, clat, clat.addresses->v6, now);
   move_to(name, clat, *chosen, now, notices);
   notices.push_back({name, notice::AddressChosen{chosen->v4, chosen->v6, uplink.prefix}});
   return std::nullopt;

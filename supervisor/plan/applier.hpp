@@ -1,5 +1,6 @@
-// apply() by kind of event. Split over four files: what the kernel tells (apply_kernel.cpp), how actions went
-// (apply_done.cpp), what becomes of a clatd (apply_child.cpp), everything else (apply.cpp).
+// apply() by kind of event. Split over five files: what the kernel tells (apply_kernel.cpp) and what neighbours do
+// (apply_neighbours.cpp), how actions went (apply_done.cpp), what becomes of a clatd (apply_child.cpp), everything else
+// (apply.cpp).
 #pragma once
 
 #include <string>
@@ -43,6 +44,8 @@ class Applier {
   void operator()(const ChildOutput&);
   void operator()(const HealthCollected&);
   void operator()(const RouterHeard&);
+  void operator()(const AddressContested&);
+  void operator()(const NeighboursFlood&);
   void operator()(const Nat64Answer&);
   void operator()(const Sent&) {}  // it is sent again in time, whether or not it was
   void operator()(const LookedUp&);

@@ -56,6 +56,9 @@ void Applier::operator()(const ConfigLoaded& event) {
     clat.bpf_filter.hurry(now_);
     clat.route_question.hurry(now_);
     clat.child.refused.reset();
+    if (std::exchange(clat.presence.contested, false) && clat.presence.phase == Presence::Phase::disputed) {
+      clat.presence.test();
+    }
     const auto* old = before ? before->find(name) : nullptr;
     const auto* now = event.config->find(name);
     if (old == nullptr || now == nullptr || leads_elsewhere(*old, *now)) clat.ask_route = true;
@@ -132,6 +135,8 @@ struct Reach {
   void operator()(const Nat64Answer& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const Sent& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const RouterHeard& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const AddressContested& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const NeighboursFlood&) const {}
   void operator()(const ChildReady& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildAnswered& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildMute& event) const { scope.uplinks.insert(event.uplink); }
@@ -181,6 +186,10 @@ void begin(World& world, const Action& action, TimePoint now) {
   } else if (const auto* advertise = std::get_if<Advertise>(&action)) {
     auto& presence = world.clats.at(advertise->uplink).presence;
     presence.advertise_at = --presence.advertisements > 0 ? std::optional(now + kRetransTimer) : std::nullopt;
+  } else if (const auto* probe = std::get_if<Probe>(&action)) {
+    auto& presence = world.clats.at(probe->uplink).presence;
+    presence.phase = Presence::Phase::asked;
+    presence.ours_at = now + kRetransTimer;
   } else if (std::holds_alternative<Audit>(action)) {
     world.audit_due = now + world.config->audit_interval;
     for (auto& [name, clat] : world.clats) {

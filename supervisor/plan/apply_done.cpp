@@ -270,7 +270,8 @@ void Applier::removed(Clat& clat, const Spec& target) {
       return;
     case Part::fast_path: clat.fast_path_kind.clear(); break;
     case Part::listen: clat.ask_dns_at.reset(); break;
-    case Part::record:
+    // Others may take the address meanwhile.
+    case Part::record: clat.presence.begin(); break;
     case Part::setup:
     case Part::filter:
     case Part::announce:

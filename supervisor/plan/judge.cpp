@@ -215,6 +215,12 @@ bpf::Attachment attachment(const Makings& from) {
           .packet_socket = from.config.clatd.dialect != config::Dialect::native};
 }
 
+FastPathSpec fast_path_spec(const Makings& from) {
+  auto spec = attachment(from);
+  spec.optimistic = spec.layer == LinkLayer::ethernet && from.clat.presence.phase != Presence::Phase::ours;
+  return spec;
+}
+
 // IPv6 of clatd goes to the stack where the announcement leads it there, and until there is one, where it will. With
 // the legs it changes only after them. A kind of link that has no fast path is left to the stack, too.
 bool routes_ipv6_of_clatd(const Makings& from) {
@@ -287,7 +293,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   want(SetupSpec{clat.tun, wanted.tun, name, v4, tun_mtu(mtu)});
   if (leg == Leg::fast || stands_on_guard(clat, v6)) want(GuardSpec{v6});
   want(filter_spec(world, makings, now));
-  if (wanted.fast_path != config::FastPathMode::off) want(attachment(makings));
+  if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(makings));
   want(child_spec(makings));
   if (!uplink.carrier || !clat.reachable) return all;
   want(AnnounceSpec{name, uplink.ifindex, clat.tun, v6, leg});
@@ -301,9 +307,11 @@ std::optional<Spec> listen_spec(const World& world, const std::string& name, con
   const auto* link = world.link(name);
   if (wanted == nullptr || link == nullptr || !link->up) return std::nullopt;
   const bool routers = !wanted->nat64_prefix;
-  const bool neighbours = clat[index(Part::record)] && link->layer == LinkLayer::ethernet;
+  const auto& record = clat[index(Part::record)];
+  const bool neighbours = record && link->layer == LinkLayer::ethernet;
   if (!routers && !neighbours) return std::nullopt;
-  return ListenSpec{name, link->ifindex, link->layer, routers};
+  const auto v6 = neighbours ? std::optional(std::get<RecordSpec>(*record).v6) : std::nullopt;
+  return ListenSpec{name, link->ifindex, link->layer, routers, v6};
 }
 
 std::optional<Reason> hindrance(const Clat& clat, const std::expected<Uplink, Reason>& uplink) {

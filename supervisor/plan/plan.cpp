@@ -19,6 +19,8 @@ class ClatPlanner {
     wait_for_clatd();
     if (want(Part::filter)) (void)has_come(clat_.bpf_filter);
     if (clat_.better_at) (void)has_come(*clat_.better_at);
+    if (clat_.presence.contested) (void)has_come(clat_.presence.move);
+    if (clat_.presence.ours_at) (void)has_come(*clat_.presence.ours_at);
     if (clat_.prefixes.next_expiry()) (void)has_come(*clat_.prefixes.next_expiry());
     if (auto action = child_overstays()) return action;
     if (auto action = solicit()) return action;
@@ -26,7 +28,7 @@ class ClatPlanner {
     if (auto action = release_guard()) return action;
     if (auto action = take_down()) return action;
     if (auto action = build()) return action;
-    if (auto action = advertise()) return action;
+    if (auto action = meet_neighbours()) return action;
     if (auto action = look()) return action;
     return ask_dns();
   }
@@ -64,13 +66,13 @@ class ClatPlanner {
     return Solicit{uplink_};
   }
 
-  // When the map entries have the new link-layer address, too.
-  std::optional<Action> advertise() {
+  // Last, when the map entries have the new link-layer address, too. A probe wants its answer to be heard.
+  std::optional<Action> meet_neighbours() {
     const auto& presence = clat_.presence;
-    if (!presence.advertise_at || !piece(Part::listen).stands() || !has_come(*presence.advertise_at)) {
-      return std::nullopt;
-    }
+    if (!presence.answers || !clat_.hears_of(presence.place->v6)) return std::nullopt;
     const auto& [v6, ifindex] = *presence.place;
+    if (presence.phase == Presence::Phase::untested) return Probe{uplink_, {v6, *presence.nonce}};
+    if (!presence.advertise_at || !has_come(*presence.advertise_at)) return std::nullopt;
     return Advertise{uplink_, {link_local_address(world_, ifindex).value_or(v6), v6, presence.mac}};
   }
 

@@ -9,6 +9,7 @@
 
 #include "supervisor/plan/addresses.hpp"
 #include "supervisor/plan/judge.hpp"
+#include "supervisor/plan/neighbours.hpp"
 #include "supervisor/plan/status.hpp"
 
 namespace clat::plan {
@@ -58,6 +59,7 @@ Reason why_down(const Clat& clat) {
   if (clat.outlook.hindrance) return *clat.outlook.hindrance;
   if (clat.misses_clatd) return clat.why_no_clatd();
   if (!clat.firewall.drops_clat.empty()) return {Why::firewall, clat.firewall.drops_clat};
+  if (clat.presence.yielded) return {Why::address_contested, clat.presence.yielded->text()};
   if (const auto* failure = clat.failure(); failure != nullptr) return Reason::of(*failure->error);
   const auto lost = std::ranges::find(clat.pieces, true, &Piece::damaged);
   if (lost != clat.pieces.end()) return {Why::part_lost, std::string(model::name(part_of(*lost->have)))};
@@ -73,6 +75,7 @@ void tell_up_or_down(const std::string& name, Clat& clat, TimePoint now, std::ve
     notices.push_back({name, notice::ClatDown{why_down(clat)}});
     return;
   }
+  clat.presence.yielded.reset();
   const auto& setup = std::get<SetupSpec>(*clat.piece(Part::setup).have);
   const auto& announce = std::get<AnnounceSpec>(*clat.piece(Part::announce).have);
   notices.push_back({name, notice::ClatUp{.tun = setup.tun_name,
@@ -166,27 +169,6 @@ void discover_prefix(const World& world, const std::string& name, Clat& clat, Ti
   notices.push_back({name, notice::PrefixFound{best->prefix, best->source, best->router, best->lifetime}});
 }
 
-// Neighbours that have an older link-layer address for it are told the new one: after a silent second in a new place,
-// in which somebody else may say that it is his; at once where it was before.
-void meet_neighbours(Clat& clat, TimePoint now) {
-  auto& presence = clat.presence;
-  const auto& announce = clat.piece(Part::announce);
-  const auto& uplink = clat.outlook.uplink;
-  const bool answered = std::exchange(
-      presence.answers, announce.stands() && uplink && uplink->carrier && uplink->layer == LinkLayer::ethernet);
-  if (!presence.answers) {
-    presence.advertise_at.reset();
-    return;
-  }
-  const Presence::Place place{std::get<AnnounceSpec>(*announce.have).v6, uplink->ifindex};
-  const bool new_place = std::exchange(presence.place, place) != place;
-  const bool new_mac = std::exchange(presence.mac, uplink->mac) != uplink->mac;
-  if (new_place)
-    presence.advertise(now + kRetransTimer);
-  else if (new_mac || !answered)
-    presence.advertise(now);
-}
-
 // Whether an IPv4 address became free.
 bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now, std::vector<Notice>& notices) {
   const auto before = clat.addresses;
@@ -203,10 +185,11 @@ bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now
   }
   give_up_child(name, clat.child.process, now, notices);
   miss_clatd(world, name, clat, now);
+  end_silence(clat.presence, now);
   clat.outlook = judge(world, name, clat, std::move(uplink), now);
   forget_failures(clat);
   time_guard(clat, now);
-  meet_neighbours(clat, now);
+  meet_neighbours(world, clat, now);
   tell_up_or_down(name, clat, now, notices);
   time_state(state_of(world, name, clat), clat, now);
   return before && before != clat.addresses;

@@ -55,6 +55,11 @@ bool Clat::hears_routers() const {
   return listen.stands() && std::get<ListenSpec>(*listen.have).routers;
 }
 
+bool Clat::hears_of(const Ipv6Address& v6) const {
+  const auto& listen = piece(Part::listen);
+  return listen.stands() && std::get<ListenSpec>(*listen.have).v6 == v6;
+}
+
 bool Clat::has_tun() const { return piece(Part::tun).have || has_under_way(Part::tun); }
 
 bool Clat::empty() const {

@@ -18,6 +18,7 @@
 #include "supervisor/plan/outlook.hpp"
 #include "supervisor/plan/parts.hpp"
 #include "supervisor/plan/prefixes.hpp"
+#include "supervisor/plan/presence.hpp"
 #include "supervisor/plan/process.hpp"
 #include "supervisor/plan/retry.hpp"
 
@@ -87,31 +88,6 @@ struct RetiredGuard {
 };
 constexpr std::chrono::seconds kGuardGrace{10};
 
-// RFC 4861 §10.
-constexpr std::chrono::seconds kRetransTimer{1};
-constexpr unsigned kMostUnsolicited = 3;  // MAX_NEIGHBOR_ADVERTISEMENT
-
-// The CLAT's IPv6 address on the uplink, as the neighbours are to know it. Kept while nothing answers for it, so that
-// what comes back is known.
-struct Presence {
-  struct Place {
-    Ipv6Address v6;
-    int ifindex = 0;
-    bool operator==(const Place&) const = default;
-  };
-  std::optional<Place> place;  // where neighbours can ask for it, or could last
-  MacAddress mac;              // of the uplink there
-  bool answers = false;        // now
-  // When it is advertised next without being asked; none: all know it that want to.
-  std::optional<TimePoint> advertise_at;
-  unsigned advertisements = 0;  // that are left
-
-  void advertise(TimePoint at) {
-    advertise_at = at;
-    advertisements = kMostUnsolicited;
-  }
-};
-
 // An action that was issued and whose result is not here yet.
 struct UnderWay {
   Verb verb = Verb::make;
@@ -165,6 +141,7 @@ struct Clat {
   [[nodiscard]] bool empty() const;    // nothing of it is in the kernel
   [[nodiscard]] bool has_tun() const;  // or is about to
   [[nodiscard]] bool hears_routers() const;
+  [[nodiscard]] bool hears_of(const Ipv6Address& v6) const;  // what neighbours say of it
   [[nodiscard]] bool has_under_way(Part part) const { return under_way && part_of(under_way->target) == part; }
   [[nodiscard]] const Retry* failure() const;  // of the first part that has one, but for a taken default route
   // Another IPv4 default route has our metric. Who binds to the tun has IPv4 all the same.

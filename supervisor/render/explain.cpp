@@ -21,6 +21,7 @@ std::string advice(const Reason& reason, const InterfaceStatus& status) {
     case Why::not_wanted:
     case Why::settings_changed:
     case Why::clearing_leftover:
+    case Why::address_contested:
     case Why::part_lost: return "Nothing: it goes on by itself.";
     case Why::no_link: return "Plug the device in, or correct its name in the config: `ip link` lists what there is.";
     case Why::link_down: return "`ip link set " + name + " up`, or look at what manages the link.";

@@ -48,6 +48,7 @@ std::string text(const Reason& reason) {
     case Why::no_free_ipv4: return "no free IPv4 address in " + reason.subject;
     case Why::no_free_ipv6: return "no free IPv6 address in " + reason.subject;
     case Why::address_in_use: return reason.subject + " is in use on this host";
+    case Why::address_contested: return "a neighbour has " + reason.subject;
     case Why::firewall: return "the firewall drops it, chain " + reason.subject;
     case Why::part_lost: return reason.subject + " is made again";
     case Why::no_clatd: return "no clatd is ready" + words_of_last(reason.ending);

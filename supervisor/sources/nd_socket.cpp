@@ -13,31 +13,60 @@
 #include <vector>
 
 #include "core/base/socket_filter.hpp"
+#include "core/net/nd_packet.hpp"
 #include "core/net/router_advertisement.hpp"
 
 namespace clat::sources {
 
 namespace {
 
-constexpr MacAddress kAllNodesMac{{0x33, 0x33, 0, 0, 0, 1}};
-constexpr MacAddress kAllRoutersMac{{0x33, 0x33, 0, 0, 0, 2}};
+std::uint32_t word_of(const Ipv6Address& address, std::size_t index) {
+  std::uint32_t word = 0;
+  for (std::size_t i = 0; i < 4; ++i) word = word << 8 | address.bytes[4 * index + i];
+  return word;
+}
 
-// Router advertisements alone, none of those of another link; or nothing. Packets begin with the IPv6 header.
+// What routers advertise, where that is wanted; what is said of the CLAT's address, and who wants it. Nothing of
+// another link, and no questions for who has it. Packets begin with the IPv6 header.
 Result<> hear_only(const Fd& socket, const model::ListenSpec& spec) {
-  constexpr auto to_refuse = [](std::uint8_t from) { return static_cast<std::uint8_t>(7 - from - 1); };
-  const std::uint32_t accepted = spec.routers ? UINT32_MAX : 0;
-  const std::array<sock_filter, 8> program{{
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),  // next header
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 58, 0, to_refuse(1)),
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 7),  // hop limit
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 255, 0, to_refuse(3)),
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 40),  // ICMPv6 type
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 134, 0, to_refuse(5)),
-      BPF_STMT(BPF_RET | BPF_K, accepted),
-      BPF_STMT(BPF_RET | BPF_K, 0),
+  constexpr std::uint8_t kAccept = 24, kRefuse = 25, kTarget = 16;
+  constexpr auto past = [](unsigned from, unsigned to) { return static_cast<std::uint8_t>(to - from - 1); };
+  const auto target = [&](std::size_t word) { return spec.v6 ? word_of(*spec.v6, word) : 0; };
+  const std::uint8_t advertised = spec.routers ? kAccept : kRefuse;
+  const std::uint8_t said = spec.v6 ? kTarget : kRefuse;
+  const std::uint8_t asked = spec.v6 ? 8 : kRefuse;
+  const std::array<sock_filter, 26> program{{
+      /* 0 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),  // next header
+      /* 1 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 58, 0, past(1, kRefuse)),
+      /* 2 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 7),  // hop limit
+      /* 3 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 255, 0, past(3, kRefuse)),
+      /* 4 */ BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 40),  // ICMPv6 type
+      /* 5 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 134, past(5, advertised), 0),
+      /* 6 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 136, past(6, said), 0),
+      /* 7 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 135, past(7, asked), past(7, kRefuse)),
+      /* 8 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 8),  // source: nobody
+      /* 9 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, past(9, kRefuse)),
+      /* 10 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 12),
+      /* 11 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, past(11, kRefuse)),
+      /* 12 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 16),
+      /* 13 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, past(13, kRefuse)),
+      /* 14 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 20),
+      /* 15 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, past(15, kRefuse)),
+      /* 16 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 48),  // target
+      /* 17 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, target(0), 0, past(17, kRefuse)),
+      /* 18 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 52),
+      /* 19 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, target(1), 0, past(19, kRefuse)),
+      /* 20 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 56),
+      /* 21 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, target(2), 0, past(21, kRefuse)),
+      /* 22 */ BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 60),
+      /* 23 */ BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, target(3), 0, past(23, kRefuse)),
+      /* 24 */ BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+      /* 25 */ BPF_STMT(BPF_RET | BPF_K, 0),
   }};
   return attach_filter(socket, program);
 }
+
+bool is_router_advertisement(std::span<const std::uint8_t> packet) { return packet.size() > 40 && packet[40] == 134; }
 
 sockaddr_ll on_link(int ifindex) {
   return {.sll_family = AF_PACKET,
@@ -81,12 +110,17 @@ Result<> NdSocket::change(const model::ListenSpec& spec) {
 
 Result<> NdSocket::solicit() {
   static const auto packet = router_solicitation();
-  return in_context(send(packet, kAllRoutersMac), "send a Router Solicitation on " + spec_.uplink);
+  return in_context(send(packet, group_mac(kAllRouters)), "send a Router Solicitation on " + spec_.uplink);
 }
 
 Result<> NdSocket::advertise(const AddressClaim& claim) {
-  return in_context(send(unsolicited_advertisement(claim), kAllNodesMac),
+  return in_context(send(unsolicited_advertisement(claim), group_mac(kAllNodes)),
                     "send a Neighbour Advertisement on " + spec_.uplink);
+}
+
+Result<> NdSocket::probe(const AddressProbe& probe) {
+  return in_context(send(duplicate_address_probe(probe), group_mac(solicited_node_group(probe.target))),
+                    "send a Neighbour Solicitation on " + spec_.uplink);
 }
 
 Result<> NdSocket::send(std::span<const std::uint8_t> packet, const MacAddress& mac) {
@@ -111,14 +145,38 @@ void NdSocket::read() {
     const ssize_t got = ::recvfrom(socket_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT,
                                    reinterpret_cast<sockaddr*>(&from), &size);
     if (got < 0 && errno == EAGAIN) break;
-    if (got <= 0) continue;
-    if (from.sll_pkttype == PACKET_OUTGOING || !heed_.take(nanoseconds_now())) continue;
-    auto told = parse_router_advertisement(std::span(buffer_).first(static_cast<std::size_t>(got)));
-    if (told) heard.emplace_back(model::RouterHeard{spec_.uplink, told->router, std::move(told->prefixes)});
+    if (got <= 0 || from.sll_pkttype == PACKET_OUTGOING) continue;
+    const auto packet = std::span<const std::uint8_t>(buffer_).first(static_cast<std::size_t>(got));
+    MacAddress sender;
+    std::copy_n(from.sll_addr, sender.bytes.size(), sender.bytes.begin());
+    auto event = is_router_advertisement(packet) ? hear_router(packet) : hear_neighbour(packet, sender);
+    if (event) heard.push_back(std::move(*event));
   }
-  // What is heard may end this very listener.
+  // What is heard may end this very socket.
   const auto sink = sink_;
   for (auto& each : heard) sink(std::move(each));
+}
+
+std::optional<model::Event> NdSocket::hear_router(std::span<const std::uint8_t> packet) {
+  if (!heed_routers_.take(nanoseconds_now())) {
+    ++unheard_;
+    return std::nullopt;
+  }
+  auto told = parse_router_advertisement(packet);
+  if (!told) return std::nullopt;
+  return model::RouterHeard{spec_.uplink, told->router, std::move(told->prefixes)};
+}
+
+std::optional<model::Event> NdSocket::hear_neighbour(std::span<const std::uint8_t> packet, const MacAddress& sender) {
+  if (!heed_neighbours_.take(nanoseconds_now())) {
+    ++unheard_;
+    if (std::exchange(told_flood_, true)) return std::nullopt;
+    return model::NeighboursFlood{spec_.uplink};
+  }
+  auto said = parse_neighbour_message(packet);
+  // Of an address that was the CLAT's a moment ago, it waited here.
+  if (!said || said->kind == NeighbourMessage::Kind::question || said->target != spec_.v6) return std::nullopt;
+  return model::AddressContested{spec_.uplink, *std::move(said), sender};
 }
 
 }  // namespace clat::sources

@@ -85,6 +85,17 @@ TEST_F(NeighbourTest, DefendsTheAddressAgainstDuplicates) {
   expect_answer({.source = "::", .options = {14, 1, 1, 2, 3, 4, 5, 6}}, answer("ff02::1", kAllNodesMac, kOverride));
 }
 
+TEST_F(NeighbourTest, AnOptimisticAddressOverridesNothingAndIsNotDefended) {
+  auto attachment = lab_.attachment();
+  attachment.optimistic = true;
+  ASSERT_TRUE(fast_path_->update(attachment));
+  expect_answer({}, answer(kAsker, kPeerMac, kSolicited));
+  expect_answer({.destination = kClat, .to_mac = kUplinkMac}, answer(kAsker, kPeerMac, kSolicited));
+  expect_pass("a probe", {.source = "::", .options = {14, 1, 1, 2, 3, 4, 5, 6}});
+  ASSERT_TRUE(fast_path_->update(lab_.attachment()));
+  expect_answer({.source = "::", .options = {}}, answer("ff02::1", kAllNodesMac, kOverride));
+}
+
 TEST_F(NeighbourTest, AnswersWithManyOptions) {
   Bytes options = Bytes{1, 1} + mac(kPeerMac);
   for (int i = 0; i < 12; ++i) options = options + Bytes{200, 1, 0, 0, 0, 0, 0, 0};

@@ -82,6 +82,13 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     advertised.push_back(advertise->claim);
     return Sent{advertise->uplink, {}};
   }
+  if (const auto* probe = std::get_if<Probe>(&action)) {
+    const auto* listen = spec(probe->uplink, Part::listen);
+    EXPECT_TRUE(listen != nullptr && std::get<ListenSpec>(*listen).v6 == probe->probe.target) << "nobody hears";
+    EXPECT_TRUE(has(probe->uplink, Part::announce)) << "probed for before it is used";
+    probed.push_back(probe->probe);
+    return Sent{probe->uplink, {}};
+  }
   const auto& part = std::get<PartAction>(action);
   EXPECT_EQ(part.reason.has_value(), part.verb == Verb::remove);
   executed.push_back({part.uplink, part.verb, part_of(part.spec)});

@@ -44,6 +44,7 @@ class FakeEdge : public Edge {
   bool native_ipv4 = false;         // of every uplink
   std::vector<Nat64Question> asked_dns;
   std::vector<std::string> solicited;                              // uplinks
+  std::vector<AddressProbe> probed;                                // for duplicates
   std::vector<AddressClaim> advertised;                            // to all neighbours
   std::vector<WayTo> questions;                                    // for the way to a NAT64
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64

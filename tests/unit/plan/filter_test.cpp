@@ -37,6 +37,7 @@ class FilterPart : public testing::Test {
 
 TEST_F(FilterPart, RedirectsOnTheFastLegAndLeavesTheRoutedLegToTheStack) {
   bring_up();
+  bench.advance(2s);  // no neighbour has the address
   EXPECT_FALSE(filter().filter.routed);
   EXPECT_EQ(filter().filter.by, std::get<FastPathSpec>(*bench.edge.spec("up0", Part::fast_path)));
   Bench other;
