@@ -51,7 +51,7 @@ class Installed(InstallTest):
     def test_these_files_and_no_others(self) -> None:
         self.install()
         here = self.here
-        programs = {here.clatvisor, here.clatd}
+        programs = {here.clatvisor, here.clatd, here.clatctl}
         man, doc = here.path("MANDIR"), here.path("DOCDIR")
         texts = {
             here.config,
@@ -59,6 +59,7 @@ class Installed(InstallTest):
             here.prefix / "lib/sysusers.d/clatvisor.conf",
             man / "man8/clatvisor.8",
             man / "man8/clatd.8",
+            man / "man1/clatctl.1",
             man / "man5/clatvisor.yaml.5",
             doc / "README.md",
             doc / "LICENSE",
@@ -73,7 +74,7 @@ class Installed(InstallTest):
     def test_the_programs_run_from_there(self) -> None:
         self.install("--strip")
         here = self.here
-        for program, name in ((here.clatvisor, "clatvisor"), (here.clatd, "clatd")):
+        for program, name in ((here.clatvisor, "clatvisor"), (here.clatd, "clatd"), (here.clatctl, "clatctl")):
             self.assertEqual(run(program, "--version").stdout, f"{name} {VERSION}\n")
         self.assertIn(f"default {here.folder('SYSCONFDIR')}/clatvisor/clatvisor.yaml\n", run(here.clatvisor, "--help").stdout)
         checked = run(here.clatvisor, "--config", here.config, "--check")
@@ -88,7 +89,8 @@ class Installed(InstallTest):
         here = self.here
         unit = (here.prefix / "lib/systemd/system/clatvisor.service").read_text()
         start = re.search(r"^ExecStart=(\S+) --config (\S+)$", unit, re.MULTILINE)
-        for named in (*start.groups(), *re.findall(r"^\.(?:It )?Pa (/\S+/clatd)$", here.path("MANDIR", "man8/clatvisor.8").read_text(), re.MULTILINE)):
+        reload = re.search(r"^ExecReload=/bin/sh -c '(\S+) reload;", unit, re.MULTILINE)
+        for named in (*start.groups(), *reload.groups(), *re.findall(r"^\.(?:It )?Pa (/\S+/clatd)$", here.path("MANDIR", "man8/clatvisor.8").read_text(), re.MULTILINE)):
             self.assertTrue((self.root / named.lstrip("/")).is_file(), named)
 
     def test_nothing_is_left_behind(self) -> None:
@@ -140,7 +142,7 @@ class Configured(InstallTest):
             self.assertEqual(done.returncode, 0, done.stderr)
         made = {path.name: path.read_text() for path in (self.scratch / "build/config/install").iterdir() if path.is_file() and path.suffix != ".cmake" and path.name != "Makefile"}
         self.assertEqual(
-            sorted(made), ["50-clatvisor", "clatd.8", "clatvisor.8", "clatvisor.config", "clatvisor.init", "clatvisor.json",
+            sorted(made), ["50-clatvisor", "clatctl.1", "clatd.8", "clatvisor.8", "clatvisor.config", "clatvisor.init", "clatvisor.json",
                            "clatvisor.openrc", "clatvisor.service", "clatvisor.sh", "clatvisor.sysusers", "clatvisor.yaml.5",
                            "netifd-follow", "uci-to-yaml"],
         )  # fmt: skip
@@ -148,8 +150,9 @@ class Configured(InstallTest):
             self.assertIn("/opt/clat/sbin/clatvisor", made[name])
             self.assertIn("/etc/opt/clatvisor/clatvisor.yaml", made[name])
         self.assertIn("/opt/clat/lib/clatvisor/clatd", made["clatvisor.8"])
+        self.assertIn("/opt/clat/bin/clatctl", made["clatvisor.service"])
         for name, text in made.items():
-            self.assertNotRegex(text, r"/usr/(sbin|libexec)/|/etc/clatvisor", name)
+            self.assertNotRegex(text, r"/usr/(s?bin|libexec)/|/etc/clatvisor", name)
         self.install_and_uninstall()
 
         commands = " ".join(each["command"] for each in json.loads((self.scratch / "build/compile_commands.json").read_text()))
@@ -161,7 +164,7 @@ class Configured(InstallTest):
         root.mkdir()
         here = Installation(self.scratch / "build", root)
         (self.scratch / "build/bin").mkdir(exist_ok=True)
-        for program in ("clatvisor", "clatd"):  # of another build: where they lie is all that matters
+        for program in ("clatvisor", "clatd", "clatctl"):  # of another build: where they lie is all that matters
             shutil.copy(BUILD / "bin" / program, self.scratch / "build/bin")
         done = here.install()
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -171,7 +174,7 @@ class Configured(InstallTest):
             "lib/netifd/proto/clatvisor.sh",
         }  # fmt: skip
         texts = {"etc/opt/config/clatvisor", "etc/opt/uci-defaults/50-clatvisor", "etc/opt/capabilities/clatvisor.json"}
-        self.assertLessEqual(scripts | texts | {"opt/clat/sbin/clatvisor", "opt/clat/lib/clatvisor/clatd"}, files)
+        self.assertLessEqual(scripts | texts | {"opt/clat/sbin/clatvisor", "opt/clat/bin/clatctl", "opt/clat/lib/clatvisor/clatd"}, files)
         for file in scripts | texts:
             self.assertEqual(bool((root / file).stat().st_mode & 0o111), file in scripts, file)
         done = here.uninstall()

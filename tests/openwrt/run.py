@@ -94,6 +94,7 @@ config clatvisor 'main'
 	option audit_interval '10ms'
 	option icmp_rate '50'
 	option control_socket '/run/c.sock'
+	option control_group 'root'
 	option state_dir '/run/c'
 	option bpf_dir '/sys/fs/bpf/c'
 
@@ -156,9 +157,9 @@ config uplink 'off'
             "ipv4-pool: '10.64.0.0/24'",
             "audit-interval: '10ms'",
             "icmp-rate: '50/s'",
-            "control-socket: '/run/c.sock'",
             "state-dir: '/run/c'",
             "bpf-dir: '/sys/fs/bpf/c'",
+            "control-socket: {path: '/run/c.sock', group: 'root'}",
             "clatd: {path: '/bin/sh', dialect: 'native', user: 'nobody', stop-timeout: '3s', restart: {initial: '200ms', "
             "max: '1m', factor: '1.5', jitter: '0', stable-after: '2h'}}",
             "log: {level: 'debug', format: 'json', target: '/var/log/clatvisor.log', health-interval: '5m'}",
@@ -208,12 +209,24 @@ config uplink 'off'
             ("option state_dir 'run'", "'run' is not an absolute path"),
             ("option ipv4_pool '10.0.0.0'", "'10.0.0.0' is not an IPv4 prefix with its length"),
             ("list dns '192.0.2.53'", "'192.0.2.53' is not a list of IPv6 addresses"),
+            ("option control_socket 'on'", "'on' is not off or an absolute path"),
             ("option clatd_user 'a b'", "'a b' is not a name of letters, digits, dots, dashes and underscores"),
         ):
             with self.subTest(option):
                 done = self.uplink("option interface 'wan6'", main=f"\t{option}\n")
                 self.assertEqual(done.returncode, 78)
                 self.assertEqual(done.stderr, f"clatvisor: /etc/config/clatvisor: clatvisor 'main': option '{option.split()[1]}': {why}\n")
+
+    def test_the_control_socket(self) -> None:
+        for options, line in (
+            ("\toption control_socket 'off'\n", "control-socket: 'off'"),
+            ("\toption control_socket '/run/c.sock'\n", "control-socket: '/run/c.sock'"),
+            ("\toption control_group 'root'\n", "control-socket: {path: '/run/clatvisor/control.sock', group: 'root'}"),
+        ):
+            self.assert_yaml(self.uplink("option interface 'wan6'", main=options), "interfaces:", "  'eth1':", "    nat64-prefix: 'auto'", line)
+        done = self.uplink("option interface 'wan6'", main="\toption control_socket 'off'\n\toption control_group 'root'\n")
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("option 'control_group' is of the control socket, and that is off", done.stderr)
 
     def test_sections_that_are_wrong(self) -> None:
         for text, why in (

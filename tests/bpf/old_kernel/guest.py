@@ -33,9 +33,26 @@ for kind in proc:proc sysfs:sys devtmpfs:dev tmpfs:run bpf:sys/fs/bpf tmpfs:dev/
 done
 /bin/busybox cp /job /new/job
 /bin/busybox ip link set lo up
-/bin/busybox chroot /new /bin/bash /job
+""".replace("@MARK@", MARK)
+
+# Then either the job alone, or systemd, which runs it as a unit.
+ALONE = """/bin/busybox chroot /new /bin/bash /job
 echo "@MARK@ $?"
 /bin/busybox poweroff -f
+""".replace("@MARK@", MARK)
+
+SYSTEMD = """/bin/busybox cat > /new/etc/systemd/system/job.service <<'END'
+[Unit]
+AllowIsolate=yes
+[Service]
+Type=oneshot
+ExecStart=/bin/bash -c '/bin/bash /job; echo "@MARK@ $$?"'
+StandardOutput=file:/dev/ttyS0
+StandardError=inherit
+ExecStopPost=/bin/systemctl poweroff --force --force
+END
+/bin/busybox rm -f /new/.dockerenv  # this machine may be a container; the guest is none
+exec /bin/busybox switch_root /new /lib/systemd/systemd --unit=job.service
 """.replace("@MARK@", MARK)
 
 
@@ -94,20 +111,21 @@ def cpio(entries) -> bytes:
     return bytes(out)
 
 
-def run(cache: pathlib.Path, script: str, seconds: int) -> int:
-    """Runs a bash script as root in the guest, its output on ours. Its exit code; 125 when the guest did not finish."""
+def run(cache: pathlib.Path, script: str, seconds: int, *, systemd: bool = False) -> int:
+    """Runs a bash script as root in the guest, its output on ours; with `systemd`, that is process 1 there. The script's exit
+    code; 125 when the guest did not finish."""
     unpacked = kernel(cache)
     modules = with_dependencies(unpacked, MODULES)
     entries = [("bin", 0o40755, b""), ("dev", 0o40755, b""), ("modules", 0o40755, b""),
                ("bin/busybox", 0o100755, pathlib.Path(shutil.which("busybox")).read_bytes()),
-               ("init", 0o100755, INIT.encode()), ("job", 0o100755, script.encode()),
+               ("init", 0o100755, (INIT + (SYSTEMD if systemd else ALONE)).encode()), ("job", 0o100755, script.encode()),
                ("modules/order", 0o100644, "\n".join(path.name for path in modules).encode())]
     entries += [(f"modules/{path.name}", 0o100644, path.read_bytes()) for path in modules]
-    initramfs = cache / "initramfs.cpio"
+    initramfs = cache / ("systemd.cpio" if systemd else "initramfs.cpio")
     initramfs.write_bytes(cpio(entries))
     command = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048",
                "-nographic", "-no-reboot", "-nic", "none", "-kernel", str(next(unpacked.glob("boot/vmlinuz-*"))),
-               "-initrd", str(initramfs), "-append", "console=ttyS0 loglevel=1 panic=-1",
+               "-initrd", str(initramfs), "-append", "console=ttyS0 loglevel=1 panic=-1 systemd.show_status=no",
                "-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]
     code = 125
     with subprocess.Popen(["timeout", str(seconds), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

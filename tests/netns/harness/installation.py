@@ -40,6 +40,10 @@ class Installation:
         return self.path("LIBEXECDIR", "clatvisor", "clatd")
 
     @property
+    def clatctl(self) -> Path:
+        return self.path("BINDIR", "clatctl")
+
+    @property
     def config(self) -> Path:
         return self.path("SYSCONFDIR", "clatvisor", "clatvisor.yaml")
 
