@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ import time
 from pathlib import Path
 
 from harness.case import LabTest
-from harness.clatvisor import BIN, SLOW
+from harness.clatvisor import BIN, ROOT, SLOW
 from harness.lab import WAN0, WWAN0, wait_until
 
 
@@ -142,6 +143,33 @@ class Shows(ControlTest):
         self.lab.carrier(WWAN0, True)
         self.program.wait_event("clat.up", "wwan0", count=2)
         self.program.stop()
+
+class Completion(ControlTest):
+    def complete(self, *words: str) -> list[str]:
+        """What bash offers for the last word."""
+        script = (
+            f"source {ROOT}/config/completion/clatctl.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _clatctl;"
+            ' printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            ["bash", "-c", script, "bash", "clatctl", "-s", str(self.socket), *words], check=True, capture_output=True, text=True, env=env
+        )
+        self.assertEqual(done.stderr, "")
+        return sorted(done.stdout.split())
+
+    def test_of_bash(self) -> None:
+        self.run_program()
+        self.assertEqual(self.complete("re"), ["reload", "restart"])
+        self.assertEqual(self.complete("restart", ""), ["wan0", "wwan0"])
+        self.assertEqual(self.complete("restart", "wan0", ""), [])
+        self.assertEqual(self.complete("show", "w"), ["wan0", "wwan0"])
+        self.assertEqual(self.complete("show", "wan0", "ipv"), ["ipv4", "ipv4_mtu", "ipv6", "ipv6_mtu"])
+        self.assertEqual(self.complete("status", "--h"), ["--healthy"])
+        commands = re.findall(r"^  ([a-z]+)", subprocess.run([BIN / "clatctl", "--help"], check=True, capture_output=True, text=True).stdout, re.M)
+        self.assertEqual([word for word in self.complete("") if not word.startswith("-")], sorted(commands))
+        self.program.stop()
+
 
 class Changes(ControlTest):
     def test_reload(self) -> None:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -134,6 +135,24 @@ TEST(Metrics, AreWellFormed) {
       EXPECT_EQ(line.substr(0, line.find_first_of("{ ")), family) << line;
       EXPECT_TRUE(seen.insert(line.substr(0, line.rfind(' '))).second) << "twice: " << line;
     }
+  }
+}
+
+std::set<std::string> metric_names(const std::string& text) {
+  std::set<std::string> names;
+  const std::regex name("clatvisor_[a-z0-9_]+");
+  for (std::sregex_iterator at(text.begin(), text.end(), name); at != std::sregex_iterator(); ++at)
+    names.insert(at->str());
+  return names;
+}
+
+TEST(Metrics, AreThoseOfTheDocuments) {
+  const auto told = metric_names(metrics(all(), "1.2.3"));
+  EXPECT_EQ(metric_names(text_of("docs/metrics.md")), told);
+  for (const auto* page : {"docs/grafana-dashboard.json", "docs/prometheus-alerts.yml"}) {
+    const auto used = metric_names(text_of(page));
+    EXPECT_GE(used.size(), 5U) << page;
+    for (const auto& name : used) EXPECT_TRUE(told.contains(name)) << page << ": " << name;
   }
 }
 
