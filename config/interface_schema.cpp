@@ -18,8 +18,8 @@ struct Draft {
   Place name;
   bool discovers = false;
   bool metric_given = false;
-  Place metric_place{}, ipv4_place{}, ipv6_place{}, source_place{};
-  std::optional<Place> tun_place{};
+  Place metric_place{}, ipv4_place{}, ipv6_place{};
+  std::optional<Place> source_place{}, tun_place{};
   std::optional<std::string> tun{};
   Interface values;
 };
@@ -64,10 +64,13 @@ constexpr std::array<Key<Draft>, 2> kPrefixKeys{{
 }};
 
 void read_nat64_prefix(Reader& reader, const Entry& entry, Draft& draft) {
+  draft.values.only_prefixes.clear();  // of the defaults
   if (entry.value.kind != Node::Kind::mapping) {
     reader.take_unless_auto(entry, draft.values.nat64_prefix, nat64_prefix);
     return;
   }
+  draft.values.nat64_prefix.reset();
+  draft.discovers = false;
   reader.take_keys(entry.value, kPrefixKeys, draft);
   if (!draft.discovers) reader.fail(entry, "'only' goes with 'auto: true'");
 }
@@ -140,11 +143,25 @@ constexpr std::array<Key<Draft>, 14> kInterfaceKeys{{
 
 constexpr std::array<std::string_view, 4> kReserved{"ipv4-source", "table", "on-up", "on-down"};
 
-Draft read_interface(const Entry& entry, std::uint32_t position, Reader& reader) {
+// What stands for every interface that does not say otherwise. Some keys make sense for one alone.
+void read_defaults(const Entry& entry, Draft& draft, Reader& reader) {
+  if (!reader.is_filled(entry, Node::Kind::mapping)) return;
+  reader.take_keys(entry.value, kInterfaceKeys, draft, kReserved);
+  const auto refuse = [&](const Place& place, const std::string& key) {
+    reader.fail(place, key + ": each interface needs one of its own");
+  };
+  if (draft.tun) refuse(*draft.tun_place, "tun");
+  if (draft.values.ipv4_address) refuse(draft.ipv4_place, "ipv4-address");
+  if (draft.values.ipv6_address) refuse(draft.ipv6_place, "ipv6-address");
+  if (draft.metric_given) refuse(draft.metric_place, "metric");
+}
+
+Draft read_interface(const Entry& entry, std::uint32_t position, const Draft& defaults, Reader& reader) {
   if (const auto name = interface_name(entry.key); !name) reader.fail(entry.place, name.error().what);
 
-  Interface values{.name = entry.key, .route_metric = kFirstMetric + position};
-  Draft draft{.name = entry.place, .values = std::move(values)};
+  Draft draft{.name = entry.place, .values = defaults.values};
+  draft.values.name = entry.key;
+  if (draft.values.route_metric) *draft.values.route_metric += position;
   if (!reader.is_filled(entry, Node::Kind::mapping)) return draft;
   reader.take_keys(entry.value, kInterfaceKeys, draft, kReserved);
 
@@ -154,9 +171,10 @@ Draft read_interface(const Entry& entry, std::uint32_t position, Reader& reader)
   if (prefix && ipv6 && prefix->contains(*ipv6)) {
     reader.fail(draft.ipv6_place, "ipv6-address: " + ipv6->text() + " lies in the interface's NAT64 prefix");
   }
-  if (ipv6 && draft.values.ipv6_source) {
-    reader.fail(draft.source_place, "ipv6-source: the address is given already, by ipv6-address");
+  if (ipv6 && draft.source_place) {
+    reader.fail(*draft.source_place, "ipv6-source: the address is given already, by ipv6-address");
   }
+  if (ipv6) draft.values.ipv6_source.reset();  // of the defaults
   return draft;
 }
 
@@ -234,11 +252,13 @@ void refuse_equal_tuns(const std::vector<Draft>& drafts, Reader& reader) {
 
 }  // namespace
 
-std::vector<Interface> read_interfaces(const Node& mapping, Reader& reader) {
+std::vector<Interface> read_interfaces(const Node& mapping, const Entry* defaults, Reader& reader) {
+  Draft base{.name = {}, .values = {.route_metric = kFirstMetric}};
+  if (defaults != nullptr) read_defaults(*defaults, base, reader);
   std::vector<Draft> drafts;
   drafts.reserve(mapping.entries.size());
   for (const Entry& entry : mapping.entries) {
-    drafts.push_back(read_interface(entry, static_cast<std::uint32_t>(drafts.size()), reader));
+    drafts.push_back(read_interface(entry, static_cast<std::uint32_t>(drafts.size()), base, reader));
   }
   refuse_equal_addresses(drafts, reader);
   refuse_equal_metrics(drafts, reader);

@@ -26,7 +26,9 @@ struct ClatdDraft {
   RestartDraft restart;
 };
 struct Draft {
-  std::vector<Interface> interfaces;
+  // Read when all is known. Null: not there.
+  const Node* interfaces = nullptr;
+  const Entry* defaults = nullptr;
   ClatdDraft clatd;
   Config values;
 };
@@ -166,13 +168,14 @@ constexpr std::array<Key<Draft>, 1> kDnsKeys{{
      }},
 }};
 
-constexpr std::array<Key<Draft>, 10> kTopKeys{{
+constexpr std::array<Key<Draft>, 11> kTopKeys{{
     {"interfaces",
      [](Reader& reader, const Entry& entry, Draft& draft) {
        if (!reader.is_filled(entry, Node::Kind::mapping)) return;
        if (entry.value.entries.empty()) reader.fail(entry, "at least one is needed");
-       draft.interfaces = read_interfaces(entry.value, reader);
+       draft.interfaces = &entry.value;
      }},
+    {"defaults", [](Reader& /*reader*/, const Entry& entry, Draft& draft) { draft.defaults = &entry; }},
     {"clatd",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_mapping(entry, kClatdKeys, draft.clatd); }},
     {"log",
@@ -197,7 +200,7 @@ constexpr std::array<Key<Draft>, 10> kTopKeys{{
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.bpf_dir, absolute_path); }},
 }};
 
-constexpr std::array<std::string_view, 2> kReserved{"defaults", "lan"};
+constexpr std::array<std::string_view, 1> kReserved{"lan"};
 
 // clatd and its user must be there also when the file does not name them; the place is then that of the whole file.
 void look_around(ClatdDraft& draft, Reader& reader) {
@@ -257,10 +260,11 @@ Config read_config(const Node& root, Reader& reader) {
   reader.take_keys(root, kTopKeys, draft, kReserved);
   if (!has_or_means(root, "interfaces")) reader.fail(Place{}, "no interfaces: at least one is needed");
   look_around(draft.clatd, reader);
-  refuse_what_android_cannot(draft.clatd, draft.interfaces, reader);
 
   Config config = std::move(draft.values);
-  config.interfaces = std::move(draft.interfaces);
+  // The one may stand behind the other.
+  if (draft.interfaces != nullptr) config.interfaces = read_interfaces(*draft.interfaces, draft.defaults, reader);
+  refuse_what_android_cannot(draft.clatd, config.interfaces, reader);
   config.clatd = std::move(draft.clatd.values);
   return config;
 }

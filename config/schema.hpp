@@ -10,7 +10,7 @@ namespace clat::config {
 // The value is of use only if the reader made no finding.
 Config read_config(const Node& root, Reader& reader);
 
-// The part below `interfaces`.
-std::vector<Interface> read_interfaces(const Node& mapping, Reader& reader);
+// The part below `interfaces`; `defaults`, which may be null, is the entry of that name.
+std::vector<Interface> read_interfaces(const Node& mapping, const Entry* defaults, Reader& reader);
 
 }  // namespace clat::config

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <ctime>
+#include <tuple>
 
 #include "fixture.hpp"
 
@@ -103,6 +104,40 @@ TEST(Parse, AControlSocketIsAPathOrNoneOrHasAGroup) {
             (ControlSocket{.path = "/run/clatvisor/control.sock", .group = "adm", .gid = 4}));
   EXPECT_EQ(config_of(wan0() + "control-socket: {path: /run/c, group: adm}\n").control_socket,
             (ControlSocket{.path = "/run/c", .group = "adm", .gid = 4}));
+}
+
+TEST(Parse, DefaultsStandForWhatAnInterfaceDoesNotSay) {
+  const Config config = config_of(
+      "interfaces:\n"
+      "  a: {}\n"
+      "  b: {nat64-prefix: auto, fast-path: auto, mark: 2, default-route: {metric: 7}}\n"
+      "  c: {nat64-prefix: {auto: true, only: [64:ff9b::/96]}, ipv6-address: 2001:db8::5}\n"
+      "defaults: {nat64-prefix: 2001:db8:64::/96, fast-path: off, mark: 1, when: always, default-route: false, "
+      "ipv6-source: 2001:db8:5::/64}\n");
+  const auto& [a, b, c] = std::tie(config.interfaces[0], config.interfaces[1], config.interfaces[2]);
+  EXPECT_EQ(a, (Interface{.name = "a",
+                          .tun = "v4-a",
+                          .nat64_prefix = Nat64Prefix::parse("2001:db8:64::/96").value(),
+                          .ipv6_source = Ipv6Prefix::parse("2001:db8:5::/64").value(),
+                          .when = When::always,
+                          .fast_path = FastPathMode::off,
+                          .mark = 1,
+                          .allow_private_ipv4 = a.allow_private_ipv4}));
+  EXPECT_EQ(b.nat64_prefix, std::nullopt);
+  EXPECT_EQ(b.fast_path, FastPathMode::automatic);
+  EXPECT_EQ(b.mark, 2U);
+  EXPECT_EQ(b.when, When::always);
+  EXPECT_EQ(b.route_metric, 7U);
+  EXPECT_EQ(c.nat64_prefix, std::nullopt);
+  EXPECT_EQ(c.only_prefixes.size(), 1U);
+  EXPECT_EQ(c.ipv6_source, std::nullopt) << "its own address is nearer";
+  EXPECT_EQ(c.route_metric, std::nullopt);
+}
+
+TEST(Parse, WithDefaultsMetricsStillGrow) {
+  const Config config = config_of("defaults: {when: always}\ninterfaces: {a: {}, b: {}}\n");
+  EXPECT_EQ(config.interfaces[0].route_metric, 2048U);
+  EXPECT_EQ(config.interfaces[1].route_metric, 2049U);
 }
 
 TEST(Parse, AutoIsTheSameAsNoKey) {

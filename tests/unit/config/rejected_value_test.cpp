@@ -312,6 +312,16 @@ TEST(RejectedValue, TopLevel) {
       {"state-dir: run", "state-dir: 'run' is not an absolute path"},
       {"bpf-dir: \"/a\\nb\"", "bpf-dir: '/a?b' holds control characters"},
   });
+  for (const std::string key : {"tun: v4-x", "ipv4-address: 192.0.0.4", "ipv6-address: 2001:db8::1"}) {
+    const auto name = key.substr(0, key.find(':'));
+    EXPECT_TRUE(report(wan0() + "defaults: {" + key + "}\n")
+                    .starts_with("f:4:" + std::to_string(14 + name.size()) + ": error: " + name +
+                                 ": each interface needs one of its own\n"))
+        << report(wan0() + "defaults: {" + key + "}\n");
+  }
+  EXPECT_EQ(report(wan0() + "  wwan0: {}\n  eth0: {}\ndefaults: {mtu: 5}\n"),
+            "f:6:17: error: mtu: '5' is not auto or a whole number from 1280 to 65535\ndefaults: {mtu: 5}\n            "
+            "    ^\n");
   EXPECT_TRUE(report(wan0() + "control-socket: {group: nosuch}\n")
                   .starts_with("f:4:25: error: group: there is no group 'nosuch'\n"));
   const std::string line = "control-socket: /" + std::string(107, 'x');
