@@ -56,7 +56,11 @@ class Installed(InstallTest):
         texts = {
             here.config,
             here.prefix / "lib/systemd/system/clatvisor.service",
+            *(here.prefix / "lib/systemd/system" / unit.name for unit in (ROOT / "config" / "metrics").glob("*.s*")),
+            here.prefix / "lib/systemd/system/clatvisor-textfile.timer",
             here.prefix / "lib/sysusers.d/clatvisor.conf",
+            here.prefix / "share/bash-completion/completions/clatctl",
+            here.prefix / "share/zsh/site-functions/_clatctl",
             man / "man8/clatvisor.8",
             man / "man8/clatd.8",
             man / "man1/clatctl.1",
@@ -64,7 +68,8 @@ class Installed(InstallTest):
             doc / "README.md",
             doc / "LICENSE",
             doc / "config/clatvisor.yaml",
-            *(doc / "docs" / page.name for page in (ROOT / "docs").glob("*.md")),
+            doc / "config/metrics/clatvisor.cron",
+            *(doc / "docs" / page.name for page in (ROOT / "docs").iterdir() if page.suffix in (".md", ".json", ".yml")),
         }
         self.assertEqual(here.files(), programs | texts)
         for files, mode in ((programs, 0o755), (texts, 0o644)):
@@ -142,7 +147,8 @@ class Configured(InstallTest):
             self.assertEqual(done.returncode, 0, done.stderr)
         made = {path.name: path.read_text() for path in (self.scratch / "build/config/install").iterdir() if path.is_file() and path.suffix != ".cmake" and path.name != "Makefile"}
         self.assertEqual(
-            sorted(made), ["50-clatvisor", "clatctl.1", "clatd.8", "clatvisor.8", "clatvisor.config", "clatvisor.init", "clatvisor.json",
+            sorted(made), ["50-clatvisor", "clatctl.1", "clatd.8", "clatvisor-metrics.socket",
+                           "clatvisor-metrics@.service", "clatvisor-textfile.service", "clatvisor-textfile.timer", "clatvisor.8", "clatvisor.config", "clatvisor.cron", "clatvisor.init", "clatvisor.json",
                            "clatvisor.openrc", "clatvisor.service", "clatvisor.sh", "clatvisor.sysusers", "clatvisor.yaml.5",
                            "netifd-follow", "uci-to-yaml"],
         )  # fmt: skip

@@ -68,6 +68,16 @@ systemctl reload clatvisor || bad "systemctl reload"
 within 20 "a good one is taken" says "1 of 1 uplinks up"
 case $(status) in *refused*) bad "still refused" ;; esac
 
+step "metrics"
+systemctl start clatvisor-metrics.socket || bad "the socket for metrics"
+for _ in 1 2; do
+  curl --silent --max-time 20 'http://[::1]:9464/metrics' | grep -q '^clatvisor_interface_up{interface="wan0"} 1' || bad "metrics over HTTP"
+done
+systemctl stop clatvisor-metrics.socket
+mkdir -p /var/lib/prometheus/node-exporter
+systemctl start clatvisor-textfile.service || bad "the textfile"
+grep -q '^clatvisor_interface_up{interface="wan0"} 1' /var/lib/prometheus/node-exporter/clatvisor.prom || bad "metrics in a file"
+
 step "kill -9"
 before=$(main)
 kill -KILL "$before"
