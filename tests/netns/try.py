@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ sys.dont_write_bytecode = True
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 
 from harness import snapshot  # noqa: E402  (after the path)
-from harness.clatvisor import ROOT, Clatvisor  # noqa: E402
+from harness.clatvisor import BIN, ROOT, Clatvisor  # noqa: E402
 from harness.lab import SPARE0, WAN0, WWAN0, Lab, exit_on_signals, wait_until  # noqa: E402
 from harness.traffic import Bulk, Client  # noqa: E402
 
@@ -124,6 +125,17 @@ def show_counters(held: Held, program: Clatvisor) -> None:
         held.say(fast > 10 * slow > 0, f"{name}: {fast} packets on the fast path, {slow} through clatd")
 
 
+def clatctl(program: Clatvisor, *words: str, code: int = 0) -> list[str]:
+    """Its lines; it finds the socket where clatvisor sees it."""
+    done = subprocess.run(
+        ["nsenter", f"--target={program.pid}", "--mount", str(BIN / "clatctl"), *words],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30,
+    )  # fmt: skip
+    if done.returncode != code:
+        raise AssertionError(f"clatctl {' '.join(words)}: exit {done.returncode}: {done.stdout}")
+    return done.stdout.splitlines()
+
+
 def demonstrate(held: Held, lab: Lab) -> Clatvisor:
     print(PICTURE)
     print("Everything is in network namespaces; between router and NAT64 there is no IPv4.")
@@ -170,11 +182,12 @@ def demonstrate(held: Held, lab: Lab) -> Clatvisor:
         os.kill(pids["wan0"], signal.SIGCONT)
     held.attempt("clatd-wan0 goes on, and so does that ping", wait_until,
                  lambda: lan.ping(lab.direct_v4, 1, size=4000, wait=1), 10, "ping")  # fmt: skip
-    since = program.mark()
-    program.send_signal(signal.SIGUSR1)
-    program.wait_event("state.dump", since=since, count=3)
-    for event in program.find("state.dump", since=since):
-        held.tell(event["line"])
+
+    held.step("clatctl looks inside:")
+    for line in clatctl(program):
+        held.tell(line)
+    for line in clatctl(program, "status", WAN0.name):
+        held.tell(line)
 
     held.step("kill -9 of clatd-wan0 in the middle of a download:")
     download = Bulk(lan, lab.server_v4)
@@ -197,6 +210,14 @@ def demonstrate(held: Held, lab: Lab) -> Clatvisor:
     for name, pid in pids.items():
         held.say(program.wait_clatd(name) == pid, f"{name} kept its clatd, pid {pid}")
     held.attempt("and its traffic", lan.tcp_echo, lab.server_v4)
+
+    held.step("A slip in the file is refused, in its place, and nothing changes:")
+    good = program.config_file.read_text()
+    program.write_config(good.replace("health-interval", "health-intervall"))
+    for line in clatctl(program, "reload", code=78):
+        held.tell(line.replace(str(program.config_file), program.config_file.name))
+    program.write_config(good)
+    held.attempt("put right, it is accepted", clatctl, program, "reload")
 
     held.step("The health lines (the edit made them come each second) count packets by path:")
     show_counters(held, program)
@@ -229,8 +250,8 @@ The sandbox stays up. To look around:
   {router} ip address                                   the router
   tail -f {program.log_file}
   nsenter --target={program.pid} --mount ls -R /run/clatvisor /sys/fs/bpf    its state and pins
+  nsenter --target={program.pid} --mount {BIN / "clatctl"}    how everything is
   kill -HUP {program.pid}                               after an edit of {program.config_file}
-  kill -USR1 {program.pid}                              dumps its state to the log
 To end it and remove everything:
   kill {os.getpid()}"""
 
