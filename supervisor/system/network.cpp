@@ -203,9 +203,8 @@ Result<> Network::route_into_tun(const model::AnnounceSpec& spec) {
   }
   if (auto set = saved_.acquire({"net", "ipv6", "conf", "all", "proxy_ndp"}, "1", spec.uplink); !set) return set;
   // The default delays answers by up to 800 ms.
-  if (auto set = saved_.acquire({"net", "ipv6", "neigh", spec.uplink, "proxy_delay"}, "0", spec.uplink); !set) {
-    return set;
-  }
+  const SysctlName delay{"net", "ipv6", "neigh", by_number(spec.uplink_ifindex), "proxy_delay"};
+  if (auto set = saved_.acquire(delay, "0", spec.uplink); !set) return set;
   return rtnetlink_.add_route(tun_route(spec));
 }
 

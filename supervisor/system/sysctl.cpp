@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <string_view>
 
 #include "core/base/fd.hpp"
+#include "core/base/numbers.hpp"
+#include "supervisor/system/interface_name.hpp"
 
 namespace clat::system {
 
@@ -15,12 +18,23 @@ namespace {
 
 constexpr std::size_t kLongest = 255;  // bytes of a value, and of a piece of the path
 
+constexpr char kNumber = ':';
+
+Result<std::string> resolved(const std::string& piece) {
+  if (!piece.starts_with(kNumber)) return piece;
+  auto name = interface_name(parse_number<int>(std::string_view(piece).substr(1)).value_or(0));
+  if (name.empty()) return failure("there is no interface " + piece, ENOENT);
+  return name;
+}
+
 bool valid_piece(const std::string& piece) {
   if (piece.empty() || piece.size() > kLongest || piece == "." || piece == "..") return false;
   return std::ranges::none_of(piece, [](char c) { return c == '/' || c == '\0' || c == '\n'; });
 }
 
 }  // namespace
+
+std::string by_number(int ifindex) { return kNumber + std::to_string(ifindex); }
 
 std::string text(const SysctlName& name) {
   std::string joined;
@@ -32,7 +46,13 @@ Result<std::string> Sysctl::path(const SysctlName& name) const {
   if (name.empty() || !std::ranges::all_of(name, valid_piece)) {
     return failure("\"" + text(name) + "\" is no sysctl", EINVAL);
   }
-  return root_ + "/" + text(name);
+  std::string path = root_;
+  for (const auto& piece : name) {
+    const auto now = resolved(piece);
+    if (!now) return std::unexpected(now.error());
+    path += "/" + *now;
+  }
+  return path;
 }
 
 Result<std::string> Sysctl::read(const SysctlName& name) const {

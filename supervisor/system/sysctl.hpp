@@ -9,8 +9,9 @@
 namespace clat::system {
 
 // The pieces of the path: {"net", "ipv4", "conf", "v4-wan0.1", "rp_filter"}. Interface names may hold dots, so the
-// dotted form is for people only.
+// dotted form is for people only. A piece that by_number() gives stands for an interface whatever its name is by now.
 using SysctlName = std::vector<std::string>;
+std::string by_number(int ifindex);        // ":7", which is the name of none
 std::string text(const SysctlName& name);  // "net/ipv4/conf/v4-wan0.1/rp_filter", as sysctl(8) takes it too
 
 class Sysctl {

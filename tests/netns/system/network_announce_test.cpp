@@ -145,6 +145,16 @@ TEST_F(AnnounceTest, RoutedLegSetsAndRestores) {
   EXPECT_EQ(snapshot(), before);
 }
 
+TEST_F(AnnounceTest, RoutedLegRestoresUnderAnotherName) {
+  forward();
+  ASSERT_TRUE(ok(network().make(routed())));
+  run("ip link set up0 down && ip link set up0 name other0");
+  die();
+  start();
+  ASSERT_TRUE(ok(network().remove(routed())));
+  EXPECT_EQ(run("cat /proc/sys/net/ipv6/neigh/other0/proxy_delay"), "80\n");
+}
+
 TEST_F(AnnounceTest, RoutedLegVerifiesEachPart) {
   forward();
   ASSERT_TRUE(ok(network().make(routed())));

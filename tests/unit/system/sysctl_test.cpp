@@ -1,6 +1,7 @@
 #include "supervisor/system/sysctl.hpp"
 
 #include <gtest/gtest.h>
+#include <net/if.h>
 
 #include <cerrno>
 
@@ -36,6 +37,16 @@ TEST(Sysctl, NoNameLeadsOutOfTheTree) {
     EXPECT_EQ(value.error().code, EINVAL);
     EXPECT_EQ(sysctl.write(name, "1").error().code, EINVAL);
   }
+}
+
+TEST(Sysctl, OfAnInterfaceByItsNumber) {
+  const TemporaryDirectory root;
+  put_contents(root / "net/lo/x", "1\n");
+  const Sysctl sysctl(root / "");
+  const auto lo = static_cast<int>(::if_nametoindex("lo"));
+  EXPECT_EQ(sysctl.read({"net", by_number(lo), "x"}), "1");
+  EXPECT_EQ(sysctl.read({"net", by_number(0), "x"}).error().code, ENOENT);
+  EXPECT_EQ(sysctl.read({"net", ":lo", "x"}).error().code, ENOENT);
 }
 
 TEST(Sysctl, MissingOnesAreNotCreated) {
