@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <net/if.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -113,6 +114,9 @@ struct FastPath::Impl {
 
   // Whether the filter at the tun of this uplink is that of `ends`.
   [[nodiscard]] bool has_filter(const Ends& ends) const;
+  // Of another CLAT, whose uplink is gone and had the same number; its clatd may run still. The pins go by that number:
+  // a second filter would take them from the first.
+  [[nodiscard]] bool holds_back(const Ends& ends) const;
   // Another CLAT attached to what has the number of this uplink by now.
   [[nodiscard]] bool is_filter_of_another(const Ends& ends) const {
     return filtered.contains(ends.uplink) && !has_filter(ends);
@@ -250,6 +254,13 @@ bool FastPath::Impl::has_filter(const Ends& ends) const {
   return tun != filtered.end() && tun->second == ends.tun;
 }
 
+bool FastPath::Impl::holds_back(const Ends& ends) const {
+  if (!is_filter_of_another(ends)) return false;
+  const int tun = filtered.at(ends.uplink);
+  std::array<char, IF_NAMESIZE> name{};
+  return maps.has_tun({ends.uplink, tun}) && if_indextoname(static_cast<unsigned>(tun), name.data()) != nullptr;
+}
+
 // Links are pinned under the number of the uplink. When an uplink is gone its number may be given to another one, which
 // may be attached before the first one is detached.
 Result<> FastPath::Impl::detach_hook(const Ends& ends, const Hook& hook, bool pins_are_of_another) {
@@ -341,6 +352,7 @@ Result<> FastPath::attach(const Filter& wanted) {
   if (auto checked = check_filter(wanted.by); !checked) return checked;
   clear_libbpf_log();
   const auto ends = ends_of(wanted.by);
+  if (impl_->holds_back(ends)) return failure("the CLAT that had this interface's number is still there", EAGAIN);
   auto all = impl_->attach(wanted);
   if (all) {
     impl_->filtered.insert_or_assign(ends.uplink, ends.tun);

@@ -36,7 +36,9 @@ class FastPath {
   // The map entry first, then the programs: the tun's entry and tun ingress for the filter, the uplink's entry, tun
   // egress and uplink ingress for the fast path. On an error nothing of it is left attached. Doing it again is harmless
   // and takes over links that are pinned already. EAGAIN, for at most half a second, while a link that lost its pin is
-  // still on its hook: try again in some ms. What was attached before stays meanwhile, and is at work.
+  // still on its hook: try again in some ms. What was attached before stays meanwhile, and is at work. EAGAIN also
+  // while a filter of this process is at another tun for an uplink that had the same number: it has to be detached
+  // first.
   Result<> attach(const Filter& wanted);
   Result<AttachKind> attach(const Attachment& wanted);
   // Replaces the map entry. Same ifindexes as attached. The programs find the old entry or the new one, never none nor

@@ -565,8 +565,10 @@ TEST_P(LifecycleTest, ForgetsWithoutTheUplinksEntry) {
   EXPECT_NE(bpf_map_lookup_elem(map.get(), &tun, &entry), 0);
 }
 
+// Of a supervisor that was killed.
 TEST_P(LifecycleTest, AnotherTunTakesTheFirstOnesPlace) {
-  auto fast_path = attached();
+  (void)attached();
+  auto fast_path = open();
   const Fd map(bpf_obj_get((folder_.pins() + "/interfaces").c_str()));
   shell("ip tuntap add dev v4-other mode tun && ip link set v4-other up");
   auto other = lab_.attachment();
@@ -583,11 +585,28 @@ TEST_P(LifecycleTest, AnotherTunTakesTheFirstOnesPlace) {
   EXPECT_NE(bpf_map_lookup_elem(map.get(), &key, &entry), 0);
 }
 
-// The number of the first one's uplink was given to another one's.
+// The number of the first one's uplink was given to another one's, while its clatd may run still.
+TEST_P(LifecycleTest, AnotherUplinkOfTheSameNumberWaitsForTheFirstOnesEnd) {
+  auto fast_path = attached();
+  const auto first = lab_.attachment();
+  give_number_to_up1(first.uplink_ifindex);
+  const Fd tun = make_tun("v4-up1");
+  auto second = first;
+  second.uplink = "up1";
+  second.tun_ifindex = ifindex_of("v4-up1");
+  EXPECT_EQ(fast_path.attach(second).error().code, EAGAIN);
+  EXPECT_TRUE(fast_path.each().verify(bpf::Filter{.by = first})) << "it is confined";
+  EXPECT_TRUE(fast_path.detach(first));
+  const auto done = fast_path.attach(second);
+  ASSERT_TRUE(done) << done.error().text();
+  EXPECT_TRUE(fast_path.verify(second));
+}
+
 TEST_P(LifecycleTest, DetachSparesAnotherUplinkOfTheSameNumber) {
   auto fast_path = attached();
   const auto first = lab_.attachment();
   give_number_to_up1(first.uplink_ifindex);
+  shell(std::string("ip link del ") + kTun);
   const Fd tun = make_tun("v4-up1");
   auto second = first;
   second.uplink = "up1";
@@ -598,8 +617,6 @@ TEST_P(LifecycleTest, DetachSparesAnotherUplinkOfTheSameNumber) {
   EXPECT_TRUE(fast_path.forget(first.uplink_ifindex)) << "what an earlier supervisor had there";
   const auto whole = fast_path.verify(second);
   EXPECT_TRUE(whole) << whole.error().text();
-  EXPECT_FALSE(has_clsact(kTun));
-  EXPECT_EQ(tcx() ? our_tcx_programs(lab_.tun(), true) : our_filters(kTun, "ingress"), 0U);
   EXPECT_TRUE(fast_path.detach(second));
   EXPECT_FALSE(has_clsact("up1"));
   EXPECT_EQ(tcx() ? our_tcx_programs(second.uplink_ifindex, true) : our_filters("up1", "ingress"), 0U);
@@ -609,6 +626,7 @@ TEST_P(LifecycleTest, DetachSparesTheFilterOfAnotherUplinkOfTheSameNumber) {
   auto fast_path = attached();
   const auto first = lab_.attachment();
   give_number_to_up1(first.uplink_ifindex);
+  shell(std::string("ip link del ") + kTun);
   const Fd tun = make_tun("v4-up1");
   bpf::Filter second{.by = first};
   second.by.tun_ifindex = ifindex_of("v4-up1");

@@ -193,6 +193,40 @@ class ByBpf(Forged):
         self.program.stop()
 
 
+    def test_while_another_uplink_has_its_uplinks_number(self) -> None:
+        """Its uplink is gone, and it does not care for SIGTERM."""
+        self.clatd = self.clatd.rename(self.lab.scratch / "forges-on")
+        number = self.lab.router.link_index(WAN0.name)
+        self.lab.delete_link(WWAN0)
+
+        def change(config: dict) -> None:
+            self.forging("required")(config)
+            config["clatd"]["stop-timeout"] = "3s"
+
+        self.start(up=False, change=change)
+        self.program.wait_up(WAN0.name)
+        clatd = self.program.wait_clatd(WAN0.name)
+        listener = self.lab.router.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(listener.close)
+        listener.bind(("192.168.7.1", PORT))
+        listener.settimeout(5 * SLOW)
+        since = self.program.mark()
+        self.lab.delete_link(WAN0)
+        self.lab.make_link(WWAN0, index=number)
+        self.program.wait_event("address.chosen", WWAN0.name, since=since)
+        tries = 0
+        with contextlib.suppress(OSError):  # until it is killed
+            while cmdline(clatd)[:1] == [f"clatd-{WAN0.name}"]:
+                self.write(WAN0, ipv4(PEER, "192.168.7.1"))
+                with self.lab.router.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    sock.sendto(ALLOWED, ("192.168.7.1", PORT))
+                self.assertEqual(listener.recv(64), ALLOWED)
+                tries += 1
+        self.assertGreater(tries, 10)
+        self.program.wait_up(WWAN0.name, since=since)
+        self.program.kill()
+
+
 class ByNftables(Forged):
     """bpf-dir lies in no bpffs."""
 

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -138,7 +139,8 @@ void obey(int orders) {
   ::sendto(orders, &error, sizeof error, 0, reinterpret_cast<const sockaddr*>(&from), from_size);
 }
 
-// A clatd in the wrong hands: as nobody, it writes whatever it is told to. It does not die with its supervisor.
+// A clatd in the wrong hands: as nobody, it writes whatever it is told to. It does not die with its supervisor; called
+// forges-on, nor when it is told to.
 [[noreturn]] void forge(const std::string& uplink) {
   constexpr unsigned kNobody = 65534;
   if (::setgroups(0, nullptr) != 0 || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
@@ -168,7 +170,8 @@ int main(int argc, char** argv) {
   tell_all(argc, argv);
   if (deed == "refuses") return 64;
   if (deed == "android") wait_for_signal();
-  if (deed == "forges" && argc > 2) forge(argv[2]);
+  if (deed == "forges-on") ::signal(SIGTERM, SIG_IGN);
+  if (deed.starts_with("forges") && argc > 2) forge(argv[2]);
   say(control::Kind::ready, 0);
   if (deed == "deaf") wait_for_signal();  // ready, and never again a word
   if (deed == "hangs-up") {
