@@ -101,16 +101,20 @@ const ClatSubnet* subnet_of(const Uplink& uplink, const Ipv6Address& v6) {
   return found == uplink.subnets.end() ? nullptr : &*found;
 }
 
-// A deprecated subnet is left at once (RFC 9096: the provider renumbers). That of another scope is left after a moment:
-// advertisements come in any order, and each duplicate address detection has a delay of its own.
+bool has_better_subnet(const Uplink& uplink, const Ipv6Address& v6) {
+  const auto* subnet = subnet_of(uplink, v6);
+  return subnet != nullptr && uplink.subnets.front().rank < subnet->rank;
+}
+
+// A subnet of another scope is left after a moment only: advertisements come in any order, and each duplicate address
+// detection has a delay of its own.
 bool has_to_move(const Uplink& uplink, Clat& clat, TimePoint now) {
   constexpr std::chrono::seconds kHoldDown{1};
-  const auto* subnet = subnet_of(uplink, clat.addresses->v6);
-  if (subnet == nullptr || uplink.subnets.front().rank >= subnet->rank) {
+  if (!has_better_subnet(uplink, clat.addresses->v6)) {
     clat.better_at.reset();
     return false;
   }
-  if (subnet->rank == ClatSubnet::Rank::deprecated) return true;
+  if (is_left_at_once(uplink, clat.addresses->v6)) return true;
   if (!clat.better_at) clat.better_at = now + kHoldDown;
   return *clat.better_at <= now;
 }
@@ -144,6 +148,10 @@ void move_to(const std::string& name, Clat& clat, const Addresses& addresses, Ti
 }
 
 }  // namespace
+
+bool is_left_at_once(const Uplink& uplink, const Ipv6Address& v6) {
+  return has_better_subnet(uplink, v6) && subnet_of(uplink, v6)->rank == ClatSubnet::Rank::deprecated;
+}
 
 bool still_fit(const World& world, const std::string& name, const Uplink& uplink, const Addresses& addresses) {
   const auto& wanted = *world.wanted(name);

@@ -23,7 +23,8 @@ bool fits(const World& world, const std::string& name, const Clat& clat, const U
   const auto& wanted = *world.wanted(name);
   return record.uplink_ifindex == uplink.ifindex && record.tun == wanted.tun && record.prefix == uplink.prefix &&
          record.shape == tun_shape(world, wanted) && record.metric == wanted.route_metric &&
-         record.leg == leg_of(world, wanted, clat) && still_fit(world, name, uplink, {record.v4, record.v6});
+         record.leg == leg_of(world, wanted, clat) && still_fit(world, name, uplink, {record.v4, record.v6}) &&
+         !is_left_at_once(uplink, record.v6);
 }
 
 bool asks_route(const Clat& clat, const std::expected<Uplink, Reason>& uplink) {
@@ -38,7 +39,8 @@ void judge_leftovers(World& world) {
       leftover.unfit = true;
     } else if (!clat->second.adopt) {
       const auto uplink = usable_uplink(world, name);
-      if (asks_route(clat->second, uplink)) continue;
+      // Once it was answered, the CLAT goes on, whether or not it is asked again: nothing is taken over unjudged.
+      if (!clat->second.route && asks_route(clat->second, uplink)) continue;
       leftover.unfit = leftover.unfit || !uplink || !fits(world, name, clat->second, *uplink, leftover.record);
     }
   }

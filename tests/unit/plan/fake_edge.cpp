@@ -59,6 +59,7 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
   if (const auto* audit = std::get_if<Audit>(&action)) return act(*audit);
   if (const auto* look_up = std::get_if<LookUpRoute>(&action)) {
     questions.push_back(look_up->way);
+    if (meanwhile) meanwhile();
     return LookedUp{look_up->uplink, route, native_ipv4};
   }
   if (const auto* know = std::get_if<KnowSubnets>(&action)) {

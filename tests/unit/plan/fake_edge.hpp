@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -47,6 +48,7 @@ class FakeEdge : public Edge {
   std::vector<AddressProbe> probed;                                // for duplicates
   std::vector<AddressClaim> advertised;                            // to all neighbours
   std::vector<WayTo> questions;                                    // for the way to a NAT64
+  std::function<void()> meanwhile;                                 // what happens while the kernel answers one of these
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64
   std::set<Part> change_fails;
   std::map<Part, unsigned> remove_fails;  // so many times

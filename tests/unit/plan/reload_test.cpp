@@ -151,6 +151,24 @@ TEST_F(Adoption, ClearsAwayAnAddressOfAnotherSubnet) {
   expect_cleared_away();
 }
 
+TEST_F(Adoption, IsJudgedAlthoughTheRouteIsAskedForAgain) {
+  record.v6 = make_clat_ipv6({*Ipv6Address::parse("2001:db8:9::"), 64}, record.v4, prefix, 5);
+  bench.edge.meanwhile = [&] {
+    bench.edge.meanwhile = nullptr;
+    bench.app.handle(Ipv6RoutesChanged{});
+  };
+  expect_cleared_away();
+}
+
+// It would be left at once, and what stands there would be forgotten.
+TEST_F(Adoption, ClearsAwayWhatIsInADeprecatedSubnet) {
+  const Ipv6OnLink deprecated{
+      .address = *Ipv6Address::parse("2001:db8::1"), .length = 64, .usable = true, .deprecated = true};
+  bench.handle(Ipv6Seen{2, deprecated});
+  bench.address(2, "2001:db8:9::1");
+  expect_cleared_away();
+}
+
 TEST_F(Adoption, ClearsAwayAnotherLeg) {
   record.leg = Leg::routed;
   expect_cleared_away();
