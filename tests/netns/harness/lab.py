@@ -187,10 +187,11 @@ class Lab:
             self.add_address(uplink)
 
     def add_address(self, uplink: Uplink) -> None:
-        self.router.ip(
-            f"address add {uplink.router}/64 dev {uplink.name} nodad",
-            f"route replace default via {uplink.gateway} dev {uplink.name} metric {uplink.metric}",
-        )
+        self.router.ip(f"address add {uplink.router}/64 dev {uplink.name} nodad")
+        self.add_routes(uplink)
+
+    def add_routes(self, uplink: Uplink) -> None:
+        self.router.ip(f"route replace default via {uplink.gateway} dev {uplink.name} metric {uplink.metric}")
         if self.prefix_routes:
             self.router.ip(f"route replace {uplink.prefix} via {uplink.gateway} dev {uplink.name}")
 
