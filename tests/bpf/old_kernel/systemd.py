@@ -101,10 +101,6 @@ systemctl stop clatvisor || bad "systemctl stop"
 ! ip link show v4-wan0 2>/dev/null || bad "the tun is left"
 [ -z "$(ls /sys/fs/bpf/clatvisor 2>/dev/null)" ] || bad "pins are left"
 
-step "uninstall"
-cmake --build "$BUILD" --target uninstall >/dev/null || bad "uninstall"
-[ ! -e /usr/local/lib/systemd/system/clatvisor.service ] || bad "the unit is left"
-journalctl --no-pager --priority=warning --identifier=systemd | tail -5
 exit $failed
 """
 
