@@ -53,7 +53,8 @@ systemctl daemon-reload
 systemctl start clatvisor || bad "systemctl start"
 within 60 "IPv4 is up" says "1 of 1 uplinks up"
 within 20 "a ping comes back" echo_back
-[ "$(ps -o user:20= -p "$(pgrep -f '^clatd-wan0 ')")" = clatvisor ] || bad "clatd runs as another user"
+read -r clatd <"/proc/$(main)/task/$(main)/children"
+grep -q "^Uid:\s$(id -u clatvisor)\s" "/proc/$clatd/status" || bad "clatd runs as another user"
 grep -q '^Seccomp:\s*2' "/proc/$(main)/status" || bad "no seccomp filter"
 
 step "reload"
