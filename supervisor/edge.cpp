@@ -127,15 +127,21 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::L
     case Verb::make: {
       auto socket = sources::NdSocket::open(loop_, listen, sink_);
       if (!socket) return std::unexpected(std::move(socket).error());
+      auto next_hops = sources::NextHopWatch::open(loop_, listen, sink_);
+      if (!next_hops) return std::unexpected(std::move(next_hops).error());
       nd_sockets_.insert_or_assign(listen.uplink, *std::move(socket));
+      next_hops_.insert_or_assign(listen.uplink, *std::move(next_hops));
       return Made{};
     }
-    case Verb::change:
+    case Verb::change: {
       if (!listen.routers) resolver_.cancel(listen.uplink);
-      return answer(by_nd_socket(listen.uplink, [&](auto& socket) { return socket.change(listen); }));
+      auto changed = by_nd_socket(listen.uplink, [&](auto& socket) { return socket.change(listen); });
+      return answer(changed ? next_hops_.at(listen.uplink)->change(listen) : std::move(changed));
+    }
     case Verb::remove:
       resolver_.cancel(listen.uplink);
       nd_sockets_.erase(listen.uplink);
+      next_hops_.erase(listen.uplink);
       return Made{};
     case Verb::kill:
     case Verb::verify: break;
@@ -287,6 +293,15 @@ std::optional<model::Event> KernelEdge::act(const model::Solicit& action) {
 std::optional<model::Event> KernelEdge::act(const model::Advertise& action) {
   return model::Sent{action.uplink,
                      by_nd_socket(action.uplink, [&](auto& socket) { return socket.advertise(action.claim); })};
+}
+
+std::optional<model::Event> KernelEdge::act(const model::AskRouters& action) {
+  Result<> asked;
+  for (const auto& router : action.routers) {
+    auto result = network_.ask_neighbour(action.ifindex, router);
+    if (!result) asked = std::move(result);
+  }
+  return model::Sent{action.uplink, std::move(asked)};
 }
 
 std::optional<model::Event> KernelEdge::act(const model::Probe& action) {

@@ -17,6 +17,7 @@
 #include "supervisor/sources/nat64_resolver.hpp"
 #include "supervisor/sources/nd_socket.hpp"
 #include "supervisor/sources/netlink_source.hpp"
+#include "supervisor/sources/next_hop_watch.hpp"
 #include "supervisor/sources/nft_monitor.hpp"
 #include "supervisor/system/host_firewall.hpp"
 #include "supervisor/system/network.hpp"
@@ -43,6 +44,7 @@ class KernelEdge : public plan::Edge {
   std::optional<model::Event> act(const model::Solicit& action);
   std::optional<model::Event> act(const model::Advertise& action);
   std::optional<model::Event> act(const model::Probe& action);
+  std::optional<model::Event> act(const model::AskRouters& action);
   std::optional<model::Event> act(const model::Nat64Question& action);
   std::optional<model::Event> act(const model::CollectHealth& action);
   std::optional<model::Event> act(const model::KnowSubnets& action);
@@ -106,7 +108,8 @@ class KernelEdge : public plan::Edge {
   std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft
   std::unique_ptr<sources::NftMonitor> nft_monitor_;           // while there are any of these two
   std::map<std::string, loop::SlowPathTotals> slow_path_;
-  std::map<std::string, std::unique_ptr<sources::NdSocket>> nd_sockets_;  // by uplink
+  std::map<std::string, std::unique_ptr<sources::NextHopWatch>> next_hops_;  // by uplink
+  std::map<std::string, std::unique_ptr<sources::NdSocket>> nd_sockets_;     // by uplink
   sources::Nat64Resolver resolver_;
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for

@@ -38,6 +38,8 @@ inline constexpr std::string_view kAddressChosen = "address.chosen";
 inline constexpr std::string_view kAddressRetired = "address.retired";
 inline constexpr std::string_view kAddressConflict = "address.conflict";
 inline constexpr std::string_view kNeighbourFlood = "neighbour.flood";
+inline constexpr std::string_view kNextHopFailed = "nexthop.failed";
+inline constexpr std::string_view kNextHopRestored = "nexthop.restored";
 inline constexpr std::string_view kClatUp = "clat.up";
 inline constexpr std::string_view kClatDown = "clat.down";
 inline constexpr std::string_view kClatBlocked = "clat.blocked";
@@ -104,6 +106,8 @@ inline constexpr std::array kAll = {
     kAddressRetired,
     kAddressConflict,
     kNeighbourFlood,
+    kNextHopFailed,
+    kNextHopRestored,
     kClatUp,
     kClatDown,
     kClatBlocked,

@@ -194,6 +194,18 @@ struct Wording {
     fields = {{"reason", "neighbours say too much of the CLAT's address"},
               {"next", "most of it is not heard; find out who sends so many"}};
   }
+  void operator()(const notice::NextHopFailed& it) {
+    begin(Severity::warn, events::kNextHopFailed);
+    fields = {{"router", it.router.text()}};
+    if (it.via) say("via", it.via->text());
+    say("reason", "it does not answer neighbour discovery");
+    say("next", it.via ? "IPv4 goes by the other router; this one is taken again when it answers"
+                       : "there is no other on this uplink; IPv4 goes on when it answers");
+  }
+  void operator()(const notice::NextHopRestored& it) {
+    begin(Severity::info, events::kNextHopRestored);
+    fields = {{"router", it.router.text()}};
+  }
   void operator()(const notice::ClatUp& it) {
     begin(Severity::info, events::kClatUp);
     fields = {{"tun", it.tun},         {"v4", it.v4.text()},

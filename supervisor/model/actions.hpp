@@ -62,6 +62,13 @@ struct Probe {
   AddressProbe probe;
   bool operator==(const Probe&) const = default;
 };
+// Ask routers that do not answer whether they do again; the answer is Sent, and NextHopSeen when one does.
+struct AskRouters {
+  std::string uplink;
+  int ifindex = 0;
+  std::vector<Ipv6Address> routers;
+  bool operator==(const AskRouters&) const = default;
+};
 // Ask children and maps for their counters; the answer is one HealthCollected, when all have answered, or at once
 // with what is known when `overdue`.
 struct CollectHealth {
@@ -89,7 +96,7 @@ struct Audit {
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
-using Action = std::variant<PartAction, Purge, LookUpRoute, Solicit, Advertise, Probe, Nat64Question, CollectHealth,
-                            KnowSubnets, Audit, Exit>;
+using Action = std::variant<PartAction, Purge, LookUpRoute, Solicit, Advertise, Probe, AskRouters, Nat64Question,
+                            CollectHealth, KnowSubnets, Audit, Exit>;
 
 }  // namespace clat::model

@@ -101,6 +101,13 @@ struct NeighboursFlood {
   std::string uplink;
 };
 
+// A router does not answer any more, or does again, as the kernel found out on its way to it.
+struct NextHopSeen {
+  std::string uplink;
+  Ipv6Address router;
+  bool answers = false;
+};
+
 // A message of neighbour discovery was sent, or could not be.
 struct Sent {
   std::string uplink;
@@ -194,7 +201,7 @@ using Event =
     std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
                  StatusAsked, RestartAsked, LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
                  Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged, NftablesChanged,
-                 RouterHeard, AddressContested, NeighboursFlood, Sent, Nat64Answer, Done, Purged, LookedUp, Audited,
-                 ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
+                 RouterHeard, AddressContested, NeighboursFlood, NextHopSeen, Sent, Nat64Answer, Done, Purged, LookedUp,
+                 Audited, ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
 
 }  // namespace clat::model

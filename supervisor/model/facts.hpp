@@ -71,6 +71,7 @@ struct WayTo {
   int ifindex = 0;
   std::uint32_t mark = 0;
   std::vector<Ipv6Address> sources = {};
+  std::vector<Ipv6Address> dead = {};  // routers that are taken only where there is no other
   bool operator==(const WayTo&) const = default;
 };
 

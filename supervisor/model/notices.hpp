@@ -112,6 +112,16 @@ struct AddressConflict {
 struct NeighbourFlood {
   bool operator==(const NeighbourFlood&) const = default;
 };
+// The router towards the NAT64 does not answer, and another is taken, if there is one.
+struct NextHopFailed {
+  Ipv6Address router;
+  std::optional<Ipv6Address> via = {};
+  bool operator==(const NextHopFailed&) const = default;
+};
+struct NextHopRestored {
+  Ipv6Address router;
+  bool operator==(const NextHopRestored&) const = default;
+};
 struct ClatUp {
   std::string tun;
   Ipv4Address v4;
@@ -295,19 +305,21 @@ struct ActionDone {
 
 }  // namespace notice
 
-using What = std::variant<
-    notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover, notice::SupervisorStopping,
-    notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky, notice::NotifyFailed, notice::ControlFailed,
-    notice::ControlRequested, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp, notice::LinkDown,
-    notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired, notice::AddressConflict,
-    notice::NeighbourFlood, notice::ClatUp, notice::ClatDown, notice::ClatBlocked, notice::PartNotMade,
-    notice::PrefixFound, notice::PrefixLost, notice::PrefixUnknown, notice::PrefixesIgnored, notice::RouteTaken,
-    notice::RouteRestored, notice::ForwardingOff, notice::PartLost, notice::ClatSpawned, notice::ClatReady,
-    notice::ClatReplaced, notice::ClatExited, notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping,
-    notice::NetdStarting, notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
-    notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
-    notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
-    notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+using What =
+    std::variant<notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover,
+                 notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky,
+                 notice::NotifyFailed, notice::ControlFailed, notice::ControlRequested, notice::ConfigLoaded,
+                 notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone, notice::Hindered,
+                 notice::AddressChosen, notice::AddressRetired, notice::AddressConflict, notice::NeighbourFlood,
+                 notice::NextHopFailed, notice::NextHopRestored, notice::ClatUp, notice::ClatDown, notice::ClatBlocked,
+                 notice::PartNotMade, notice::PrefixFound, notice::PrefixLost, notice::PrefixUnknown,
+                 notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored, notice::ForwardingOff,
+                 notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
+                 notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting,
+                 notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
+                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
+                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
+                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -126,6 +126,9 @@ struct ListenSpec {
   LinkLayer layer = LinkLayer::ethernet;
   bool routers = false;                // their advertisements are heard
   std::optional<Ipv6Address> v6 = {};  // what neighbours say of it is heard
+  // Routers of which it is told when they do not answer any more, and, once one does not, when they do.
+  std::vector<Ipv6Address> next_hops = {};
+  bool recovering = false;
   bool operator==(const ListenSpec&) const = default;
 };
 

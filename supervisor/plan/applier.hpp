@@ -46,6 +46,7 @@ class Applier {
   void operator()(const RouterHeard&);
   void operator()(const AddressContested&);
   void operator()(const NeighboursFlood&);
+  void operator()(const NextHopSeen&);
   void operator()(const Nat64Answer&);
   void operator()(const Sent&) {}  // it is sent again in time, whether or not it was
   void operator()(const LookedUp&);

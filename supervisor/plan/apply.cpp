@@ -137,6 +137,7 @@ struct Reach {
   void operator()(const RouterHeard& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const AddressContested& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const NeighboursFlood&) const {}
+  void operator()(const NextHopSeen& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildReady& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildAnswered& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildMute& event) const { scope.uplinks.insert(event.uplink); }
@@ -190,6 +191,9 @@ void begin(World& world, const Action& action, TimePoint now) {
     auto& presence = world.clats.at(probe->uplink).presence;
     presence.phase = Presence::Phase::asked;
     presence.ours_at = now + kRetransTimer;
+  } else if (const auto* ask = std::get_if<AskRouters>(&action)) {
+    auto& again = world.clats.at(ask->uplink).dead_routers.question;
+    again.fail(again.backoff.fail(kAskRouters, world.random), now, {});
   } else if (std::holds_alternative<Audit>(action)) {
     world.audit_due = now + world.config->audit_interval;
     for (auto& [name, clat] : world.clats) {

@@ -235,6 +235,11 @@ void Applier::operator()(const LookedUp& event) {
   clat.reachable = event.route.has_value();
   clat.route_refusal = forbidden ? code : 0;
   if (event.route) clat.route = *event.route;
+  auto& dead = clat.dead_routers;
+  if (const auto router = std::exchange(dead.untold, std::nullopt)) {
+    const bool other = event.route && !dead.contains(event.route->next_hop);
+    tell(event.uplink, notice::NextHopFailed{*router, other ? event.route->next_hop : std::nullopt});
+  }
 }
 
 void Applier::operator()(const Audited& event) {

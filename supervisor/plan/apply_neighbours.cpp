@@ -30,6 +30,27 @@ void Applier::operator()(const AddressContested& event) {
   tell(event.uplink, notice::AddressConflict{event.said.target, mac, probe, kept, retry_in});
 }
 
+void Applier::operator()(const NextHopSeen& event) {
+  const auto found = world_.clats.find(event.uplink);
+  if (found == world_.clats.end()) return;
+  auto& clat = found->second;
+  auto& dead = clat.dead_routers;
+  const bool known = dead.contains(event.router);
+  if (known != event.answers) return;
+  if (event.answers) {
+    std::erase(dead.all, event.router);
+    if (dead.all.empty()) dead.question.succeed();
+    tell(event.uplink, notice::NextHopRestored{event.router});
+  } else {
+    if (!clat.route || clat.route->next_hop != event.router) return;
+    if (dead.all.size() == DeadRouters::kMost) dead.all.erase(dead.all.begin());
+    dead.all.push_back(event.router);
+    dead.untold = event.router;
+    dead.question.fail(dead.question.backoff.fail(kAskRouters, world_.random), now_, {});
+  }
+  clat.ask_route = true;
+}
+
 void Applier::operator()(const NeighboursFlood& event) { tell(event.uplink, notice::NeighbourFlood{}); }
 
 }  // namespace clat::plan

@@ -141,6 +141,7 @@ WayTo way_to_nat64(const config::Interface& wanted, const Clat& clat, const Upli
   else
     way.sources.push_back(uplink.subnets.front().prefix.address);
   if (uplink.own && *uplink.own != way.sources.front()) way.sources.push_back(*uplink.own);
+  way.dead = clat.dead_routers.all;
   return way;
 }
 
@@ -302,16 +303,23 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
 }
 
 // Wherever a prefix is to be discovered, whether or not there is one, and where there is a CLAT with neighbours.
-std::optional<Spec> listen_spec(const World& world, const std::string& name, const Desired& clat) {
+std::optional<Spec> listen_spec(const World& world, const std::string& name, const Clat& clat, const Desired& parts) {
   const auto* wanted = world.wanted(name);
   const auto* link = world.link(name);
   if (wanted == nullptr || link == nullptr || !link->up) return std::nullopt;
   const bool routers = !wanted->nat64_prefix;
-  const auto& record = clat[index(Part::record)];
+  const auto& record = parts[index(Part::record)];
   const bool neighbours = record && link->layer == LinkLayer::ethernet;
   if (!routers && !neighbours) return std::nullopt;
-  const auto v6 = neighbours ? std::optional(std::get<RecordSpec>(*record).v6) : std::nullopt;
-  return ListenSpec{name, link->ifindex, link->layer, routers, v6};
+  ListenSpec spec{name, link->ifindex, link->layer, routers};
+  if (!neighbours) return spec;
+  spec.v6 = std::get<RecordSpec>(*record).v6;
+  const auto& dead = clat.dead_routers;
+  spec.next_hops = dead.all;
+  if (clat.reachable && clat.route && clat.route->next_hop && !dead.contains(clat.route->next_hop))
+    spec.next_hops.push_back(*clat.route->next_hop);
+  spec.recovering = !dead.all.empty();
+  return spec;
 }
 
 std::optional<Reason> hindrance(const Clat& clat, const std::expected<Uplink, Reason>& uplink) {
@@ -357,7 +365,7 @@ Outlook judge(const World& world, const std::string& name, const Clat& clat, std
   outlook.hindrance = hindrance(clat, uplink);
   if (uplink && !clat.obstacle && clat.addresses && clat.route)
     outlook.wanted = desired(world, name, clat, *uplink, now);
-  outlook.wanted[index(Part::listen)] = listen_spec(world, name, outlook.wanted);
+  outlook.wanted[index(Part::listen)] = listen_spec(world, name, clat, outlook.wanted);
   for (const Part part : kInOrder) outlook.must_go[index(part)] = why_it_goes(part, clat, outlook);
   outlook.uplink = std::move(uplink);
   return outlook;

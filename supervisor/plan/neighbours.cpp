@@ -32,6 +32,8 @@ void meet_neighbours(World& world, Clat& clat, TimePoint now) {
   auto& presence = clat.presence;
   const auto& announce = clat.piece(Part::announce);
   const auto& uplink = clat.outlook.uplink;
+  // The kernel forgets its neighbours, too.
+  if (!uplink || !uplink->carrier) clat.dead_routers = {};
   const bool answers = announce.stands() && uplink && uplink->carrier && uplink->layer == LinkLayer::ethernet;
   const bool answered = std::exchange(presence.answers, answers);
   if (!answers) {

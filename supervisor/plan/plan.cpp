@@ -30,6 +30,7 @@ class ClatPlanner {
     if (auto action = build()) return action;
     if (auto action = meet_neighbours()) return action;
     if (auto action = look()) return action;
+    if (auto action = ask_routers()) return action;
     return ask_dns();
   }
 
@@ -89,6 +90,15 @@ class ClatPlanner {
                          .own = *own,
                          .mark = world_.wanted(uplink_)->mark,
                          .servers = world_.config->dns_servers};
+  }
+
+  // What packets go by is asked by them.
+  std::optional<Action> ask_routers() {
+    const auto& dead = clat_.dead_routers;
+    const auto& uplink = outlook_.uplink;
+    if (dead.all.empty() || !uplink || !clat_.route || dead.contains(clat_.route->next_hop)) return std::nullopt;
+    if (!has_come(dead.question)) return std::nullopt;
+    return AskRouters{uplink_, uplink->ifindex, dead.all};
   }
 
   // When it begins to be missed, and when it is not any more, is for settle() to say.

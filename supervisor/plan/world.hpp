@@ -15,6 +15,7 @@
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/status.hpp"
+#include "supervisor/plan/dead_routers.hpp"
 #include "supervisor/plan/outlook.hpp"
 #include "supervisor/plan/parts.hpp"
 #include "supervisor/plan/prefixes.hpp"
@@ -124,6 +125,7 @@ struct Clat {
   Retry route_question;                   // the last one failed
   std::optional<TimePoint> better_at;     // when it moves to a subnet of a better rank
   Presence presence;
+  DeadRouters dead_routers;
   std::optional<Reason> obstacle;  // why it has no IPv4 at the moment
   Firewall firewall;               // of the host, as it was found last
   Outlook outlook;

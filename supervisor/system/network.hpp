@@ -64,6 +64,7 @@ class Network {
   Result<> remove(const model::AnnounceSpec& spec);
 
   Result<model::Route> way_to(const model::WayTo& question) { return rtnetlink_.way_to(question); }
+  Result<> ask_neighbour(int ifindex, const Ipv6Address& address) { return rtnetlink_.ask_neighbour(ifindex, address); }
   // Whether IPv4 leaves by that link without us.
   bool has_native_ipv4(int ifindex) { return rtnetlink_.routes_ipv4(ifindex); }
 

@@ -299,7 +299,7 @@ Result<std::vector<DefaultRoute>> RtNetlink::default_routes() {
 }
 
 Result<model::Route> RtNetlink::way_to(const model::WayTo& question) {
-  Result<model::Route> way = failure("", ENETUNREACH);
+  Result<Way> way = failure("", ENETUNREACH);
   const auto is_final = [&] {
     if (way) return true;
     // An operator's word: a rule or route forbids it (prohibit, blackhole).
@@ -310,7 +310,10 @@ Result<model::Route> RtNetlink::way_to(const model::WayTo& question) {
     if (is_final()) break;
   }
   if (!is_final()) way = way_from(std::nullopt, question);
-  if (way) return way;
+  if (way) {
+    const bool dead = way->route.next_hop && contains(question.dead, *way->route.next_hop);
+    return dead ? way_around(question, *way).value_or(way->route) : way->route;
+  }
   return std::unexpected(
       Error(way.error()).in("look up the way to " + question.destination.text() + on(question.ifindex)));
 }
@@ -333,7 +336,7 @@ bool RtNetlink::routes_ipv4(int ifindex) {
 }
 
 // With a source the kernel does not keep to the device that it is asked for: another may be on the way.
-Result<model::Route> RtNetlink::way_from(const std::optional<Ipv6Address>& source, const model::WayTo& question) {
+Result<Way> RtNetlink::way_from(const std::optional<Ipv6Address>& source, const model::WayTo& question) {
   rtmsg header{};
   header.rtm_family = AF_INET6;
   header.rtm_dst_len = 128;
@@ -347,7 +350,44 @@ Result<model::Route> RtNetlink::way_from(const std::optional<Ipv6Address>& sourc
   const auto asked = socket_.exchange(std::move(request), [&](const Message& message) { way = parse_way(message); });
   if (!asked) return std::unexpected(asked.error());
   if (!way || way->device != question.ifindex) return failure("", ENETUNREACH);
-  return way->route;
+  return *way;
+}
+
+// As the kernel would choose, had it not the one that is dead: by destination, source, metric and preference.
+std::optional<model::Route> RtNetlink::way_around(const model::WayTo& question, const Way& dead) {
+  std::optional<WayByRouter> best;
+  const auto rank = [](const WayByRouter& each) {
+    return std::tuple(128 - each.destination.length, 128 - each.source.length, each.metric, -each.preference);
+  };
+  const auto look_at = [&](const WayByRouter& each) {
+    const bool fits = each.way.device == question.ifindex && each.way.table == dead.table &&
+                      each.destination.contains(question.destination) &&
+                      !contains(question.dead, *each.way.route.next_hop);
+    const bool from_us = each.source.length == 0 || std::ranges::any_of(question.sources, [&](const auto& own) {
+                           return each.source.contains(own);
+                         });
+    if (fits && from_us && (!best || rank(each) < rank(*best))) best = each;
+  };
+  rtmsg header{};
+  header.rtm_family = AF_INET6;
+  Request request(RTM_GETROUTE, 0, header);
+  request.put(RTA_OIF, question.ifindex);
+  request.put(RTA_TABLE, dead.table);
+  const auto dumped = socket_.dump(
+      request, [&] { best.reset(); },
+      [&](const Message& message) { std::ranges::for_each(parse_ways_by_routers(message), look_at); });
+  if (!dumped || !best) return std::nullopt;
+  return best->way.route;
+}
+
+Result<> RtNetlink::ask_neighbour(int ifindex, const Ipv6Address& address) {
+  ndmsg header{};
+  header.ndm_family = AF_INET6;
+  header.ndm_ifindex = ifindex;
+  header.ndm_flags = NTF_USE;
+  Request request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, header);
+  request.put(NDA_DST, address.bytes);
+  return in_context(socket_.exchange(std::move(request)), "ask for neighbour " + address.text() + on(ifindex));
 }
 
 Result<> RtNetlink::add_proxy(int ifindex, const Ipv6Address& address) {

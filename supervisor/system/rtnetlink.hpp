@@ -57,11 +57,15 @@ class RtNetlink {
   Result<> delete_route(const DefaultRoute& route);
   Result<std::vector<DefaultRoute>> default_routes();  // ours
 
-  // ENETUNREACH, EHOSTUNREACH: there is none. EACCES, EINVAL: a rule or a route forbids it.
+  // ENETUNREACH, EHOSTUNREACH: there is none. EACCES, EINVAL: a rule or a route forbids it. Where the kernel keeps to a
+  // router that is dead, the next best route of the same device and table goes by another.
   Result<model::Route> way_to(const model::WayTo& question);
   // Whether some route of somebody else's takes IPv4 packets to the Internet by that link. Without an answer: none
   // does.
   bool routes_ipv4(int ifindex);
+
+  // The kernel asks whether it is there, and tells by its state.
+  Result<> ask_neighbour(int ifindex, const Ipv6Address& address);
 
   // An entry of somebody else for the same address serves as well: add leaves it, delete too.
   Result<> add_proxy(int ifindex, const Ipv6Address& address);
@@ -69,7 +73,8 @@ class RtNetlink {
   Result<std::vector<ProxyNeighbour>> proxies();  // everybody's
 
  private:
-  Result<model::Route> way_from(const std::optional<Ipv6Address>& source, const model::WayTo& question);
+  Result<Way> way_from(const std::optional<Ipv6Address>& source, const model::WayTo& question);
+  std::optional<model::Route> way_around(const model::WayTo& question, const Way& dead);
   explicit RtNetlink(NetlinkSocket socket) : socket_(std::move(socket)) {}
   Result<std::optional<LinkMessage>> get_link(Request request);
 

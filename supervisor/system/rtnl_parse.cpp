@@ -264,11 +264,71 @@ std::optional<Way> parse_way(const Message& message) {
   }
   const Bytes attributes = attributes_after<rtmsg>(message.payload);
   Way way{.route = {.next_hop = address_in<Ipv6Address>(attributes, RTA_GATEWAY), .mtu = {}},
-          .device = find_as<int>(attributes, RTA_OIF).value_or(0)};
+          .device = find_as<int>(attributes, RTA_OIF).value_or(0),
+          .table = find_as<std::uint32_t>(attributes, RTA_TABLE).value_or(header->rtm_table)};
   auto& mtu = way.route.mtu;
   if (const auto metrics = find_attribute(attributes, RTA_METRICS)) mtu = find_as<std::uint32_t>(*metrics, RTAX_MTU);
   if (mtu == 0U) mtu.reset();
   return way;
+}
+
+namespace {
+
+int preference_of(Bytes attributes) {
+  constexpr std::uint8_t kHigh = 1, kLow = 3;  // of two bits
+  const auto told = find_as<std::uint8_t>(attributes, RTA_PREF);
+  return told == kHigh ? 1 : told == kLow ? -1 : 0;
+}
+
+// Of a route with several next hops, each of which is a header with attributes of its own.
+std::vector<Way> next_hops_in(Bytes multipath, const Way& whole) {
+  std::vector<Way> ways;
+  while (const auto header = read_as<rtnexthop>(multipath)) {
+    if (header->rtnh_len < sizeof(rtnexthop) || header->rtnh_len > multipath.size()) break;
+    Way way = whole;
+    way.device = header->rtnh_ifindex;
+    way.route.next_hop =
+        address_in<Ipv6Address>(multipath.first(header->rtnh_len).subspan(sizeof(rtnexthop)), RTA_GATEWAY);
+    ways.push_back(way);
+    multipath = multipath.subspan(std::min<std::size_t>((header->rtnh_len + 3U) & ~3U, multipath.size()));
+  }
+  return ways;
+}
+
+}  // namespace
+
+std::vector<WayByRouter> parse_ways_by_routers(const Message& message) {
+  const auto whole = parse_way(message);
+  const auto header = read_as<rtmsg>(message.payload);
+  if (!whole || !header || header->rtm_dst_len > 128 || header->rtm_src_len > 128) return {};
+  const Bytes attributes = attributes_after<rtmsg>(message.payload);
+  const WayByRouter route{
+      .way = *whole,
+      .destination = {address_in<Ipv6Address>(attributes, RTA_DST).value_or(Ipv6Address{}), header->rtm_dst_len},
+      .source = {address_in<Ipv6Address>(attributes, RTA_SRC).value_or(Ipv6Address{}), header->rtm_src_len},
+      .metric = find_as<std::uint32_t>(attributes, RTA_PRIORITY).value_or(0),
+      .preference = preference_of(attributes)};
+  const auto multipath = find_attribute(attributes, RTA_MULTIPATH);
+  std::vector<WayByRouter> ways;
+  for (const auto& way : multipath ? next_hops_in(*multipath, *whole) : std::vector{*whole}) {
+    if (!way.route.next_hop) continue;
+    ways.push_back(route);
+    ways.back().way = way;
+  }
+  return ways;
+}
+
+std::optional<Neighbour> parse_neighbour(const Message& message) {
+  const auto header = read_as<ndmsg>(message.payload);
+  if (message.type != RTM_NEWNEIGH || !header || header->ndm_family != AF_INET6 || header->ndm_ifindex <= 0) {
+    return std::nullopt;
+  }
+  const auto address = address_in<Ipv6Address>(attributes_after<ndmsg>(message.payload), NDA_DST);
+  if (!address) return std::nullopt;
+  return Neighbour{.device = header->ndm_ifindex,
+                   .address = *address,
+                   .failed = (header->ndm_state & NUD_FAILED) != 0,
+                   .answers = (header->ndm_state & (NUD_REACHABLE | NUD_STALE)) != 0};
 }
 
 bool is_ipv4_way_by(const Message& message, int device) {

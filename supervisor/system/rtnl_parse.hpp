@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/net/address.hpp"
+#include "core/net/ipv6_prefix.hpp"
 #include "supervisor/model/events.hpp"
 #include "supervisor/model/facts.hpp"
 #include "supervisor/system/netlink_message.hpp"
@@ -69,8 +71,27 @@ std::optional<ProxyNeighbour> parse_proxy_neighbour(const Message& message);
 struct Way {
   model::Route route;
   int device = 0;
+  std::uint32_t table = 0;
 };
 std::optional<Way> parse_way(const Message& message);
+// Of an IPv6 route in a dump: each router that it names, and what for.
+struct WayByRouter {
+  Way way;  // its next hop is set
+  Ipv6Prefix destination = {{}, 0};
+  Ipv6Prefix source = {{}, 0};
+  std::uint32_t metric = 0;
+  int preference = 0;  // RFC 4191: 1 high, 0 medium, -1 low
+};
+std::vector<WayByRouter> parse_ways_by_routers(const Message& message);
+
+// What the kernel says of a neighbour.
+struct Neighbour {
+  int device = 0;
+  Ipv6Address address;
+  bool failed = false;  // it does not answer
+  bool answers = false;
+};
+std::optional<Neighbour> parse_neighbour(const Message& message);
 // The answer to the like for IPv4: a route of others that leads out by that device, or by several that it is one of.
 bool is_ipv4_way_by(const Message& message, int device);
 

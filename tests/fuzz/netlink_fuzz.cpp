@@ -29,6 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)system::parse_default_route(*message);
     (void)system::parse_proxy_neighbour(*message);
     (void)system::parse_way(*message);
+    for (const auto& way : system::parse_ways_by_routers(*message)) require(way.way.route.next_hop.has_value());
+    (void)system::parse_neighbour(*message);
     if (const auto filter = bpf::parse_filter(std::as_bytes(message->payload))) filters.add(*filter);
     system::nft::add_chain(ruleset, *message);
     system::nft::add_rule(ruleset, *message);

@@ -206,6 +206,22 @@ class Lab:
         if up:  # a link that goes down loses its global addresses
             self.provider.ip(f"address replace {uplink.gateway}/64 dev {uplink.far} nodad")
 
+    def add_router(self, uplink: Uplink, number: int) -> Namespace:
+        """One more router on the uplink's link, fe80::NUMBER on its `wan`, that forwards to the NAT64; answers come back past it."""
+        router = self._namespace(f"r{number}")
+        self.plat.ip(f"link add wan link {uplink.far} netns {router.name} type macvlan mode private")
+        self._veth(router, "core", self.plat, f"core{number}")
+        for link in ("wan", "core"):
+            router.sysctl(f"net/ipv6/conf/{link}/accept_dad", 0)
+        self.plat.sysctl(f"net/ipv6/conf/core{number}/accept_dad", 0)
+        router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        self.plat.ip(f"link set core{number} up", f"address add fd00:{number}::1/64 dev core{number} nodad")
+        router.ip(
+            "link set core up", f"address add fd00:{number}::2/64 dev core nodad", f"route add default via fd00:{number}::1",
+            "link set wan up", f"address add fe80::{number}/64 dev wan nodad",
+        )  # fmt: skip
+        return router
+
     def _prepare_relay(self) -> None:
         self._veth(self.provider, "core", self.plat, "core")
         for namespace, address in ((self.provider, "2001:db8:ffff::1"), (self.plat, "2001:db8:ffff::2")):

@@ -60,7 +60,9 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
   if (const auto* look_up = std::get_if<LookUpRoute>(&action)) {
     questions.push_back(look_up->way);
     if (meanwhile) meanwhile();
-    return LookedUp{look_up->uplink, route, native_ipv4};
+    const auto& dead = look_up->way.dead;
+    const bool goes_round = route && route->next_hop && std::ranges::find(dead, *route->next_hop) != dead.end();
+    return LookedUp{look_up->uplink, goes_round ? way_round.value_or(*route) : route, native_ipv4};
   }
   if (const auto* know = std::get_if<KnowSubnets>(&action)) {
     subnets = know->subnets;
@@ -82,6 +84,10 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     EXPECT_TRUE(fast == nullptr || std::get<FastPathSpec>(*fast).mac == advertise->claim.mac) << "answered otherwise";
     advertised.push_back(advertise->claim);
     return Sent{advertise->uplink, {}};
+  }
+  if (const auto* ask = std::get_if<AskRouters>(&action)) {
+    asked_routers.push_back(ask->routers);
+    return Sent{ask->uplink, {}};
   }
   if (const auto* probe = std::get_if<Probe>(&action)) {
     const auto* listen = spec(probe->uplink, Part::listen);

@@ -50,6 +50,8 @@ class FakeEdge : public Edge {
   std::vector<WayTo> questions;                                    // for the way to a NAT64
   std::function<void()> meanwhile;                                 // what happens while the kernel answers one of these
   Result<Route> route = Route{Ipv6Address::parse("fe80::1"), {}};  // towards every NAT64
+  std::optional<Route> way_round;                                  // where the router of `route` is dead
+  std::vector<std::vector<Ipv6Address>> asked_routers;
   std::set<Part> change_fails;
   std::map<Part, unsigned> remove_fails;  // so many times
   Firewall firewall;                      // of the host

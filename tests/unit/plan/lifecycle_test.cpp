@@ -507,7 +507,7 @@ TEST_F(Lifecycle, ANextHopThatMovesIsHandedToThePrograms) {
   bench.edge.route = Route{Ipv6Address::parse("fe80::2"), {}};
   bench.edge.executed.clear();
   bench.handle(Ipv6RoutesChanged{});
-  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change filter", "change fast-path"}));
+  EXPECT_EQ(bench.edge.log_of("up0"), (Words{"change filter", "change fast-path", "change listen"}));
 }
 
 TEST_F(Lifecycle, EachInterfaceGetsAnIpv4AddressOfItsOwnAndTheHostsAreLeftAlone) {

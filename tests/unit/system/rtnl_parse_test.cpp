@@ -430,6 +430,62 @@ TEST(Ways, TellNextHopAndMtu) {
   EXPECT_FALSE(parse_way(as_message(message(RTM_NEWROUTE, {AF_INET6}))));
 }
 
+TEST(WaysByRouters, OneForEachNextHop) {
+  const auto header = [](std::uint8_t length) { return bytes_of(route_header(AF_INET6, length, RTN_UNICAST)); };
+  const auto other = *Ipv6Address::parse("fe80::2");
+  const auto common = attribute(RTA_TABLE, bytes_of(std::uint32_t{66})) +
+                      attribute(RTA_PRIORITY, bytes_of(std::uint32_t{512})) + attribute(RTA_PREF, {3});
+  const Buffer plain = message(
+      RTM_NEWROUTE, header(0) + common + attribute(RTA_OIF, bytes_of(7)) + attribute(RTA_GATEWAY, as_buffer(kV6)));
+  const auto one = parse_ways_by_routers(as_message(plain));
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].way.route.next_hop, kV6);
+  EXPECT_EQ(one[0].way.device, 7);
+  EXPECT_EQ(one[0].way.table, 66u);
+  EXPECT_EQ(one[0].metric, 512u);
+  EXPECT_EQ(one[0].preference, -1);
+  EXPECT_EQ(one[0].destination, (Ipv6Prefix{{}, 0}));
+
+  const auto hop = [](int device, const Ipv6Address& gateway) {
+    const Buffer attributes = attribute(RTA_GATEWAY, as_buffer(gateway));
+    rtnexthop nexthop{};
+    nexthop.rtnh_len = static_cast<unsigned short>(sizeof nexthop + attributes.size());
+    nexthop.rtnh_ifindex = device;
+    return bytes_of(nexthop) + attributes;
+  };
+  const Buffer several = message(RTM_NEWROUTE, header(96) + common + attribute(RTA_DST, as_buffer(kV6)) +
+                                                   attribute(RTA_MULTIPATH, hop(7, kV6) + hop(8, other)));
+  const auto both = parse_ways_by_routers(as_message(several));
+  ASSERT_EQ(both.size(), 2u);
+  EXPECT_EQ(both[0].way.device, 7);
+  EXPECT_EQ(both[1].way.device, 8);
+  EXPECT_EQ(both[1].way.route.next_hop, other);
+  EXPECT_EQ(both[1].destination, (Ipv6Prefix{kV6, 96}));
+
+  const Buffer on_link = message(RTM_NEWROUTE, header(64) + common + attribute(RTA_OIF, bytes_of(7)));
+  EXPECT_TRUE(parse_ways_by_routers(as_message(on_link)).empty());
+}
+
+TEST(Neighbours, FailOrAnswer) {
+  const auto seen = [](std::uint16_t state) {
+    ndmsg header{};
+    header.ndm_family = AF_INET6;
+    header.ndm_ifindex = 7;
+    header.ndm_state = state;
+    const Buffer datagram = message(RTM_NEWNEIGH, bytes_of(header) + attribute(NDA_DST, as_buffer(kV6)));
+    return parse_neighbour(as_message(datagram)).value();
+  };
+  EXPECT_TRUE(seen(NUD_FAILED).failed);
+  EXPECT_EQ(seen(NUD_FAILED).address, kV6);
+  EXPECT_EQ(seen(NUD_FAILED).device, 7);
+  for (const std::uint16_t state : {NUD_REACHABLE, NUD_STALE}) {
+    EXPECT_TRUE(seen(state).answers && !seen(state).failed) << state;
+  }
+  for (const std::uint16_t state : {NUD_INCOMPLETE, NUD_DELAY, NUD_PROBE, NUD_NONE}) {
+    EXPECT_FALSE(seen(state).answers || seen(state).failed) << state;
+  }
+}
+
 TEST(ProxyNeighbours, OnlyThoseMarkedSo) {
   ndmsg header{};
   header.ndm_family = AF_INET6;
@@ -456,6 +512,8 @@ void parse_all(const Buffer& datagram) {
     (void)parse_host_route(*next);
     (void)parse_default_route(*next);
     (void)parse_way(*next);
+    (void)parse_ways_by_routers(*next);
+    (void)parse_neighbour(*next);
     (void)parse_proxy_neighbour(*next);
     const auto event = parse_event(*next);
     if (!event) continue;

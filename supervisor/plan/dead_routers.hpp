@@ -1,0 +1,25 @@
+// The routers of one uplink that did not answer when packets for the NAT64 were to go by them (RFC 4861 §7.3).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "core/net/address.hpp"
+#include "supervisor/plan/retry.hpp"
+
+namespace clat::plan {
+
+struct DeadRouters {
+  static constexpr std::size_t kMost = 4;
+  std::vector<Ipv6Address> all;       // in the order in which they died
+  std::optional<Ipv6Address> untold;  // of these, until it is known what is there instead
+  Retry question;                     // when they are asked again, while packets go by another
+
+  [[nodiscard]] bool contains(const std::optional<Ipv6Address>& router) const {
+    return router && std::ranges::find(all, *router) != all.end();
+  }
+};
+
+}  // namespace clat::plan
