@@ -17,6 +17,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.seccomp import ALLOW, ANY_BIT, ARCHITECTURE, FAIL, IS_EQUAL, LOAD, NUMBER, RETURN, Program, argument, install
+
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "config" / "init" / "clatvisor.service"
 
@@ -33,7 +35,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 SYS_MOUNT_SETATTR = 442
 AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 CLONE_NEWNS, MS_REC, MS_PRIVATE, MS_BIND, MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x20000, 0x4000, 1 << 18, 0x1000, 2, 4, 8
-PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 24, 38, 22
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 CAPABILITIES = {
     "CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SETPCAP": 8, "CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13,
     "CAP_PERFMON": 38, "CAP_BPF": 39,
@@ -76,17 +78,9 @@ def protect_proc(how: str) -> None:
     check(libc.mount(b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, f"hidepid={how}".encode()), "/proc")
 
 
-# System calls, by classic BPF (linux/filter.h) on struct seccomp_data (linux/seccomp.h).
+# System calls.
 
-LOAD, IS_EQUAL, ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
-NUMBER, ARCHITECTURE = 0, 4
-ALLOW, FAIL = 0x7FFF0000, 0x00050000
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}[platform.machine()]
-Program = list[tuple[int, int, int, int]]
-
-
-def argument(index: int) -> int:
-    return 16 + 8 * index
 
 
 def system_call_numbers() -> dict[str, int]:
@@ -159,12 +153,6 @@ def families_only(names: list[str], numbers: dict[str, int]) -> Program:
     for family in allowed:
         program += [(IS_EQUAL, 0, 1, family), (RETURN, 0, 0, ALLOW)]
     return [*program, (RETURN, 0, 0, FAIL | errno.EAFNOSUPPORT)]
-
-
-def install(program: Program) -> None:
-    instructions = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in program))
-    filter_ = struct.pack("@HP", len(program), ctypes.addressof(instructions))  # struct sock_fprog
-    check(libc.prctl(PR_SET_SECCOMP, 2, filter_, 0, 0), "seccomp")
 
 
 def keep_capabilities(names: list[str]) -> None:
