@@ -50,6 +50,7 @@ int cleanup(const config::Config& config) {
 }
 
 int supervise(const Options& options, config::Config config, config::Surroundings surroundings) {
+  system::allow_all_descriptors();
   loop::Signals::block();
   auto state = open_state(config);
   if (!state) return complain(state.error().text(), EX_OSERR);

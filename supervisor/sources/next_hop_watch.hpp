@@ -32,8 +32,8 @@ class NextHopWatch {
   model::ListenSpec spec_;
   Fd socket_;
   loop::Sink sink_;
-  std::array<std::uint8_t, 4096> buffer_{};
-  loop::Watch watch_;  // after the descriptor it watches
+  std::array<std::uint8_t, 1024> buffer_{};  // a neighbour takes about 100 bytes
+  loop::Watch watch_;                        // after the descriptor it watches
 };
 
 }  // namespace clat::sources

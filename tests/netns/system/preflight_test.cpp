@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,16 @@ int status_of(const std::function<int()>& body) {
 }
 
 TEST(Preflight, RootLacksNothing) { EXPECT_EQ(preflight(), std::vector<Error>{}); }
+
+TEST(Preflight, AllDescriptorsThatMayBeAreAllowed) {
+  EXPECT_EQ(status_of([] {
+              rlimit limit{.rlim_cur = 64, .rlim_max = 128};
+              if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+              allow_all_descriptors();
+              return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == 128 ? 0 : 2;
+            }),
+            0);
+}
 
 TEST(Preflight, SaysThatTheCapabilityIsMissing) {
   EXPECT_EQ(status_of([] {
