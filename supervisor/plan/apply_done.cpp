@@ -91,7 +91,8 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   piece.damaged = false;
   piece.retry.succeed();
   // From here on the new record says what there is; what an earlier supervisor left is part of it.
-  if (part == Part::record) world_.leftovers.erase(uplink);
+  if (part == Part::record && world_.leftovers.erase(uplink) > 0) clat.takes_over = clat.adopt;
+  if (part == Part::announce) clat.takes_over = false;
   if (part == Part::tun) {
     clat.tun = result.ifindex;
     if (clat.adopt) {
@@ -270,8 +271,10 @@ void Applier::removed(Clat& clat, const Spec& target) {
       return;
     case Part::fast_path: clat.fast_path_kind.clear(); break;
     case Part::listen: clat.ask_dns_at.reset(); break;
-    // Others may take the address meanwhile.
-    case Part::record: clat.presence.begin(); break;
+    case Part::record:
+      clat.takes_over = false;
+      clat.presence.begin();  // others may take the address meanwhile
+      break;
     case Part::setup:
     case Part::filter:
     case Part::announce:

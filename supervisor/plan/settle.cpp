@@ -31,17 +31,19 @@ bool asks_route(const Clat& clat, const std::expected<Uplink, Reason>& uplink) {
   return (clat.ask_route || clat.asking_route) && uplink;
 }
 
-// What does not fit is purged before anything new is made.
+// What does not fit is purged before anything new is made. What does is judged again until the new record stands: the
+// uplink may change before that.
 void judge_leftovers(World& world) {
   for (auto& [name, leftover] : world.leftovers) {
     const auto clat = world.clats.find(name);
     if (world.wanted(name) == nullptr || clat == world.clats.end()) {
       leftover.unfit = true;
-    } else if (!clat->second.adopt) {
+    } else {
       const auto uplink = usable_uplink(world, name);
       // Once it was answered, the CLAT goes on, whether or not it is asked again: nothing is taken over unjudged.
       if (!clat->second.route && asks_route(clat->second, uplink)) continue;
       leftover.unfit = leftover.unfit || !uplink || !fits(world, name, clat->second, *uplink, leftover.record);
+      if (leftover.unfit && std::exchange(clat->second.adopt, false)) clat->second.addresses.reset();
     }
   }
 }

@@ -100,6 +100,7 @@ struct Clat {
   std::optional<UnderWay> under_way;   // one at a time, so that each is planned knowing how the one before went
   std::optional<Addresses> addresses;  // kept while the uplink is away, to be taken again in the same /64
   bool adopt = false;                  // the parts of `addresses` exist already, left by an earlier supervisor
+  bool takes_over = false;             // of what was adopted, not all is made again: only the record knows the rest
   bool ask_route = true;               // something changed that may change it
   bool native_ipv4 = false;            // as the last answer about the route said
   bool asking_route = false;           // the answer is on its way

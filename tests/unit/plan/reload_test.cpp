@@ -1,6 +1,8 @@
 // SIGHUP, and what a killed predecessor left behind.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/net/clat_address.hpp"
 #include "fake_edge.hpp"
 
@@ -167,6 +169,37 @@ TEST_F(Adoption, ClearsAwayWhatIsInADeprecatedSubnet) {
   bench.handle(Ipv6Seen{2, deprecated});
   bench.address(2, "2001:db8:9::1");
   expect_cleared_away();
+}
+
+TEST_F(Adoption, ClearsAwayWhatFittedAtFirstOnly) {
+  bench.edge.failing[{"up0", Part::record}] = Error{"full", ENOSPC};
+  start();
+  EXPECT_TRUE(bench.edge.purged.empty());
+  bench.no_address(2, "2001:db8::1");
+  bench.address(2, "2001:db8:9::1");
+  bench.edge.failing.clear();
+  bench.advance(std::chrono::seconds(1));
+  ASSERT_EQ(bench.edge.purged.size(), 1U);
+  EXPECT_EQ(bench.edge.purged[0].record, record);
+  EXPECT_EQ(bench.last("supervisor.adopted"), nullptr);
+  EXPECT_TRUE(bench.app.world().clats.at("up0").up);
+}
+
+// The proxy entry of its address is there, and nobody but the record knows.
+TEST_F(Adoption, ClearsAwayWhatIsTakenOverInPartOnly) {
+  bench.edge.failing[{"up0", Part::setup}] = Error{"not yet", EPERM};
+  start();
+  EXPECT_NE(bench.last("supervisor.adopted"), nullptr);
+  bench.edge.executed.clear();
+  bench.address(2, "2001:db8:9::1");
+  bench.no_address(2, "2001:db8::1");
+  bench.edge.failing.clear();
+  bench.advance(std::chrono::seconds(20));
+  const auto log = bench.edge.log_of("up0");
+  const auto removed = std::ranges::find(log, "remove record");
+  EXPECT_NE(std::find(removed, log.end(), "make record"), log.end());
+  EXPECT_EQ(std::ranges::find(log, "change record"), log.end()) << testing::PrintToString(log);
+  EXPECT_TRUE(bench.app.world().clats.at("up0").up);
 }
 
 TEST_F(Adoption, ClearsAwayAnotherLeg) {
