@@ -62,6 +62,11 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::R
       slow_path_.erase(record.uplink);
       silent_.erase(record.uplink);
       // Whatever it names and the plan did not know of, an earlier supervisor's above all, goes with it.
+      if (record.leg == model::Leg::fast) {
+        if (auto fast = fast_path()) {
+          if (auto gone = (*fast)->forget(record.uplink_ifindex); !gone) return answer(std::move(gone));
+        }
+      }
       return answer(purge(record));
     case Verb::kill:
     case Verb::verify: break;

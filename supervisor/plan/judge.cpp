@@ -334,11 +334,6 @@ bool is_by_bpf(const std::optional<Spec>& filter) {
   return filter && std::get<FilterSpec>(*filter).means == FilterMeans::bpf;
 }
 
-// Another address takes the record along, and with that whatever it names.
-bool forgets_leftover(const Clat& clat, const RecordSpec& have, const RecordSpec& wanted) {
-  return clat.takes_over && have.v6 != wanted.v6;
-}
-
 // Why this part, which stands, has to go; those that it stands on are judged already.
 std::optional<Reason> why_it_goes(Part part, const Clat& clat, const Outlook& outlook) {
   const auto& piece = clat.piece(part);
@@ -356,10 +351,8 @@ std::optional<Reason> why_it_goes(Part part, const Clat& clat, const Outlook& ou
     return Reason{.why = Why::failure, .error = clat.bpf_filter.error};
   }
   if (*piece.have != *wanted && !changes_in_place(*piece.have, *wanted)) return Reason{Why::settings_changed};
-  if (part == Part::record &&
-      forgets_leftover(clat, std::get<RecordSpec>(*piece.have), std::get<RecordSpec>(*wanted))) {
-    return Reason{Why::settings_changed};
-  }
+  // Another record takes along whatever this one names.
+  if (part == Part::record && clat.takes_over && *piece.have != *wanted) return Reason{Why::settings_changed};
   for (const Part base : kInOrder) {
     if (stands_on(part, base, wanted) && outlook.must_go[index(base)]) return outlook.must_go[index(base)];
   }

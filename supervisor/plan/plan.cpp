@@ -152,8 +152,10 @@ class ClatPlanner {
 
   std::optional<Action> release_guard() {
     if (held_back(Part::guard, true)) return std::nullopt;
+    // Nothing else is made before a record that has to go is gone, and that waits for them.
+    const bool at_once = world_.stopping || (clat_.takes_over && must_go(Part::record));
     for (const auto& retired : clat_.retired) {
-      if (world_.stopping || has_come(retired.release_at)) {
+      if (at_once || has_come(retired.release_at)) {
         return act(Verb::remove, retired.guard, Reason{Why::not_wanted});
       }
     }

@@ -40,6 +40,7 @@ class Blows(LabTest):
         self.before = self.names_only(self.snapshot())
         self.running = self.stopped = False
         self.did: list[str] = []
+        self.missing = ""
 
     def check_that_it_comes_back(self, share: float) -> None:
         """`share`: of the minute that all of these have together."""
@@ -81,7 +82,7 @@ class Blows(LabTest):
                 self.end()
                 self.begin()
         except (AssertionError, OSError) as failed:
-            raise AssertionError(f"round {number}, CLATVISOR_SEED={seed}: {', '.join(self.did)}: {failed}\n{self.state()}\n{self.program.tail(200)}") from failed
+            raise AssertionError(f"round {number}, CLATVISOR_SEED={seed}: {', '.join(self.did)}: {failed} ({self.missing})\n{self.state()}\n{self.program.tail(200)}") from failed
 
     # The canonical state
 
@@ -139,10 +140,18 @@ class Blows(LabTest):
         """A clatd runs, too, and is confined: it may be the data path, or what is left for it must not wait for long."""
         self.assert_alive()
         tuns = sorted(link["ifname"] for link in self.router.ip_json("link", "show", "type", "tun"))
-        return tuns == sorted(uplink.tun for uplink in self.uplinks) and all(
-            self.program.clatd_pid(each.name) and self.is_confined(each.tun) and self.lab.client(each).udp_works(self.lab.direct_v4)
-            for each in self.uplinks
-        )
+        self.missing = f"tuns: {tuns}"
+        return tuns == sorted(uplink.tun for uplink in self.uplinks) and all(map(self.uplink_works, self.uplinks))
+
+    def uplink_works(self, uplink: Uplink) -> bool:
+        for what, there in {
+            "a clatd": lambda: self.program.clatd_pid(uplink.name), "a filter": lambda: self.is_confined(uplink.tun),
+            "IPv4": lambda: self.lab.client(uplink).udp_works(self.lab.direct_v4),
+        }.items():  # fmt: skip
+            if not there():
+                self.missing = f"{what} on {uplink.name}"
+                return False
+        return True
 
     def is_confined(self, tun: str) -> bool:
         if self.bpf:
@@ -404,7 +413,7 @@ class Blows(LabTest):
             "tun": lambda: self.ip(f"link del {tun}"),
             "tun down": lambda: self.ip(f"link set {tun} down"),
             "tun renamed": lambda: self.ip(f"link set {tun} down", f"link set {tun} name mine-{uplink.name}"),
-            "tun moved": lambda: self.ip(f"link set {tun} netns {self.elsewhere.name}"),
+            "tun moved": lambda: self.move_tun(uplink),
             "tun's alias": lambda: self.ip(f"link set {tun} alias mine"),
             "tun's MTU": lambda: self.ip(f"link set {tun} mtu {self.dice.choice((68, 1300, 9000))}"),
             "IPv4 address": lambda: self.ip(f"-4 address flush dev {tun}"),
@@ -425,6 +434,11 @@ class Blows(LabTest):
         hand = self.dice.choice(list(hands))
         self.note(hand)
         hands[hand]()
+
+    def move_tun(self, uplink: Uplink) -> None:
+        """While somebody holds it: else nobody would find it again, where no successor looks."""
+        if self.takes_signals() and not self.stopped and self.program.clatd_pid(uplink.name):
+            self.ip(f"link set {uplink.tun} netns {self.elsewhere.name}")
 
     def pins(self) -> list[Path]:
         return sorted(path for path in self.program.bpf_dir.rglob("*") if path.is_file())

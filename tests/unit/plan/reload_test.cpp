@@ -202,6 +202,33 @@ TEST_F(Adoption, ClearsAwayWhatIsTakenOverInPartOnly) {
   EXPECT_TRUE(bench.app.world().clats.at("up0").up);
 }
 
+TEST_F(Adoption, ClearsAwayWhatIsTakenOverInPartWithoutDelay) {
+  bench.edge.failing[{"up0", Part::announce}] = Error{"not yet", EINVAL};
+  start();
+  EXPECT_TRUE(bench.edge.has("up0", Part::guard));
+  bench.address(2, "2001:db8:9::1");
+  bench.no_address(2, "2001:db8::1");
+  bench.edge.failing.clear();
+  bench.advance(std::chrono::seconds(1));
+  EXPECT_TRUE(bench.app.world().clats.at("up0").up);
+  EXPECT_FALSE(bench.app.world().clats.at("up0").takes_over);
+}
+
+// The programs of its fast path are there as well.
+TEST_F(Adoption, ClearsAwayWhatIsTakenOverInPartWhenTheLegChanges) {
+  bench.edge.failing[{"up0", Part::setup}] = Error{"not yet", EPERM};
+  start();
+  bench.edge.executed.clear();
+  config.interfaces[0].fast_path = config::FastPathMode::off;
+  bench.load(config);
+  bench.edge.failing.clear();
+  bench.advance(std::chrono::seconds(20));
+  const auto log = bench.edge.log_of("up0");
+  EXPECT_NE(std::ranges::find(log, "remove record"), log.end()) << testing::PrintToString(log);
+  EXPECT_EQ(std::ranges::find(log, "change record"), log.end()) << testing::PrintToString(log);
+  EXPECT_TRUE(bench.app.world().clats.at("up0").up);
+}
+
 TEST_F(Adoption, ClearsAwayAnotherLeg) {
   record.leg = Leg::routed;
   expect_cleared_away();
