@@ -92,6 +92,16 @@ struct ControlSocket {
   bool operator==(const ControlSocket&) const = default;
 };
 
+// What is done for a LAN behind the CLATs, for each of them.
+struct Lan {
+  bool masquerade = false;  // of IPv4 that goes out by the tun
+  bool clamp_mss = false;   // of TCP over IPv4 that is forwarded into the tun or out of it
+  bool forwarding = false;  // net.ipv4.ip_forward, as long as there is a CLAT
+
+  bool operator==(const Lan&) const = default;
+  [[nodiscard]] bool wants_anything() const { return *this != Lan{}; }
+};
+
 struct Config {
   std::vector<Interface> interfaces{};  // in file order, names unique
   Clatd clatd{};
@@ -101,6 +111,7 @@ struct Config {
   milliseconds audit_interval{5'000};
   std::uint32_t icmp_rate_per_second = 100;
   ControlSocket control_socket{};
+  Lan lan{};
   std::string state_dir = "/run/clatvisor";
   std::string bpf_dir = "/sys/fs/bpf/clatvisor";
 

@@ -149,6 +149,19 @@ constexpr std::array<Key<ControlSocket>, 2> kControlSocketKeys{{
      }},
 }};
 
+template <bool Lan::* Wish>
+void read_wish(Reader& reader, const Entry& entry, Lan& lan) {
+  constexpr std::array<std::pair<std::string_view, bool>, 2> kAnswers{{{"true", true}, {"false", false}}};
+  reader.take(entry, lan.*Wish, [&](auto text) { return choice(text, kAnswers); });
+}
+
+constexpr std::array<Key<Lan>, 3> kLanKeys{{
+    {"masquerade", read_wish<&Lan::masquerade>},
+    {"clamp-mss", read_wish<&Lan::clamp_mss>},
+    {"forwarding", read_wish<&Lan::forwarding>},
+}};
+constexpr std::array<std::string_view, 2> kReservedOfLan{"offload", "flush-on-failover"};
+
 // A path, `off`, or a mapping.
 void read_control_socket(Reader& reader, const Entry& entry, ControlSocket& socket) {
   if (entry.value.kind != Node::Kind::scalar) return reader.take_mapping(entry, kControlSocketKeys, socket);
@@ -168,7 +181,7 @@ constexpr std::array<Key<Draft>, 1> kDnsKeys{{
      }},
 }};
 
-constexpr std::array<Key<Draft>, 11> kTopKeys{{
+constexpr std::array<Key<Draft>, 12> kTopKeys{{
     {"interfaces",
      [](Reader& reader, const Entry& entry, Draft& draft) {
        if (!reader.is_filled(entry, Node::Kind::mapping)) return;
@@ -182,6 +195,11 @@ constexpr std::array<Key<Draft>, 11> kTopKeys{{
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_mapping(entry, kLogKeys, draft.values.log); }},
     {"ipv4-pool",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.ipv4_pool, ipv4_pool); }},
+    {"lan",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       if (!reader.is_filled(entry, Node::Kind::mapping)) return;
+       reader.take_keys(entry.value, kLanKeys, draft.values.lan, kReservedOfLan);
+     }},
     {"dns", [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_mapping(entry, kDnsKeys, draft); }},
     {"audit-interval",
      [](Reader& reader, const Entry& entry, Draft& draft) {
@@ -199,8 +217,6 @@ constexpr std::array<Key<Draft>, 11> kTopKeys{{
     {"bpf-dir",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take(entry, draft.values.bpf_dir, absolute_path); }},
 }};
-
-constexpr std::array<std::string_view, 1> kReserved{"lan"};
 
 // clatd and its user must be there also when the file does not name them; the place is then that of the whole file.
 void look_around(ClatdDraft& draft, Reader& reader) {
@@ -257,7 +273,7 @@ Config read_config(const Node& root, Reader& reader) {
     reader.fail(root.place, "a config consists of keys and values, but here is " + std::string(describe(root.kind)));
     return {};
   }
-  reader.take_keys(root, kTopKeys, draft, kReserved);
+  reader.take_keys(root, kTopKeys, draft);
   if (!has_or_means(root, "interfaces")) reader.fail(Place{}, "no interfaces: at least one is needed");
   look_around(draft.clatd, reader);
 

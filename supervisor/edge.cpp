@@ -238,6 +238,7 @@ Result<> KernelEdge::check(const model::Audit::Check& check, const Found& found)
   if (const auto* filter = std::get_if<model::FilterSpec>(&check.spec)) {
     return check_filter(*filter, found.pins);
   }
+  if (const auto* lan = std::get_if<model::LanSpec>(&check.spec)) return check_lan(*lan);
   const auto& stock = found.stock;
   if (!stock) return {};
   return std::visit(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cerrno>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,6 +55,7 @@ class KernelEdge : public plan::Edge {
   Result<model::Made> do_part(const model::PartAction& action, const model::TunSpec& tun);
   // Of rules the result comes later.
   std::optional<Result<model::Made>> do_part(const model::PartAction& action, const model::FilterSpec& filter);
+  std::optional<Result<model::Made>> do_part(const model::PartAction& action, const model::LanSpec& lan);
   Result<model::Made> do_part(const model::PartAction& action, const model::FastPathSpec& fast_path);
   Result<model::Made> do_part(const model::PartAction& action, const model::ChildSpec& child);
   Result<model::Made> do_part(const model::PartAction& action, const model::ListenSpec& listen);
@@ -68,6 +70,10 @@ class KernelEdge : public plan::Edge {
   };
   Result<> confine_by_bpf(const model::PartAction& action, const model::FilterSpec& filter);
   Result<> confine_by_rules(const model::PartAction& action, const model::FilterSpec& filter);
+  Result<> put_rules(const model::PartAction& action, const std::string& text, std::function<Result<>()> taken);
+  Result<> serve_lan(const model::PartAction& action, const model::LanSpec& lan);
+  Result<> serve_lan_no_more(const model::LanSpec& lan);
+  Result<> check_lan(const model::LanSpec& lan);
   Result<> take_rules(const std::string& uplink, int tun);
   Result<> release(const std::string& uplink, const model::FilterSpec& filter);
   // Where no clatd is confined by nftables, nobody listens to what becomes of it.
@@ -105,6 +111,7 @@ class KernelEdge : public plan::Edge {
   std::vector<Ipv4Prefix> subnets_;                            // of the host's links, for the programs
   std::map<std::string, bpf::Attachment> counted_;             // by uplink: what has counters
   std::map<std::string, int> ruled_;                           // by uplink: tuns whose clatd nftables confines
+  std::set<std::string> served_;                               // uplinks with rules that serve a LAN
   std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft
   std::unique_ptr<sources::NftMonitor> nft_monitor_;           // while there are any of these two
   std::map<std::string, loop::SlowPathTotals> slow_path_;

@@ -9,6 +9,14 @@
 
 namespace clat {
 
+namespace {
+
+system::RuleTable rules_about(const model::FilterSpec& filter) {
+  return {system::RuleTable::For::clatd, filter.filter.by.tun_ifindex};
+}
+
+}  // namespace
+
 using model::FilterMeans;
 using model::Made;
 using model::Verb;
@@ -44,37 +52,22 @@ Result<> KernelEdge::confine_by_bpf(const model::PartAction& action, const model
   }
   counted_.insert_or_assign(action.uplink, wanted.filter.by);
   // The rules that stood in for it; an earlier supervisor's, too.
-  auto gone = network_.remove_rules(wanted.filter.by.tun_ifindex);
+  auto gone = network_.remove_rules(rules_about(wanted));
   if (gone) ruled_.erase(action.uplink);
   watch_rules_no_more();
   return gone;
 }
 
 Result<> KernelEdge::confine_by_rules(const model::PartAction& action, const model::FilterSpec& wanted) {
-  constexpr std::chrono::seconds kPatience{10};
-  if (!nft_monitor_) {
-    auto monitor = sources::NftMonitor::open(loop_, sink_);
-    if (!monitor) return std::unexpected(std::move(monitor).error());
-    nft_monitor_ = std::move(*monitor);
-  }
-  const auto done = [this, uplink = action.uplink, verb = action.verb,
-                     tun = wanted.filter.by.tun_ifindex](Result<> ended) {
-    nft_.erase(uplink);
-    auto taken = ended ? take_rules(uplink, tun) : std::move(ended);
-    watch_rules_no_more();
-    sink_(model::Done{uplink, verb, model::Part::filter, answer(std::move(taken))});
+  const auto done = [this, tun = wanted.filter.by.tun_ifindex, uplink = action.uplink] {
+    return take_rules(uplink, tun);
   };
-  auto run = loop::Command::start(loop_, {"nft", "-f", "-"}, system::filter_text(wanted), kPatience, done);
-  if (!run) {
-    watch_rules_no_more();
-    return std::unexpected(std::move(run).error());
-  }
-  nft_.insert_or_assign(action.uplink, std::move(*run));
-  return {};
+  return put_rules(action, system::filter_text(wanted), done);
 }
 
 Result<> KernelEdge::take_rules(const std::string& uplink, int tun) {
-  if (auto taken = network_.take_rules(tun); !taken) return taken;
+  const system::RuleTable table{system::RuleTable::For::clatd, tun};
+  if (auto taken = network_.take_rules(table, system::filter_chains()); !taken) return taken;
   ruled_[uplink] = tun;
   // What is left of a program that could not be attached again.
   const auto counted = counted_.find(uplink);
@@ -91,19 +84,15 @@ Result<> KernelEdge::release(const std::string& uplink, const model::FilterSpec&
     if (auto detached = (*fast)->detach(filter.filter); !detached) return detached;
     counted_.erase(uplink);
   }
-  auto gone = network_.remove_rules(filter.filter.by.tun_ifindex);
+  auto gone = network_.remove_rules(rules_about(filter));
   if (gone) ruled_.erase(uplink);
   watch_rules_no_more();
   return gone;
 }
 
-void KernelEdge::watch_rules_no_more() {
-  if (ruled_.empty() && nft_.empty()) nft_monitor_.reset();
-}
-
 Result<> KernelEdge::check_filter(const model::FilterSpec& filter, const Result<>& pins) {
   return filter.means == FilterMeans::bpf ? check_programs(filter.filter, pins)
-                                          : network_.verify_rules(filter.filter.by.tun_ifindex);
+                                          : network_.verify_rules(rules_about(filter), system::filter_chains());
 }
 
 }  // namespace clat

@@ -40,7 +40,7 @@ int cleanup(const config::Config& config) {
   const auto found = state->records();
   if (!found) return complain(found.error().text(), EX_OSERR);
   for (const auto& ignored : found->ignored) check(state->discard(ignored));
-  check(network->sweep(found->records));
+  check(network->sweep(found->records, system::Network::Lan::not_served));
   for (const auto& record : found->records) {
     auto purged = network->purge(record);
     check(purged);

@@ -122,7 +122,8 @@ Result<> Supervisor::start() {
     tell(model::notice::RecordIgnored{ignored.why.text()});
     (void)state_.discard(ignored);  // what cannot be removed is ignored at the next start again
   }
-  if (auto swept = network_->sweep(found->records); !swept) {
+  const auto lan = config_->lan.wants_anything() ? system::Network::Lan::served : system::Network::Lan::not_served;
+  if (auto swept = network_->sweep(found->records, lan); !swept) {
     tell_failed(model::notice::Deed::sweep, swept.error());
   }
   if (!network_->forgotten().empty()) {

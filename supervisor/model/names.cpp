@@ -14,6 +14,7 @@ std::string_view name(Part part) {
     case Part::fast_path: return "fast-path";
     case Part::announce: return "announce";
     case Part::child: return "child";
+    case Part::lan: return "lan";
     case Part::route: return "route";
     case Part::listen: return "listen";
   }

@@ -112,6 +112,14 @@ struct ChildSpec {
   std::uint32_t net_id = 0;         // Android's, handed on
   bool operator==(const ChildSpec&) const = default;
 };
+// What serves a LAN by this CLAT: rules of nftables about the tun, and IPv4 forwarding.
+struct LanSpec {
+  std::string uplink;
+  int tun = 0;  // ifindex
+  std::string tun_name;
+  config::Lan wishes = {};
+  bool operator==(const LanSpec&) const = default;
+};
 struct RouteSpec {
   int tun = 0;
   Ipv4Address v4;  // preferred source
@@ -133,9 +141,9 @@ struct ListenSpec {
 };
 
 // In the order in which they are made; taken down in reverse.
-enum class Part : std::uint8_t { record, tun, setup, guard, filter, fast_path, announce, child, route, listen };
+enum class Part : std::uint8_t { record, tun, setup, guard, filter, fast_path, announce, child, lan, route, listen };
 using Spec = std::variant<RecordSpec, TunSpec, SetupSpec, GuardSpec, FilterSpec, FastPathSpec, AnnounceSpec, ChildSpec,
-                          RouteSpec, ListenSpec>;
+                          LanSpec, RouteSpec, ListenSpec>;
 constexpr std::size_t kParts = std::variant_size_v<Spec>;
 inline Part part_of(const Spec& spec) { return static_cast<Part>(spec.index()); }
 std::string_view name(Part part);

@@ -184,6 +184,7 @@ void Applier::not_made(const std::string& uplink, Clat& clat, const Spec& target
     case Part::setup:
     case Part::guard:
     case Part::announce:
+    case Part::lan:
     case Part::listen:
     case Part::route: return fails(uplink, clat, part, verb, error);
   }
@@ -278,6 +279,7 @@ void Applier::removed(Clat& clat, const Spec& target) {
     case Part::setup:
     case Part::filter:
     case Part::announce:
+    case Part::lan:
     case Part::route: break;
   }
   piece.forget();

@@ -177,6 +177,7 @@ void Applier::operator()(const NftablesChanged&) {
   for (auto& [name, clat] : world_.clats) {
     auto& filter = clat.piece(Part::filter);
     if (filter.have && std::get<FilterSpec>(*filter.have).means == FilterMeans::nftables) filter.verify = true;
+    if (auto& lan = clat.piece(Part::lan); lan.have) lan.verify = true;
   }
 }
 

@@ -296,6 +296,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   want(filter_spec(world, makings, now));
   if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(makings));
   want(child_spec(makings));
+  if (const auto& lan = world.config->lan; lan.wants_anything()) want(LanSpec{name, clat.tun, wanted.tun, lan});
   if (!uplink.carrier || !clat.reachable) return all;
   want(AnnounceSpec{name, uplink.ifindex, clat.tun, v6, leg});
   if (wanted.route_metric && !clat.misses_clatd) want(RouteSpec{clat.tun, v4, *wanted.route_metric});

@@ -55,6 +55,9 @@ bool listen_changes(const Spec& have, const Spec& wanted) {
   const auto& b = std::get<ListenSpec>(wanted);
   return a.uplink_ifindex == b.uplink_ifindex && a.layer == b.layer;
 }
+bool lan_changes(const Spec& have, const Spec& wanted) {
+  return std::get<LanSpec>(have).tun == std::get<LanSpec>(wanted).tun;
+}
 // A running clatd can be told new MTUs, and nothing else.
 bool child_changes(const Spec& have, const Spec& wanted) {
   auto told = std::get<ChildSpec>(have);
@@ -73,6 +76,7 @@ std::uint32_t child_mtu(const Spec& spec) { return std::get<ChildSpec>(spec).mtu
 // - Announced on another leg than the fast one it needs neither; so changing legs makes the one before it takes down
 //   the other.
 // - A clatd runs only behind its filter. The fast path needs that, too: the tun's map entry is the filter's.
+// - The LAN is served before the default route leads it there, but the route does not wait for what cannot be had.
 // - The listener stands on nothing: without what it hears nothing else may be wanted.
 // - The route does not stand on the announcement: changing legs must not take the default route away.
 constexpr std::array<Rules, kParts> kRules{{
@@ -84,6 +88,7 @@ constexpr std::array<Rules, kParts> kRules{{
     {Part::fast_path, true, {Part::setup, Part::guard, Part::filter}, fast_path_changes, fast_path_mtu},
     {Part::announce, true, {Part::setup, Part::guard, Part::fast_path}, announce_changes, any_size},
     {Part::child, false, {Part::setup, Part::filter}, child_changes, child_mtu},
+    {Part::lan, true, {Part::setup}, lan_changes, any_size},
     {Part::route, true, {Part::setup}, never, any_size},
     {Part::listen, false, {}, listen_changes, any_size},
 }};

@@ -184,6 +184,7 @@ class ClatPlanner {
       case Part::tun:
       case Part::setup:
       case Part::filter:
+      case Part::lan:
       case Part::announce: return true;
     }
     return true;

@@ -49,12 +49,12 @@ class Network {
   Result<> make(const model::GuardSpec& spec);
   Result<> remove(const model::GuardSpec& spec);
 
-  // The filter by nftables, which nft has just put in (nft_text.hpp): from now on verify_rules() compares it with what
-  // it is now.
-  Result<> take_rules(int tun);
-  Result<> verify_rules(int tun);
+  // A table of ours, which nft has just put in (nft_text.hpp): from now on verify_rules() compares it with what it is
+  // now.
+  Result<> take_rules(const RuleTable& table, const std::vector<std::string_view>& chains);
+  Result<> verify_rules(const RuleTable& table, const std::vector<std::string_view>& chains);
   // Also those of an earlier supervisor, whose tun somebody still held.
-  Result<> remove_rules(int tun);
+  Result<> remove_rules(const RuleTable& table);
   // What they dropped, by the names of the health line. Nothing: there are none, or they cannot be asked.
   model::Counters filter_drops(int tun);
 
@@ -105,7 +105,14 @@ class Network {
   // given up, rules about tuns that nobody holds, and, where its records are lost, announcements, and the tuns that
   // nobody holds. Where another clatvisor lives in this network namespace, they may be its, and only tuns, and rules
   // about them, are taken away.
-  Result<> sweep(const std::vector<model::RecordSpec>& records);
+  // What serves a LAN by a tun that a record names stays if a LAN is `served` now: it is taken over as it is.
+  enum class Lan : bool { not_served, served };
+  Result<> sweep(const std::vector<model::RecordSpec>& records, Lan lan);
+
+  // IPv4 forwarding, for as long as somebody wants it: by the name of the tun, as the announcement is by the uplink's.
+  Result<> want_forwarding(const model::LanSpec& spec);
+  Result<> verify_forwarding(const model::LanSpec& spec) const;
+  Result<> want_forwarding_no_more(const model::LanSpec& spec);
 
   [[nodiscard]] const Sysctl& sysctl() const { return sysctl_; }
 
@@ -132,8 +139,7 @@ class Network {
   Result<> route_into_tun(const model::AnnounceSpec& spec);
   Result<> announce(const model::AnnounceSpec& spec);
   Result<> purge_routes(const model::RecordSpec& record);
-  Result<std::string> look_at_rules(int tun);
-  Result<> sweep_rules();
+  Result<> sweep_rules(Lan lan);
 
   struct Held {
     int ifindex = 0;
@@ -148,7 +154,8 @@ class Network {
   int last_sysctls_ = 0;               // ifindex of the tun whose sysctls were read last
   std::map<std::string, Held> tuns_;   // by uplink
   std::map<std::string, Fd> anycast_;  // by uplink: memberships
-  std::map<int, std::string> rules_;   // by ifindex of the tun: as nft put them in; empty: an earlier supervisor's
+  // As nft put them in; empty: an earlier supervisor's.
+  std::map<RuleTable, std::string> rules_;
 };
 
 }  // namespace clat::system

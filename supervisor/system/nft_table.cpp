@@ -9,7 +9,6 @@
 #include <optional>
 #include <string_view>
 
-#include "core/base/numbers.hpp"
 #include "supervisor/system/nft_request.hpp"
 #include "supervisor/system/nft_text.hpp"
 
@@ -19,20 +18,11 @@ namespace {
 
 constexpr std::size_t kLongestName = 256;
 
-std::string name_of(int tun) { return std::string(kFilterTable) + std::to_string(tun); }
-
-// 0: it is none of ours.
-int tun_of(std::string_view name) {
-  if (!name.starts_with(kFilterTable)) return 0;
-  const int tun = parse_number<int>(name.substr(kFilterTable.size())).value_or(0);
-  return name == name_of(tun) ? tun : 0;
-}
-
 // In every request of nf_tables but for tables themselves the first attribute is the name of the table, as there.
-Request about(std::uint16_t message, int tun) {
+Request about(std::uint16_t message, const RuleTable& table) {
   static_assert(NFTA_TABLE_NAME == 1 && NFTA_CHAIN_TABLE == 1 && NFTA_RULE_TABLE == 1 && NFTA_OBJ_TABLE == 1);
   auto request = nft_request(message, NFPROTO_INET);
-  request.put(NFTA_TABLE_NAME, name_of(tun));
+  request.put(NFTA_TABLE_NAME, name(table));
   return request;
 }
 
@@ -54,23 +44,23 @@ Result<NftTable> NftTable::open() {
   return NftTable(std::move(*socket));
 }
 
-Result<std::vector<int>> NftTable::tuns() {
-  std::vector<int> found;
+Result<std::vector<RuleTable>> NftTable::all() {
+  std::vector<RuleTable> found;
   auto dumped = socket_.dump(
       nft_request(NFT_MSG_GETTABLE, NFPROTO_INET), [&found] { found.clear(); },
       [&found](const Message& message) {
         const auto name = find_attribute(attributes_after<nfgenmsg>(message.payload), NFTA_TABLE_NAME);
-        const int tun = name ? tun_of(read_text(*name, kLongestName).value_or("")) : 0;
-        if (tun != 0) found.push_back(tun);
+        const auto table = parse_table_name(name ? read_text(*name, kLongestName).value_or("") : "");
+        if (table) found.push_back(*table);
       });
   if (dumped || means_no_nftables(dumped.error())) return found;
   return std::unexpected(std::move(dumped).error().in("list the tables of nftables"));
 }
 
-Result<std::string> NftTable::look_at(int tun) {
+Result<std::string> NftTable::look_at(const RuleTable& table, const std::vector<std::string_view>& chains) {
   std::string seen;
   // Somebody may have put the whole table to sleep.
-  auto asked = socket_.exchange(about(NFT_MSG_GETTABLE, tun), [&seen](const Message& message) {
+  auto asked = socket_.exchange(about(NFT_MSG_GETTABLE, table), [&seen](const Message& message) {
     const auto flags = find_attribute(attributes_after<nfgenmsg>(message.payload), NFTA_TABLE_FLAGS);
     if (flags) seen.assign(flags->begin(), flags->end());
   });
@@ -78,19 +68,21 @@ Result<std::string> NftTable::look_at(int tun) {
     const auto all = attributes_after<nfgenmsg>(message.payload);
     seen.append(all.begin(), all.end());
   };
-  auto chain = about(NFT_MSG_GETCHAIN, tun);
-  chain.put(NFTA_CHAIN_NAME, kFilterChain);
-  if (asked) asked = socket_.exchange(chain, take);
-  auto rules = about(NFT_MSG_GETRULE, tun);
-  rules.put(NFTA_RULE_CHAIN, kFilterChain);
-  const auto before = seen;
-  if (asked) asked = socket_.dump(rules, [&] { seen = before; }, take);
-  if (!asked) return std::unexpected(std::move(asked).error().in("look at the nftables table " + name_of(tun)));
+  for (const auto chain_name : chains) {
+    auto chain = about(NFT_MSG_GETCHAIN, table);
+    chain.put(NFTA_CHAIN_NAME, chain_name);
+    if (asked) asked = socket_.exchange(chain, take);
+    auto rules = about(NFT_MSG_GETRULE, table);
+    rules.put(NFTA_RULE_CHAIN, chain_name);
+    const auto before = seen;
+    if (asked) asked = socket_.dump(rules, [&] { seen = before; }, take);
+  }
+  if (!asked) return std::unexpected(std::move(asked).error().in("look at the nftables table " + name(table)));
   return seen;
 }
 
-Result<std::uint64_t> NftTable::count(int tun, std::string_view counter) {
-  auto ask = about(NFT_MSG_GETOBJ, tun);
+Result<std::uint64_t> NftTable::count(const RuleTable& table, std::string_view counter) {
+  auto ask = about(NFT_MSG_GETOBJ, table);
   ask.put(NFTA_OBJ_NAME, counter);
   ask.put(NFTA_OBJ_TYPE, std::uint32_t{htobe32(NFT_OBJECT_COUNTER)});
   std::optional<std::uint64_t> packets_be64;
@@ -103,11 +95,11 @@ Result<std::uint64_t> NftTable::count(int tun, std::string_view counter) {
   return be64toh(*packets_be64);
 }
 
-Result<> NftTable::remove(int tun) {
-  auto gone =
-      socket_.transact(batch_mark(NFNL_MSG_BATCH_BEGIN), about(NFT_MSG_DELTABLE, tun), batch_mark(NFNL_MSG_BATCH_END));
+Result<> NftTable::remove(const RuleTable& table) {
+  auto gone = socket_.transact(batch_mark(NFNL_MSG_BATCH_BEGIN), about(NFT_MSG_DELTABLE, table),
+                               batch_mark(NFNL_MSG_BATCH_END));
   if (gone || gone.error().code == ENOENT || means_no_nftables(gone.error())) return {};
-  return std::unexpected(std::move(gone).error().in("remove the nftables table " + name_of(tun)));
+  return std::unexpected(std::move(gone).error().in("remove the nftables table " + name(table)));
 }
 
 }  // namespace clat::system

@@ -1,4 +1,4 @@
-// Our tables of nftables as the kernel has them, one for each tun. What goes into one is text for nft (nft_text.hpp);
+// Our tables of nftables as the kernel has them. What goes into one is text for nft (nft_text.hpp);
 // this looks and takes away, which needs no nft.
 #pragma once
 
@@ -10,6 +10,7 @@
 
 #include "core/base/error.hpp"
 #include "supervisor/system/netlink_socket.hpp"
+#include "supervisor/system/nft_text.hpp"
 
 namespace clat::system {
 
@@ -17,14 +18,15 @@ class NftTable {
  public:
   static Result<NftTable> open();
 
-  // Ifindexes of the tuns that have one. None where the kernel has no nftables.
-  Result<std::vector<int>> tuns();
-  // Everything that makes it what it is, as bytes to be compared. ENOENT: it is gone.
-  Result<std::string> look_at(int tun);
+  // All of ours. None where the kernel has no nftables.
+  Result<std::vector<RuleTable>> all();
+  // Everything that makes it what it is, as bytes to be compared: its flags, these chains and their rules. ENOENT: it
+  // is gone, or one of them is.
+  Result<std::string> look_at(const RuleTable& table, const std::vector<std::string_view>& chains);
   // Packets, of one of its counters (nft_text.hpp).
-  Result<std::uint64_t> count(int tun, std::string_view counter);
+  Result<std::uint64_t> count(const RuleTable& table, std::string_view counter);
   // Fine when it was gone.
-  Result<> remove(int tun);
+  Result<> remove(const RuleTable& table);
 
  private:
   explicit NftTable(NetlinkSocket socket) : socket_(std::move(socket)) {}

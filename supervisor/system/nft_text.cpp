@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/numbers.hpp"
+
 namespace clat::system {
 
 namespace {
@@ -45,9 +47,28 @@ std::string elements(std::vector<Ipv4Prefix> prefixes) {
 std::string connected_rule(const model::FilterSpec& spec) {
   if (spec.connected.empty()) return "";
   const auto& clat = spec.filter.by;
-  return "add rule inet " + std::string(kFilterTable) + std::to_string(clat.tun_ifindex) + " clatd ip saddr { " +
+  return "add rule inet " + name({RuleTable::For::clatd, clat.tun_ifindex}) + " clatd ip saddr { " +
          elements(spec.connected) + " } ip daddr " + clat.v4.text() + " counter name connected drop\n";
 }
+
+// The operator's own NAT comes first. IPv6 of the routed leg goes by the same tun and is not meant.
+constexpr std::string_view kMasquerade =
+    R"(add chain inet clatvisor_lan_$tun srcnat { type nat hook postrouting priority srcnat + 10; policy accept; }
+add rule inet clatvisor_lan_$tun srcnat meta nfproto ipv4 meta oif $tun masquerade
+)";
+// Both ways: whichever side sends the SYN, the other must not answer with more than the way holds.
+constexpr std::string_view kClampMss =
+    R"(add chain inet clatvisor_lan_$tun mss { type filter hook forward priority mangle; policy accept; }
+add rule inet clatvisor_lan_$tun mss meta nfproto ipv4 meta oif $tun tcp flags syn tcp option maxseg size set rt mtu
+add rule inet clatvisor_lan_$tun mss meta nfproto ipv4 meta iif $tun tcp flags syn tcp option maxseg size set rt mtu
+)";
+constexpr std::string_view kNewLanTable = R"(add table inet clatvisor_lan_$tun
+delete table inet clatvisor_lan_$tun
+add table inet clatvisor_lan_$tun
+)";
+
+constexpr std::string_view kPrefix = "clatvisor_";
+constexpr std::string_view kLan = "lan_";
 
 using Value = std::pair<std::string_view, std::string>;
 
@@ -69,6 +90,39 @@ std::string filled_in(std::string_view text, std::initializer_list<Value> values
 }
 
 }  // namespace
+
+std::string name(const RuleTable& table) {
+  const auto purpose = table.purpose == RuleTable::For::lan ? kLan : "";
+  return std::string(kPrefix).append(purpose) + std::to_string(table.tun);
+}
+
+std::optional<RuleTable> parse_table_name(std::string_view text) {
+  if (!text.starts_with(kPrefix)) return std::nullopt;
+  auto number = text.substr(kPrefix.size());
+  RuleTable table;
+  if (number.starts_with(kLan)) {
+    table.purpose = RuleTable::For::lan;
+    number.remove_prefix(kLan.size());
+  }
+  table.tun = parse_number<int>(number).value_or(0);
+  return table.tun > 0 && name(table) == text ? std::optional(table) : std::nullopt;
+}
+
+std::vector<std::string_view> filter_chains() { return {"clatd"}; }
+
+std::vector<std::string_view> chains_of(const model::LanSpec& spec) {
+  std::vector<std::string_view> chains;
+  if (spec.wishes.masquerade) chains.emplace_back("srcnat");
+  if (spec.wishes.clamp_mss) chains.emplace_back("mss");
+  return chains;
+}
+
+std::string lan_text(const model::LanSpec& spec) {
+  std::string text(kNewLanTable);
+  if (spec.wishes.masquerade) text += kMasquerade;
+  if (spec.wishes.clamp_mss) text += kClampMss;
+  return filled_in(text, {{"tun", std::to_string(spec.tun)}});
+}
 
 std::string filter_text(const model::FilterSpec& spec) {
   const auto& clat = spec.filter.by;

@@ -44,12 +44,15 @@ Network::Swept Network::sweep_tuns(const std::vector<model::RecordSpec>& records
   return swept;
 }
 
-Result<> Network::sweep(const std::vector<model::RecordSpec>& records) {
+Result<> Network::sweep(const std::vector<model::RecordSpec>& records, Lan lan) {
   const auto has_v6 = [&](const Ipv6Address& v6) {
     return std::ranges::find(records, v6, &model::RecordSpec::v6) != records.end();
   };
   auto [result, another_lives] = sweep_tuns(records);
-  note(result, sweep_rules());
+  note(result, sweep_rules(lan));
+  for (const auto& record : records) {
+    if (lan == Lan::not_served) note(result, saved_.release(record.tun));
+  }
   if (another_lives) return result;
   const auto proxies = rtnetlink_.proxies();
   if (!proxies) return std::unexpected(proxies.error());
@@ -93,8 +96,9 @@ Result<> Network::purge(const model::RecordSpec& record) {
   }
   note(result, purge_routes(record));
   note(result, remove(record.uplink, model::TunSpec{.name = record.tun}));
-  note(result, sweep_rules());
+  note(result, sweep_rules(Lan::served));
   note(result, saved_.release(record.uplink));
+  note(result, saved_.release(record.tun));
   // Last: until then it keeps the kernel from answering for the address.
   note(result, remove(model::GuardSpec{record.v6}));
   return in_context(std::move(result), "purge " + record.uplink);

@@ -97,6 +97,13 @@ bpf-dir: /sys/fs/bpf/c
   EXPECT_EQ(config, expected);
 }
 
+TEST(Parse, ALanIsServedAsWished) {
+  EXPECT_EQ(config_of(wan0()).lan, Lan{});
+  EXPECT_EQ(config_of(wan0() + "lan: {masquerade: true, clamp-mss: true, forwarding: true}\n").lan,
+            (Lan{true, true, true}));
+  EXPECT_EQ(config_of(wan0() + "lan: {masquerade: true, clamp-mss: false}\n").lan, (Lan{.masquerade = true}));
+}
+
 TEST(Parse, AControlSocketIsAPathOrNoneOrHasAGroup) {
   EXPECT_EQ(config_of(wan0()).control_socket, (ControlSocket{.path = "/run/clatvisor/control.sock"}));
   EXPECT_EQ(config_of(wan0() + "control-socket: off\n").control_socket.path, "");

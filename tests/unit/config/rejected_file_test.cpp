@@ -192,9 +192,9 @@ TEST(RejectedFile, UnknownKeysAtEveryLevel) {
 }
 
 TEST(RejectedFile, ReservedKeysAreNotUnknown) {
-  for (const std::string key : {"lan"}) {
-    EXPECT_EQ(report(wan0() + key + ": {}\n"),
-              "f:4:1: error: '" + key + "' is reserved for a later version\n" + key + ": {}\n^\n");
+  for (const std::string key : {"offload", "flush-on-failover"}) {
+    EXPECT_EQ(report(wan0() + "lan: {" + key + ": x}\n"),
+              "f:4:7: error: '" + key + "' is reserved for a later version\nlan: {" + key + ": x}\n      ^\n");
   }
   for (const std::string key : {"ipv4-source", "table", "on-up", "on-down"}) {
     EXPECT_EQ(report(wan0(key + ": x")),
@@ -237,9 +237,9 @@ TEST(RejectedFile, AnchorsAliasesTagsAndMergeKeys) {
        "    mtu: !!int 1500\n"
        "         ^\n"},
       {"an anchor on a list item", wan0() + "lan: [&a 1, *a]\n",
-       "f:4:1: error: 'lan' is reserved for a later version\n"
+       "f:4:6: error: 'lan' takes keys and values, but here is a list\n"
        "lan: [&a 1, *a]\n"
-       "^\n"
+       "     ^\n"
        "f:4:7: error: anchors (&) are not supported\n"
        "lan: [&a 1, *a]\n"
        "      ^\n"

@@ -56,5 +56,33 @@ TEST(NftText, OfWhatIsReachedByOtherInterfaces) {
       "add rule inet clatvisor_17 clatd ip daddr 192.0.0.4 accept\n"));
 }
 
+TEST(NftText, OfWhatServesALan) {
+  model::LanSpec spec{.uplink = "wan0", .tun = 17, .tun_name = "v4-wan0", .wishes = {.masquerade = true}};
+  const std::string head =
+      "add table inet clatvisor_lan_17\ndelete table inet clatvisor_lan_17\nadd table inet clatvisor_lan_17\n";
+  const std::string masquerade =
+      "add chain inet clatvisor_lan_17 srcnat { type nat hook postrouting priority srcnat + 10; policy accept; }\n"
+      "add rule inet clatvisor_lan_17 srcnat meta nfproto ipv4 meta oif 17 masquerade\n";
+  EXPECT_EQ(lan_text(spec), head + masquerade);
+  spec.wishes = {.masquerade = true, .clamp_mss = true};
+  EXPECT_EQ(lan_text(spec),
+            head + masquerade +
+                "add chain inet clatvisor_lan_17 mss { type filter hook forward priority mangle; policy accept; }\n"
+                "add rule inet clatvisor_lan_17 mss meta nfproto ipv4 meta oif 17 tcp flags syn tcp option maxseg size "
+                "set rt mtu\n"
+                "add rule inet clatvisor_lan_17 mss meta nfproto ipv4 meta iif 17 tcp flags syn tcp option maxseg size "
+                "set rt mtu\n");
+}
+
+TEST(NftText, NamesOfTablesAreReadBack) {
+  for (const RuleTable table : {RuleTable{RuleTable::For::clatd, 7}, RuleTable{RuleTable::For::lan, 123456}}) {
+    EXPECT_EQ(parse_table_name(name(table)), table);
+  }
+  for (const char* other : {"", "clatvisor", "clatvisor_", "clatvisor_0", "clatvisor_07", "clatvisor_-1",
+                            "clatvisor_7x", "clatvisor_lan_", "clatvisor_lan", "clatvisor_99999999999", "filter"}) {
+    EXPECT_EQ(parse_table_name(other), std::nullopt) << other;
+  }
+}
+
 }  // namespace
 }  // namespace clat::system
