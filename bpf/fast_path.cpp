@@ -389,6 +389,10 @@ Result<> FastPath::update(const Attachment& wanted) {
   return {};
 }
 
+Result<> FastPath::set_optimistic(const Attachment& wanted) {
+  return in_context(impl_->maps.set_optimistic(wanted.uplink_ifindex, wanted.optimistic), "update " + wanted.uplink);
+}
+
 Result<> FastPath::know_subnets(std::span<const Ipv4Prefix> subnets) { return impl_->maps.know_subnets(subnets); }
 
 Result<> FastPath::detach(const Filter& attached) {

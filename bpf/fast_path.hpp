@@ -45,6 +45,8 @@ class FastPath {
   // parts of both; for that it may wait for those that are running, some 10 ms.
   Result<> update(const Filter& wanted);
   Result<> update(const Attachment& wanted);
+  // Changes nothing of `wanted` but `optimistic`, and so no map entry: it waits for no program.
+  Result<> set_optimistic(const Attachment& wanted);
   // IPv4 subnets of the host's other interfaces, at most CLAT_MAX_SUBNETS: what comes by any CLAT from an address of
   // them is dropped. To be given before the first attach; programs attached by an earlier FastPath do not go by it.
   Result<> know_subnets(std::span<const Ipv4Prefix> subnets);

@@ -119,7 +119,11 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::F
       }
       return Made{.ifindex = 0, .pid = 0, .detail = bpf::name(*kind)};
     }
-    case Verb::change: return answer((*fast)->update(wanted));
+    case Verb::change: {
+      auto same = std::get<model::FastPathSpec>(*action.before);
+      same.optimistic = wanted.optimistic;
+      return answer(same == wanted ? (*fast)->set_optimistic(wanted) : (*fast)->update(wanted));
+    }
     case Verb::remove: return answer((*fast)->detach(wanted));
     case Verb::verify: return answer(check_programs(wanted, (*fast)->verify_pins()));
     case Verb::kill: break;
