@@ -17,7 +17,8 @@ class Order(LabTest):
     nat64 = False
 
     def check(self, expected: str, *wrap: str) -> None:
-        """Of each uplink, filter before fast path. E: an entry is written (counters, tun; that the address is optimistic, uplink), A: a program is attached
+        """Of each uplink, filter before fast path. E: an entry is written (counters, tun; that the address is optimistic,
+        uplink), A: a program is attached
         (tun ingress; tun egress, uplink)."""
         trace = self.lab.scratch / "strace.out"
         strace = ("strace", "-o", str(trace), "-e", "trace=bpf,sendto,sendmsg")
