@@ -22,12 +22,7 @@ void read(const std::vector<std::uint8_t>& packet) {
 }
 
 void make_plausible(std::vector<std::uint8_t>& packet) {
-  const auto length = packet.size() - 40;
-  packet[0] = 0x60;
-  packet[4] = static_cast<std::uint8_t>(length >> 8);
-  packet[5] = static_cast<std::uint8_t>(length);
-  packet[6] = 58;
-  packet[7] = 255;
+  clat::test::make_nd_header(packet);
   packet[40] = packet[40] % 2 == 0 ? 136 : 135;
   packet[41] = 0;
   packet[48] &= 0x7f;

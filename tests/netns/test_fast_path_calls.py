@@ -18,8 +18,7 @@ class Order(LabTest):
 
     def check(self, expected: str, *wrap: str) -> None:
         """Of each uplink, filter before fast path. E: an entry is written (counters, tun; that the address is optimistic,
-        uplink), A: a program is attached
-        (tun ingress; tun egress, uplink)."""
+        uplink), A: a program is attached (tun ingress; tun egress, uplink)."""
         trace = self.lab.scratch / "strace.out"
         strace = ("strace", "-o", str(trace), "-e", "trace=bpf,sendto,sendmsg")
         program = self.start(wrap=(*strace, *wrap), env=NO_LEAK_CHECK)

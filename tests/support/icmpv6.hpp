@@ -1,4 +1,4 @@
-// Makes the checksum of an ICMPv6 packet right that a test has put together or harmed.
+// Makes an ICMPv6 packet right that a test has put together or harmed.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,16 @@
 #include "core/net/checksum.hpp"
 
 namespace clat::test {
+
+// What a receiver of neighbour discovery wants of an IPv6 header, but for the addresses.
+inline void make_nd_header(std::vector<std::uint8_t>& packet) {
+  const auto length = packet.size() - 40;
+  packet[0] = 0x60;
+  packet[4] = static_cast<std::uint8_t>(length >> 8);
+  packet[5] = static_cast<std::uint8_t>(length);
+  packet[6] = 58;
+  packet[7] = 255;
+}
 
 // Without extension headers; all behind the IPv6 header is the message.
 inline void set_icmpv6_checksum(std::vector<std::uint8_t>& packet) {
