@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <string_view>
+#include <thread>
 
 #include "core/base/fd.hpp"
 #include "core/base/numbers.hpp"
@@ -55,13 +57,34 @@ Result<std::string> Sysctl::path(const SysctlName& name) const {
   return path;
 }
 
+// An interface may be renamed, and another be given its name, between the question and the opening. What is open stays
+// that of one interface. Under the new name there is nothing for a moment.
+Result<Fd> Sysctl::open(const SysctlName& name, int flags, const std::string& deed) const {
+  constexpr int kTries = 5;
+  const bool by_number = std::ranges::any_of(name, [](const auto& piece) { return piece.starts_with(kNumber); });
+  for (int i = 0; i < kTries; ++i) {
+    const auto before = path(name);
+    if (!before) return std::unexpected(before.error());
+    Fd opened(::open(before->c_str(), flags | O_CLOEXEC));
+    const int error = errno;
+    const auto after = path(name);
+    if (!after) return std::unexpected(after.error());
+    if (*before != *after) continue;
+    if (!opened && error == ENOENT && by_number && i + 1 < kTries) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
+    if (!opened) return failure(deed + " " + text(name), error);
+    return opened;
+  }
+  return failure(deed + " " + text(name) + ", whose interface is renamed all the time", EBUSY);
+}
+
 Result<std::string> Sysctl::read(const SysctlName& name) const {
-  const auto where = path(name);
-  if (!where) return std::unexpected(where.error());
-  const Fd file(::open(where->c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return failure("read " + text(name), errno);
+  const auto file = open(name, O_RDONLY, "read");
+  if (!file) return std::unexpected(file.error());
   std::array<char, kLongest + 1> buffer;
-  const ssize_t size = ::read(file.get(), buffer.data(), buffer.size());
+  const ssize_t size = ::read(file->get(), buffer.data(), buffer.size());
   if (size < 0) return failure("read " + text(name), errno);
   if (static_cast<std::size_t>(size) > kLongest) return failure("read " + text(name), EMSGSIZE);
   std::string value(buffer.data(), static_cast<std::size_t>(size));
@@ -70,12 +93,10 @@ Result<std::string> Sysctl::read(const SysctlName& name) const {
 }
 
 Result<> Sysctl::write(const SysctlName& name, const std::string& value) const {
-  const auto where = path(name);
-  if (!where) return std::unexpected(where.error());
-  const Fd file(::open(where->c_str(), O_WRONLY | O_CLOEXEC | O_TRUNC));
-  if (!file) return failure("write " + text(name), errno);
+  const auto file = open(name, O_WRONLY | O_TRUNC, "write");
+  if (!file) return std::unexpected(file.error());
   // The kernel takes a value only whole.
-  const ssize_t size = ::write(file.get(), value.data(), value.size());
+  const ssize_t size = ::write(file->get(), value.data(), value.size());
   if (size < 0) return failure("write " + text(name) + "=" + value, errno);
   if (static_cast<std::size_t>(size) != value.size()) return failure("write " + text(name) + "=" + value, EIO);
   return {};

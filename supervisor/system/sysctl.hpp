@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/base/error.hpp"
+#include "core/base/fd.hpp"
 
 namespace clat::system {
 
@@ -33,6 +34,7 @@ class Sysctl {
  private:
   [[nodiscard]] Result<bool> is_set(const SysctlName& name) const;
   [[nodiscard]] Result<std::string> path(const SysctlName& name) const;
+  [[nodiscard]] Result<Fd> open(const SysctlName& name, int flags, const std::string& deed) const;
   std::string root_;
 };
 
