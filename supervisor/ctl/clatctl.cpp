@@ -106,6 +106,7 @@ int ask(const Options& options, Take take, void* into) {
   if (options.socket.size() >= sizeof address.sun_path) return complain("the path of the socket is too long", kUsage);
   options.socket.copy(address.sun_path, options.socket.size());
   const Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return complain(std::string("socket: ") + std::strerror(errno), EXIT_FAILURE);
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const int code = errno;
     const auto what = options.socket + ": " + std::strerror(code);

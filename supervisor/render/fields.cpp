@@ -24,17 +24,15 @@ Value value(const T& it) {
     return it ? value(*it) : Value();
   } else if constexpr (requires { it.text(); }) {
     return it.text();
-  } else if constexpr (std::is_same_v<T, bool>) {
+  } else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, milliseconds>) {
     return it;
   } else if constexpr (std::is_integral_v<T>) {
     return static_cast<std::uint64_t>(it);
-  } else if constexpr (std::is_same_v<T, milliseconds>) {
-    return it;
   } else if constexpr (requires { name(it); }) {
     return std::string(name(it));
   } else {
-    const std::string text(it);
-    return text.empty() ? Value() : Value(text);
+    const std::string_view text(it);
+    return text.empty() ? Value() : Value(std::string(text));
   }
 }
 
