@@ -191,6 +191,10 @@ Result<> FastPath::Impl::attach(const Filter& filter) {
     if (auto left = leave_tun({ends.uplink, static_cast<int>(uplink->peer_ifindex)}); !left) return left;
   }
   if (auto attached = attach_hook(ends.uplink, filter_hook(ends)); !attached) return attached;
+  // Nor does anybody take down the fast path of one that was killed on its way to the routed leg.
+  if (filter.routed && !has_filter(ends)) {
+    if (auto gone = detach_fast_path(ends); !gone) return gone;
+  }
   return forget_other_versions();
 }
 

@@ -824,6 +824,16 @@ TEST_P(FilterTest, StandsByItselfAndLeavesNothing) {
   EXPECT_TRUE(objects_of(folder_.bpf_dir()).links.empty());
 }
 
+TEST_P(FilterTest, OnTheRoutedLegTakesAKilledOnesFastPathAway) {
+  (void)attached();
+  auto programs = open_each();
+  auto routed = filter_;
+  routed.routed = true;
+  ASSERT_TRUE(programs.attach(routed).has_value());
+  EXPECT_EQ(on_hooks(), kFilterOnly);
+  EXPECT_TRUE(programs.verify(routed).has_value());
+}
+
 TEST_P(FilterTest, TheFastPathStandsOnIt) {
   auto programs = open_each();
   const auto kind = programs.attach(lab_.attachment());
