@@ -107,7 +107,7 @@ class Network {
   // about them, are taken away.
   // What serves a LAN by a tun that a record names stays if a LAN is `served` now: it is taken over as it is.
   enum class Lan : bool { not_served, served };
-  Result<> sweep(const std::vector<model::RecordSpec>& records, Lan lan);
+  Result<> sweep(const std::vector<model::RecordSpec>& records, Lan lan = Lan::not_served);
 
   // IPv4 forwarding, for as long as somebody wants it: by the name of the tun, as the announcement is by the uplink's.
   Result<> want_forwarding(const model::LanSpec& spec);
