@@ -14,6 +14,14 @@ constexpr config::Restart kBpfRetry{.initial = std::chrono::seconds(1), .max = s
 // A link that lost its pin is at work until the kernel takes it off its hook.
 constexpr std::chrono::milliseconds kLinkGoes{20};
 
+// And in nothing else.
+bool differs_in_optimism(const std::optional<Spec>& have, const Spec& wanted) {
+  if (!have) return false;
+  auto same = std::get<FastPathSpec>(*have);
+  same.optimistic = std::get<FastPathSpec>(wanted).optimistic;
+  return same == std::get<FastPathSpec>(wanted);
+}
+
 }  // namespace
 
 void Applier::operator()(const Done& event) {
@@ -177,7 +185,13 @@ void Applier::not_made(const std::string& uplink, Clat& clat, const Spec& target
   }
   switch (part) {
     case Part::filter: return filter_not_made(uplink, clat, std::get<FilterSpec>(target), error);
-    case Part::fast_path: return fast_path_not_made(uplink, clat, verb, error);
+    case Part::fast_path:
+      // What stands is as it was, and works: that the address is ours is said a moment later.
+      if (verb == Verb::change && says_nothing(error) && differs_in_optimism(clat.piece(part).have, target)) {
+        (void)fail(clat.piece(part), verb, error);
+        return;
+      }
+      return fast_path_not_made(uplink, clat, verb, error);
     case Part::child: return child_not_made(uplink, clat, verb, error);
     case Part::record:
     case Part::tun:

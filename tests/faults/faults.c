@@ -35,8 +35,9 @@
 // The order of the slots in the file; faults.py reads the names from there.
 // clang-format off
 #define CALLS(X) \
-  X(access) X(bind) X(bpf) X(connect) X(execvp) X(faccessat) X(fchmod) X(fcntl) X(fdopendir) X(flock) X(fork) \
-  X(fstat) X(fstatat) X(fstatfs) X(ftruncate) X(getrandom) X(getsockname) X(getsockopt) X(ioctl) X(kill) X(lstat) \
+  X(accept4) X(access) X(bind) X(bpf) X(connect) X(execvp) X(faccessat) X(fchmod) X(fchmodat) X(fchown) X(fchownat) \
+  X(fcntl) X(fdopendir) X(flock) X(fork) X(fstat) X(fstatat) X(fstatfs) X(ftruncate) X(getrandom) X(getsockname) \
+  X(getsockopt) X(ioctl) X(kill) X(listen) X(lstat) \
   X(mkdir) X(mkdirat) X(open) X(openat) X(pipe2) X(poll) X(prctl) X(read) X(readlinkat) X(recv) X(recvmsg) X(renameat) \
   X(rmdir) X(send) X(sendto) X(setsockopt) X(signalfd) X(socket) X(socketpair) X(stat) X(statfs) X(unlink) X(unlinkat) \
   X(waitid) X(write)
@@ -149,12 +150,16 @@ static void* next(const char* name) {
   }
 #define WRAP(name, result, parameters, arguments) WRAP_AS(name, name, result, -1, parameters, arguments)
 
+WRAP(accept4, int, (int fd, struct sockaddr* address, socklen_t* size, int flags), (fd, address, size, flags))
 WRAP(access, int, (const char* path, int mode), (path, mode))
 WRAP(bind, int, (int fd, const struct sockaddr* address, socklen_t size), (fd, address, size))
 WRAP(connect, int, (int fd, const struct sockaddr* address, socklen_t size), (fd, address, size))
 WRAP(execvp, int, (const char* file, char* const argv[]), (file, argv))
 WRAP(faccessat, int, (int fd, const char* path, int mode, int flags), (fd, path, mode, flags))
 WRAP(fchmod, int, (int fd, mode_t mode), (fd, mode))
+WRAP(fchmodat, int, (int fd, const char* path, mode_t mode, int flags), (fd, path, mode, flags))
+WRAP(fchown, int, (int fd, uid_t owner, gid_t group), (fd, owner, group))
+WRAP(fchownat, int, (int fd, const char* path, uid_t owner, gid_t group, int flags), (fd, path, owner, group, flags))
 WRAP(flock, int, (int fd, int operation), (fd, operation))
 WRAP(fork, pid_t, (void), ())
 WRAP(fstat, int, (int fd, struct stat* status), (fd, status))
@@ -165,6 +170,7 @@ WRAP(getrandom, ssize_t, (void* bytes, size_t size, unsigned flags), (bytes, siz
 WRAP(getsockname, int, (int fd, struct sockaddr* address, socklen_t* size), (fd, address, size))
 WRAP(getsockopt, int, (int fd, int level, int name, void* value, socklen_t* size), (fd, level, name, value, size))
 WRAP(kill, int, (pid_t pid, int signal), (pid, signal))
+WRAP(listen, int, (int fd, int backlog), (fd, backlog))
 WRAP(lstat, int, (const char* path, struct stat* status), (path, status))
 WRAP(mkdir, int, (const char* path, mode_t mode), (path, mode))
 WRAP(mkdirat, int, (int fd, const char* path, mode_t mode), (fd, path, mode))

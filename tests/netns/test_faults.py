@@ -22,6 +22,7 @@ from harness.traffic import UdpStream
 
 # What the kernel may well answer to each; the first is the likeliest.
 CODES = {
+    "accept4": (errno.EMFILE,),
     "access": (errno.EACCES,),
     "bind": (errno.ENOMEM,),
     "bpf": (errno.ENOMEM, errno.EPERM),
@@ -29,6 +30,9 @@ CODES = {
     "execvp": (errno.ENOMEM, errno.ENOENT),
     "faccessat": (errno.EACCES,),
     "fchmod": (errno.EROFS,),
+    "fchmodat": (errno.EROFS,),
+    "fchown": (errno.EPERM,),
+    "fchownat": (errno.EPERM,),
     "fcntl": (errno.EMFILE,),
     "fdopendir": (errno.ENOMEM,),
     "flock": (errno.ENOLCK,),
@@ -42,6 +46,7 @@ CODES = {
     "getsockopt": (errno.ENOMEM,),
     "ioctl": (errno.ENOMEM, errno.EBUSY),
     "kill": (errno.EPERM,),
+    "listen": (errno.EADDRINUSE,),
     "lstat": (errno.ENOMEM,),
     "memfd_create": (errno.EMFILE, errno.ENOSYS),
     "mkdir": (errno.ENOSPC,),
