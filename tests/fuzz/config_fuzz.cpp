@@ -26,7 +26,8 @@ bool is_harmless(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const Surroundings kMachine{{"/bin/clatd"},
                                      [](const std::string& path) { return path == "/bin/clatd"; },
-                                     [](const std::string&) { return Account{65534, 65534}; }};
+                                     [](const std::string&) { return Account{65534, 65534}; },
+                                     [](const std::string&) { return std::uint32_t{65534}; }};
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto parsed = parse(text, kMachine);
   if (parsed) {
