@@ -65,6 +65,8 @@ std::expected<Request, std::string> parse(std::string_view line) {
   Request request{.verb = row->verb};
   std::vector<std::string> names;
   for (const auto word : words | std::views::drop(1)) {
+    // No name is empty: one that is would mean all interfaces.
+    if (word.empty()) return refuse(row->name, "there is a space too many");
     if (!word.starts_with("--")) {
       names.emplace_back(word);
       continue;
