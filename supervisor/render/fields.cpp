@@ -39,15 +39,6 @@ Value value(const T& it) {
 // Numbers of which 0 says that there is none.
 Value unless_zero(std::uint64_t number) { return number == 0 ? Value() : Value(number); }
 
-// A second's share of what came since the last look; none before the second look.
-Value rate(const InterfaceStatus& status, std::uint64_t (*of)(const Traffic&)) {
-  if (status.counted.between.count() <= 0) return {};
-  const auto now = of(traffic(status.counted.now));
-  const auto before = of(traffic(status.counted.before));
-  const auto rise = now - std::min(now, before);
-  return rise * 1000 / static_cast<std::uint64_t>(status.counted.between.count());
-}
-
 template <auto Path, auto Count>
 Value total(const InterfaceStatus& status) {
   return traffic(status.counted.now).*Path.*Count;
@@ -55,7 +46,8 @@ Value total(const InterfaceStatus& status) {
 
 template <auto Path, auto Count>
 Value each_second(const InterfaceStatus& status) {
-  return rate(status, [](const Traffic& traffic) { return traffic.*Path.*Count; });
+  const auto rate = traffic_per_second(status.counted);
+  return rate ? Value((*rate).*Path.*Count) : Value();
 }
 
 constexpr auto kFields = std::to_array<Field>({
@@ -146,9 +138,9 @@ std::optional<std::string> show(const InterfaceStatus& status, std::string_view 
   const auto value = found->get(status);
   if (std::holds_alternative<std::monostate>(value)) return "";
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
-  Json json;
-  json.element(value);
-  return std::move(json).take();
+  std::string number;
+  append_value(number, value);
+  return number;
 }
 
 std::string reason_text(const InterfaceStatus& status) {

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/base/utf8.hpp"
+#include "supervisor/render/words.hpp"
 
 namespace clat::render {
 
@@ -54,7 +55,7 @@ struct InLogfmt {
   std::string operator()(bool value) const { return value ? "yes" : "no"; }
   std::string operator()(std::uint64_t value) const { return std::to_string(value); }
   std::string operator()(std::chrono::seconds time) const { return std::to_string(time.count()) + "s"; }
-  std::string operator()(std::chrono::milliseconds time) const { return std::to_string(time.count()) + "ms"; }
+  std::string operator()(std::chrono::milliseconds time) const { return milliseconds_text(time); }
   std::string operator()(const std::string& text) const { return text; }
 };
 

@@ -59,9 +59,9 @@ class Page {
 };
 
 std::string seconds(milliseconds time) {
-  Json json;
-  json.element(time);
-  return std::move(json).take();
+  std::string number;
+  append_value(number, time);
+  return number;
 }
 
 using Of = std::function<void(Page&, const InterfaceStatus&, const Labels&)>;

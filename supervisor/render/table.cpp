@@ -115,15 +115,12 @@ std::string count(const Flow& flow) {
 // Of both paths, each where it carried something.
 std::string flows(const InterfaceStatus& status, Flow Traffic::* fast, Flow Traffic::* clatd) {
   const auto now = traffic(status.counted.now);
-  const auto before = traffic(status.counted.before);
+  const auto rate = traffic_per_second(status.counted);
   std::string text;
   const auto add = [&](Flow Traffic::* flow, const char* by) {
     if ((now.*flow).packets == 0) return;
     text += (text.empty() ? "" : ", ") + count(now.*flow) + by;
-    const auto between = status.counted.between.count();
-    if (between <= 0) return;
-    const auto rise = (now.*flow).bytes - std::min((now.*flow).bytes, (before.*flow).bytes);
-    if (rise > 0) text += " (" + bytes_text(rise * 1000 / static_cast<std::uint64_t>(between)) + "/s)";
+    if (rate && ((*rate).*flow).bytes > 0) text += " (" + bytes_text(((*rate).*flow).bytes) + "/s)";
   };
   add(fast, " by the fast path");
   add(clatd, " by clatd");

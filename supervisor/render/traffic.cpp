@@ -1,5 +1,6 @@
 #include "supervisor/render/traffic.hpp"
 
+#include <algorithm>
 #include <string_view>
 
 namespace clat::render {
@@ -61,6 +62,24 @@ Traffic traffic(const model::Counters& counters) {
     }
   }
   return sum;
+}
+
+std::optional<Traffic> traffic_per_second(const model::Counted& counted) {
+  if (counted.between.count() <= 0) return std::nullopt;
+  const auto now = traffic(counted.now);
+  const auto before = traffic(counted.before);
+  const auto share = [&](std::uint64_t late, std::uint64_t early) {
+    return (late - std::min(late, early)) * 1000 / static_cast<std::uint64_t>(counted.between.count());
+  };
+  const auto flow = [&](Flow Traffic::* which) {
+    return Flow{share((now.*which).packets, (before.*which).packets), share((now.*which).bytes, (before.*which).bytes)};
+  };
+  return Traffic{.fast_tx = flow(&Traffic::fast_tx),
+                 .fast_rx = flow(&Traffic::fast_rx),
+                 .clatd_tx = flow(&Traffic::clatd_tx),
+                 .clatd_rx = flow(&Traffic::clatd_rx),
+                 .dropped = share(now.dropped, before.dropped),
+                 .punted = share(now.punted, before.punted)};
 }
 
 }  // namespace clat::render

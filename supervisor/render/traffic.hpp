@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "supervisor/model/status.hpp"
 
@@ -23,6 +25,8 @@ struct Traffic {
 };
 
 Traffic traffic(const model::Counters& counters);
+// A second's share of what came since the last look; none before the second look.
+std::optional<Traffic> traffic_per_second(const model::Counted& counted);
 
 // One counter taken apart, by its name: "fast_to_ipv6_tcp_packets".
 struct Parsed {
