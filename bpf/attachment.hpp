@@ -41,6 +41,12 @@ struct Attachment {
   bool operator==(const Attachment&) const = default;
 };
 
+// Whether nothing but `optimistic` differs, which is no part of the map entry.
+inline bool is_same_entry(Attachment one, const Attachment& other) {
+  one.optimistic = other.optimistic;
+  return one == other;
+}
+
 // The check on what clatd writes into its tun. It stands with the fast path and without.
 struct Filter {
   // IPv6 that passes leaves by the uplink at once, as the fast path's packets do. Or else it goes on to the stack,

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "core/base/first_error.hpp"
 #include "core/clatd/android_sockets.hpp"
 #include "supervisor/edge_answers.hpp"
 #include "supervisor/launch.hpp"
@@ -120,9 +121,8 @@ Result<Made> KernelEdge::do_part(const model::PartAction& action, const model::F
       return Made{.ifindex = 0, .pid = 0, .detail = bpf::name(*kind)};
     }
     case Verb::change: {
-      auto same = std::get<model::FastPathSpec>(*action.before);
-      same.optimistic = wanted.optimistic;
-      return answer(same == wanted ? (*fast)->set_optimistic(wanted) : (*fast)->update(wanted));
+      const bool same_entry = bpf::is_same_entry(std::get<model::FastPathSpec>(*action.before), wanted);
+      return answer(same_entry ? (*fast)->set_optimistic(wanted) : (*fast)->update(wanted));
     }
     case Verb::remove: return answer((*fast)->detach(wanted));
     case Verb::verify: return answer(check_programs(wanted, (*fast)->verify_pins()));
@@ -307,10 +307,7 @@ std::optional<model::Event> KernelEdge::act(const model::Advertise& action) {
 
 std::optional<model::Event> KernelEdge::act(const model::AskRouters& action) {
   Result<> asked;
-  for (const auto& router : action.routers) {
-    auto result = network_.ask_neighbour(action.ifindex, router);
-    if (!result) asked = std::move(result);
-  }
+  for (const auto& router : action.routers) note(asked, network_.ask_neighbour(action.ifindex, router));
   return model::Sent{action.uplink, std::move(asked)};
 }
 

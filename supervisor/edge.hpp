@@ -76,7 +76,7 @@ class KernelEdge : public plan::Edge {
   Result<> check_lan(const model::LanSpec& lan);
   Result<> take_rules(const std::string& uplink, int tun);
   Result<> release(const std::string& uplink, const model::FilterSpec& filter);
-  // Where no clatd is confined by nftables, nobody listens to what becomes of it.
+  // Where no rules are ours, nobody listens to what becomes of them.
   void watch_rules_no_more();
   Result<> check_filter(const model::FilterSpec& filter, const Result<>& pins);
   template <class Attached>
@@ -113,7 +113,7 @@ class KernelEdge : public plan::Edge {
   std::map<std::string, int> ruled_;                           // by uplink: tuns whose clatd nftables confines
   std::set<std::string> served_;                               // uplinks with rules that serve a LAN
   std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft
-  std::unique_ptr<sources::NftMonitor> nft_monitor_;           // while there are any of these two
+  std::unique_ptr<sources::NftMonitor> nft_monitor_;           // while there are any of these three
   std::map<std::string, loop::SlowPathTotals> slow_path_;
   std::map<std::string, std::unique_ptr<sources::NextHopWatch>> next_hops_;  // by uplink
   std::map<std::string, std::unique_ptr<sources::NdSocket>> nd_sockets_;     // by uplink

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <utility>
 
+#include "core/base/first_error.hpp"
 #include "supervisor/edge.hpp"
 #include "supervisor/edge_answers.hpp"
 #include "supervisor/system/nft_text.hpp"
@@ -28,8 +29,6 @@ Result<> KernelEdge::put_rules(const model::PartAction& action, const std::strin
   }
   const auto done = [this, taken = std::move(taken), uplink = action.uplink, verb = action.verb,
                      part = model::part_of(action.spec)](Result<> ended) {
-    // It may be what this is called from: what is needed of it is kept.
-    const auto finished = std::move(nft_[uplink]);
     nft_.erase(uplink);
     auto result = ended ? taken() : std::move(ended);
     watch_rules_no_more();
@@ -83,8 +82,8 @@ Result<> KernelEdge::serve_lan_no_more(const model::LanSpec& lan) {
   served_.erase(lan.uplink);
   auto gone = network_.remove_rules(rules_about(lan));
   watch_rules_no_more();
-  auto restored = network_.want_forwarding_no_more(lan);
-  return gone ? std::move(restored) : std::move(gone);
+  note(gone, network_.want_forwarding_no_more(lan));
+  return gone;
 }
 
 Result<> KernelEdge::check_lan(const model::LanSpec& lan) {

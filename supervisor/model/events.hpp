@@ -79,7 +79,7 @@ struct KernelDumped {
 struct TrafficControlChanged {
   int ifindex = 0;
 };
-// Somebody, maybe we, changed some rule or table of nftables. Heard while nftables confines a clatd.
+// Somebody, maybe we, changed some rule or table of nftables. Heard while there are rules of ours.
 struct NftablesChanged {};
 
 // A router of the uplink advertised itself; `prefixes` may be none.

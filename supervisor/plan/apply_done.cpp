@@ -14,14 +14,6 @@ constexpr config::Restart kBpfRetry{.initial = std::chrono::seconds(1), .max = s
 // A link that lost its pin is at work until the kernel takes it off its hook.
 constexpr std::chrono::milliseconds kLinkGoes{20};
 
-// And in nothing else.
-bool differs_in_optimism(const std::optional<Spec>& have, const Spec& wanted) {
-  if (!have) return false;
-  auto same = std::get<FastPathSpec>(*have);
-  same.optimistic = std::get<FastPathSpec>(wanted).optimistic;
-  return same == std::get<FastPathSpec>(wanted);
-}
-
 }  // namespace
 
 void Applier::operator()(const Done& event) {
@@ -187,7 +179,9 @@ void Applier::not_made(const std::string& uplink, Clat& clat, const Spec& target
     case Part::filter: return filter_not_made(uplink, clat, std::get<FilterSpec>(target), error);
     case Part::fast_path:
       // What stands is as it was, and works: that the address is ours is said a moment later.
-      if (verb == Verb::change && says_nothing(error) && differs_in_optimism(clat.piece(part).have, target)) {
+      if (const auto& have = clat.piece(part).have;
+          verb == Verb::change && have && says_nothing(error) &&
+          bpf::is_same_entry(std::get<FastPathSpec>(*have), std::get<FastPathSpec>(target))) {
         (void)fail(clat.piece(part), verb, error);
         return;
       }
