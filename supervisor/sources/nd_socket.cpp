@@ -15,16 +15,11 @@
 #include "core/base/socket_filter.hpp"
 #include "core/net/nd_packet.hpp"
 #include "core/net/router_advertisement.hpp"
+#include "supervisor/sources/loads.hpp"
 
 namespace clat::sources {
 
 namespace {
-
-std::uint32_t word_of(const Ipv6Address& address, std::size_t index) {
-  std::uint32_t word = 0;
-  for (std::size_t i = 0; i < 4; ++i) word = word << 8 | address.bytes[4 * index + i];
-  return word;
-}
 
 // What routers advertise, where that is wanted; what is said of the CLAT's address, and who wants it. Nothing of
 // another link, and no questions for who has it. Packets begin with the IPv6 header.

@@ -14,6 +14,7 @@
 #include <variant>
 
 #include "core/base/socket_filter.hpp"
+#include "supervisor/sources/loads.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
 
 namespace clat::sources {
@@ -38,7 +39,6 @@ Request link_dump() {
 // Of the IPv4 routes only defaults get through: a router with a full table has thousands of others that come and go.
 // Notifications of routes are one message each.
 Result<> keep_ipv4_routes_out(const Fd& socket) {
-  constexpr auto at = [](auto offset) { return static_cast<std::uint32_t>(offset); };
   // What is loaded comes in network byte order, while the message has the host's.
   const std::uint32_t new_route = htons(RTM_NEWROUTE);
   const std::uint32_t gone_route = htons(RTM_DELROUTE);

@@ -7,18 +7,16 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <cstring>
 #include <vector>
 
 #include "core/base/socket_filter.hpp"
+#include "supervisor/sources/loads.hpp"
 #include "supervisor/system/netlink_socket.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
 
 namespace clat::sources {
 
 namespace {
-
-constexpr std::uint32_t at(std::size_t offset) { return static_cast<std::uint32_t>(offset); }
 
 // Of what the kernel tells about neighbours: that one of these routers does not answer any more; where some do not,
 // also that one does. The kernel puts the address first of all attributes. What is loaded comes in network byte order,
@@ -43,11 +41,9 @@ Result<> hear_only(const Fd& socket, const model::ListenSpec& spec) {
   for (const auto& router : spec.next_hops) {
     constexpr std::size_t kWords = 4;
     for (std::size_t i = 0; i < kWords; ++i) {
-      std::uint32_t word = 0;
-      std::memcpy(&word, router.bytes.data() + 4 * i, sizeof word);
       const auto past = static_cast<std::uint8_t>(2 * (kWords - 1 - i) + 1);  // to the next router
       program.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at(kAddress + 4 * i)));
-      program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ntohl(word), 0, past));
+      program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, word_of(router, i), 0, past));
     }
     program.push_back(BPF_STMT(BPF_RET | BPF_K, kPass));
   }

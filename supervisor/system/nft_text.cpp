@@ -15,18 +15,18 @@ namespace {
 // Next headers that the translator never emits: hop-by-hop options (0), routing (43), fragment (44) in a fragment,
 // destination options (60). No peers: what is no unicast address (RFC 1812 §5.3.7), the CLAT itself, and hosts that are
 // reached by another interface.
-constexpr std::string_view kFilter = R"(add table inet clatvisor_$tun
-add counter inet clatvisor_$tun drops
-add counter inet clatvisor_$tun connected
-add chain inet clatvisor_$tun clatd { type filter hook prerouting priority -300; policy accept; }
-flush chain inet clatvisor_$tun clatd
-add rule inet clatvisor_$tun clatd meta iif != $tun accept
-add rule inet clatvisor_$tun clatd ip6 nexthdr { 0, 43, 60 } counter name drops drop
-add rule inet clatvisor_$tun clatd frag nexthdr { 0, 43, 44, 60 } counter name drops drop
-add rule inet clatvisor_$tun clatd ip6 saddr $v6 ip6 daddr $prefix accept
-add rule inet clatvisor_$tun clatd ip saddr { 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, $no_private$v4 } counter name drops drop
-$connectedadd rule inet clatvisor_$tun clatd ip daddr $v4 accept
-add rule inet clatvisor_$tun clatd counter name drops drop
+constexpr std::string_view kFilter = R"(add table inet $table
+add counter inet $table drops
+add counter inet $table connected
+add chain inet $table clatd { type filter hook prerouting priority -300; policy accept; }
+flush chain inet $table clatd
+add rule inet $table clatd meta iif != $tun accept
+add rule inet $table clatd ip6 nexthdr { 0, 43, 60 } counter name drops drop
+add rule inet $table clatd frag nexthdr { 0, 43, 44, 60 } counter name drops drop
+add rule inet $table clatd ip6 saddr $v6 ip6 daddr $prefix accept
+add rule inet $table clatd ip saddr { 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, $no_private$v4 } counter name drops drop
+$connectedadd rule inet $table clatd ip daddr $v4 accept
+add rule inet $table clatd counter name drops drop
 )";
 constexpr std::string_view kPrivate = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ";
 
@@ -53,18 +53,18 @@ std::string connected_rule(const model::FilterSpec& spec) {
 
 // The operator's own NAT comes first. IPv6 of the routed leg goes by the same tun and is not meant.
 constexpr std::string_view kMasquerade =
-    R"(add chain inet clatvisor_lan_$tun srcnat { type nat hook postrouting priority srcnat + 10; policy accept; }
-add rule inet clatvisor_lan_$tun srcnat meta nfproto ipv4 meta oif $tun masquerade
+    R"(add chain inet $table srcnat { type nat hook postrouting priority srcnat + 10; policy accept; }
+add rule inet $table srcnat meta nfproto ipv4 meta oif $tun masquerade
 )";
 // Both ways: whichever side sends the SYN, the other must not answer with more than the way holds.
 constexpr std::string_view kClampMss =
-    R"(add chain inet clatvisor_lan_$tun mss { type filter hook forward priority mangle; policy accept; }
-add rule inet clatvisor_lan_$tun mss meta nfproto ipv4 meta oif $tun tcp flags syn tcp option maxseg size set rt mtu
-add rule inet clatvisor_lan_$tun mss meta nfproto ipv4 meta iif $tun tcp flags syn tcp option maxseg size set rt mtu
+    R"(add chain inet $table mss { type filter hook forward priority mangle; policy accept; }
+add rule inet $table mss meta nfproto ipv4 meta oif $tun tcp flags syn tcp option maxseg size set rt mtu
+add rule inet $table mss meta nfproto ipv4 meta iif $tun tcp flags syn tcp option maxseg size set rt mtu
 )";
-constexpr std::string_view kNewLanTable = R"(add table inet clatvisor_lan_$tun
-delete table inet clatvisor_lan_$tun
-add table inet clatvisor_lan_$tun
+constexpr std::string_view kNewLanTable = R"(add table inet $table
+delete table inet $table
+add table inet $table
 )";
 
 constexpr std::string_view kPrefix = "clatvisor_";
@@ -121,13 +121,14 @@ std::string lan_text(const model::LanSpec& spec) {
   std::string text(kNewLanTable);
   if (spec.wishes.masquerade) text += kMasquerade;
   if (spec.wishes.clamp_mss) text += kClampMss;
-  return filled_in(text, {{"tun", std::to_string(spec.tun)}});
+  return filled_in(text, {{"table", name({RuleTable::For::lan, spec.tun})}, {"tun", std::to_string(spec.tun)}});
 }
 
 std::string filter_text(const model::FilterSpec& spec) {
   const auto& clat = spec.filter.by;
   const bool no_private = clat.prefix.is_well_known() && !clat.allow_private_ipv4;
-  return filled_in(kFilter, {{"tun", std::to_string(clat.tun_ifindex)},
+  return filled_in(kFilter, {{"table", name({RuleTable::For::clatd, clat.tun_ifindex})},
+                             {"tun", std::to_string(clat.tun_ifindex)},
                              {"v4", clat.v4.text()},
                              {"v6", clat.v6.text()},
                              {"prefix", clat.prefix.text()},
