@@ -358,7 +358,7 @@ struct Wording {
     if (status.child.last_end) say("last_end", text(*status.child.last_end));
     say("restarts", number(status.child.restarts));
     say("fast_path", status.fast_path.empty() ? "none" : status.fast_path);
-    for (const auto& [key, value] : it.counters) say(key, number(value));
+    for (const auto& [key, value] : status.counted.now) say(key, number(value));
   }
 
   void operator()(const notice::DeedFailed& it) {

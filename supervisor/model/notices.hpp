@@ -270,7 +270,6 @@ struct NetlinkResynced {};
 
 struct Health {
   InterfaceStatus status;
-  Counters counters;
 };
 struct StateDump {
   Status status;

@@ -116,7 +116,7 @@ void Applier::operator()(const HealthCollected& event) {
   for (auto& [name, clat] : world_.clats) {
     const auto counters = event.by_uplink.find(name);
     clat.samples.take(counters == event.by_uplink.end() ? Counters{} : counters->second, now_);
-    if (wanted) tell(name, notice::Health{status_of(world_, name, clat, now_), clat.samples.now->counters});
+    if (wanted) tell(name, notice::Health{status_of(world_, name, clat, now_)});
   }
 }
 

@@ -2,14 +2,20 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <vector>
 
+#include "config/config.hpp"
 #include "core/net/address.hpp"
 #include "supervisor/plan/retry.hpp"
 
 namespace clat::plan {
+
+// Routers that do not answer, by neighbour discovery of the kernel's own.
+constexpr config::Restart kAskRouters{
+    .initial = std::chrono::seconds(5), .max = std::chrono::minutes(5), .factor = 2, .jitter = 0.1};
 
 struct DeadRouters {
   static constexpr std::size_t kMost = 4;

@@ -33,8 +33,4 @@ struct Retry {
   void succeed() { *this = {}; }
 };
 
-// Routers that do not answer, by neighbour discovery of the kernel's own.
-constexpr config::Restart kAskRouters{
-    .initial = std::chrono::seconds(5), .max = std::chrono::minutes(5), .factor = 2, .jitter = 0.1};
-
 }  // namespace clat::plan

@@ -7,11 +7,12 @@ namespace clat::plan {
 namespace {
 
 std::optional<Reason> obstacle_of(const Clat& clat) {
+  if (clat.obstacle) return clat.obstacle;
   // What only waits for the kernel's answer about the route starts.
   const auto& hindrance = clat.outlook.hindrance;
   const bool asks = clat.ask_route || clat.asking_route;
-  if (!clat.obstacle && hindrance && !(asks && hindrance->why == Why::no_route)) return hindrance;
-  if (clat.obstacle || clat.firewall.drops_clat.empty() || !clat.piece(Part::announce).stands()) return clat.obstacle;
+  if (hindrance && !(asks && hindrance->why == Why::no_route)) return hindrance;
+  if (clat.firewall.drops_clat.empty() || !clat.piece(Part::announce).stands()) return std::nullopt;
   return Reason{Why::firewall, clat.firewall.drops_clat};
 }
 
