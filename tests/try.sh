@@ -31,7 +31,7 @@ trap 'exit 143' TERM HUP
   flock 8  # another run may be building
   # A folder that was configured with the tests keeps them; the demonstration needs the programs alone.
   [ -e "$build/CMakeCache.txt" ] || cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=Release 8>&-
-  cmake --build "$build" -j2 --target clatvisor clatd 8>&-
+  cmake --build "$build" -j2 --target clatvisor clatd clatctl 8>&-
 ) 8>"$build/.run.lock" >"$log" 2>&1 || { tail -50 "$log" >&2; echo "the build failed" >&2; exit 1; }
 
 CLATVISOR_BIN=$build/bin "$root/tests/netns/try.py" "$@"
