@@ -40,6 +40,12 @@ int cleanup(const config::Config& config) {
   const auto found = state->records();
   if (!found) return complain(found.error().text(), EX_OSERR);
   for (const auto& ignored : found->ignored) check(state->discard(ignored));
+  if (const auto missing = network->missing_tuns(found->records); !missing)
+    check(std::unexpected(missing.error()));
+  else
+    for (const auto& tun : *missing)
+      std::fprintf(stderr, "clatvisor: %s is not here; if it was moved to another network namespace, delete it there\n",
+                   tun.c_str());
   check(network->sweep(found->records, system::Network::Lan::not_served));
   for (const auto& record : found->records) {
     auto purged = network->purge(record);

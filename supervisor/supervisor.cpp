@@ -122,6 +122,10 @@ Result<> Supervisor::start() {
     tell(model::notice::RecordIgnored{ignored.why.text()});
     (void)state_.discard(ignored);  // what cannot be removed is ignored at the next start again
   }
+  if (auto missing = network_->missing_tuns(found->records); !missing)
+    tell_failed(model::notice::Deed::sweep, missing.error());
+  else
+    for (auto& tun : *missing) tell(model::notice::TunMissing{std::move(tun)});
   const auto lan = config_->lan.wants_anything() ? system::Network::Lan::served : system::Network::Lan::not_served;
   if (auto swept = network_->sweep(found->records, lan); !swept) {
     tell_failed(model::notice::Deed::sweep, swept.error());

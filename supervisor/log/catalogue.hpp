@@ -14,6 +14,7 @@ inline constexpr std::string_view kSupervisorHandover = "supervisor.handover";
 inline constexpr std::string_view kSupervisorStopping = "supervisor.stopping";
 inline constexpr std::string_view kSupervisorStopped = "supervisor.stopped";
 inline constexpr std::string_view kRecordIgnored = "record.ignored";
+inline constexpr std::string_view kTunMissing = "tun.missing";
 inline constexpr std::string_view kSysctlRisky = "sysctl.risky";
 inline constexpr std::string_view kNotifyFailed = "notify.failed";
 inline constexpr std::string_view kControlFailed = "control.failed";
@@ -88,6 +89,7 @@ inline constexpr std::array kAll = {
     kSupervisorStopping,
     kSupervisorStopped,
     kRecordIgnored,
+    kTunMissing,
     kSysctlRisky,
     kNotifyFailed,
     kControlFailed,

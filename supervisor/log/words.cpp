@@ -86,6 +86,11 @@ struct Wording {
     begin(Severity::warn, events::kRecordIgnored);
     fields = {{"reason", it.why}};
   }
+  void operator()(const notice::TunMissing& it) {
+    begin(Severity::warn, events::kTunMissing);
+    fields = {{"tun", it.tun},
+              {"next", "if it was moved to another network namespace: ip -n NAME link delete " + it.tun}};
+  }
   void operator()(const notice::SysctlRisky& it) {
     begin(Severity::warn, events::kSysctlRisky);
     fields = {{"name", it.name}, {"value", it.value}, {"reason", it.why}};

@@ -42,6 +42,10 @@ struct SupervisorStopped {};
 struct RecordIgnored {
   std::string why;
 };
+// A tun of an earlier supervisor's is not in this network namespace any more.
+struct TunMissing {
+  std::string tun;
+};
 struct SysctlRisky {
   std::string name, value, why;
 };
@@ -304,21 +308,20 @@ struct ActionDone {
 
 }  // namespace notice
 
-using What =
-    std::variant<notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover,
-                 notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::SysctlRisky,
-                 notice::NotifyFailed, notice::ControlFailed, notice::ControlRequested, notice::ConfigLoaded,
-                 notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone, notice::Hindered,
-                 notice::AddressChosen, notice::AddressRetired, notice::AddressConflict, notice::NeighbourFlood,
-                 notice::NextHopFailed, notice::NextHopRestored, notice::ClatUp, notice::ClatDown, notice::ClatBlocked,
-                 notice::PartNotMade, notice::PrefixFound, notice::PrefixLost, notice::PrefixUnknown,
-                 notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored, notice::ForwardingOff,
-                 notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
-                 notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting,
-                 notice::NetdStarted, notice::NetdStopping, notice::NetdStopped, notice::ChildOutput,
-                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
-                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
-                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+using What = std::variant<
+    notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover, notice::SupervisorStopping,
+    notice::SupervisorStopped, notice::RecordIgnored, notice::TunMissing, notice::SysctlRisky, notice::NotifyFailed,
+    notice::ControlFailed, notice::ControlRequested, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp,
+    notice::LinkDown, notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired,
+    notice::AddressConflict, notice::NeighbourFlood, notice::NextHopFailed, notice::NextHopRestored, notice::ClatUp,
+    notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::PrefixFound, notice::PrefixLost,
+    notice::PrefixUnknown, notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored, notice::ForwardingOff,
+    notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
+    notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting, notice::NetdStarted,
+    notice::NetdStopping, notice::NetdStopped, notice::ChildOutput, notice::FilterUnavailable, notice::FilterRestored,
+    notice::FastpathAttached, notice::FastpathRestored, notice::FastpathLost, notice::FastpathUnavailable,
+    notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health, notice::StateDump, notice::DeedFailed,
+    notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

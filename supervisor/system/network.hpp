@@ -109,6 +109,10 @@ class Network {
   enum class Lan : bool { not_served, served };
   Result<> sweep(const std::vector<model::RecordSpec>& records, Lan lan = Lan::not_served);
 
+  // Tuns that the state directory notes, and that are here neither by number nor by name: deleted, or moved to another
+  // network namespace, where this one cannot see them. By the names that the records give them.
+  Result<std::vector<std::string>> missing_tuns(const std::vector<model::RecordSpec>& records);
+
   // IPv4 forwarding, for as long as somebody wants it: by the name of the tun, as the announcement is by the uplink's.
   Result<> want_forwarding(const model::LanSpec& spec);
   Result<> verify_forwarding(const model::LanSpec& spec) const;

@@ -70,6 +70,21 @@ Result<> Network::sweep(const std::vector<model::RecordSpec>& records, Lan lan) 
   return result;
 }
 
+Result<std::vector<std::string>> Network::missing_tuns(const std::vector<model::RecordSpec>& records) {
+  std::vector<std::string> missing;
+  for (const auto& record : records) {
+    const int noted = state_->noted_tun(record.uplink);
+    if (noted == 0) continue;
+    bool here = false;
+    for (const auto& link : {rtnetlink_.link(noted), rtnetlink_.link(record.tun)}) {
+      if (!link) return std::unexpected(link.error());
+      here |= *link && is_tun_of(record.uplink, **link, record.tun);
+    }
+    if (!here) missing.push_back(record.tun);
+  }
+  return missing;
+}
+
 Result<> Network::purge_routes(const model::RecordSpec& record) {
   Result<> result;
   const auto host_routes = rtnetlink_.host_routes();

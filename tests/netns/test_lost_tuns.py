@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from harness import snapshot
 from harness.case import LabTest, every_interface
-from harness.clatvisor import BIN, Clatvisor, run_to_exit, to_yaml
+from harness.clatvisor import BIN, Clatvisor, children_of, run_to_exit, to_yaml
 from harness.lab import WAN0, wait_until
 
 
@@ -65,6 +65,38 @@ class Ours(LabTest):
             program.send_signal(signal.SIGTERM)
         self.assertEqual(program.wait_exit(), 0)
         self.assertEqual(self.tuns(), [])
+
+    def moved_and_killed(self) -> Clatvisor:
+        program = self.start_and_remember()
+        with self.stopped():
+            self.lab.router.ip(f"link set v4-wan0 netns {self.lab.server.name}")
+            for child in children_of(self.pid):
+                os.kill(child, signal.SIGKILL)
+            self.killed()
+        self.assertEqual(self.tuns(), ["v4-wan0"], "nobody holds it, but it is persistent")
+        return program
+
+    def test_moved_and_killed_it_is_named_by_cleanup(self) -> None:
+        program = self.moved_and_killed()
+        done = run_to_exit(self.lab, "--config", str(program.config_file), "--cleanup")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("v4-wan0 is not here", done.stderr)
+
+    def test_moved_and_killed_it_is_named_by_the_next(self) -> None:
+        program = self.moved_and_killed()
+        since = program.mark()
+        program.start()
+        missing = program.wait_event("tun.missing", since=since)
+        self.assertEqual(missing["tun"], "v4-wan0")
+        program.wait_up("wan0", since=since)
+        self.lab.client(WAN0).udp_echo(self.lab.server_v4)
+        program.stop()
+        self.assertEqual(self.tuns(), ["v4-wan0"], "the one that was moved")
+        self.lab.server.ip("link delete v4-wan0")
+        since = program.mark()
+        program.start()
+        program.wait_up("wan0", since=since)
+        self.assertEqual(program.find("tun.missing", since=since), [])
 
     def test_renamed_and_killed_it_is_found_by_the_next(self) -> None:
         self.start_and_remember()
