@@ -171,10 +171,29 @@ TunShape tun_shape(const World& world, const config::Interface& wanted) {
   return {native ? TunFormat::vnet : TunFormat::packet_info, wanted.queues};
 }
 
+Leg slow_leg(const World& world) {
+  return world.config->clatd.dialect == config::Dialect::native ? Leg::routed : Leg::anycast;
+}
+
+namespace {
+
+// Until all that an earlier supervisor left is taken over.
+const RecordSpec* record_taken_over(const World& world, const std::string& name, const Clat& clat) {
+  const auto leftover = world.leftovers.find(name);
+  if (clat.adopt && leftover != world.leftovers.end()) return &leftover->second.record;
+  const auto& record = clat.piece(Part::record).have;
+  return clat.takes_over && record ? &std::get<RecordSpec>(*record) : nullptr;
+}
+
+}  // namespace
+
 Leg leg_of(const World& world, const config::Interface& wanted, const Clat& clat) {
-  const Leg slow = world.config->clatd.dialect == config::Dialect::native ? Leg::routed : Leg::anycast;
+  const Leg slow = slow_leg(world);
   if (wanted.fast_path == config::FastPathMode::off) return slow;
   if (wanted.fast_path == config::FastPathMode::required) return Leg::fast;
+  // Where the fast path was not to be had, it is hardly to be had now, and finding out must not cost the flows.
+  const auto* record = record_taken_over(world, wanted.name, clat);
+  if (record != nullptr && record->leg == slow) return slow;
   return clat.piece(Part::fast_path).stands() || !clat.fast_path.failed() ? Leg::fast : slow;
 }
 

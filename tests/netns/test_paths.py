@@ -13,6 +13,7 @@ from harness.case import LabTest, every_interface
 from harness.clatvisor import NO_LEAK_CHECK, SLOW, cmdline, open_fds
 from harness.lab import WAN0, wait_until
 from harness.strace import traced
+from harness.traffic import Bulk
 
 WITHOUT_BPF = ["setpriv", "--bounding-set=-bpf,-sys_admin,-perfmon"]
 
@@ -131,6 +132,25 @@ class RoutedLeg(LabTest):
         self.routed_works()
         self.assertEqual(len(program.find("fastpath.unavailable", "wan0")), 1, program.tail())
         self.assertEqual(program.find("fastpath.attached"), [])
+        program.stop()
+        self.assert_unchanged(before, "after a stop")
+
+    def test_without_bpf_it_is_taken_over_and_changes_to_the_fast_path_when_there_is_bpf(self) -> None:
+        self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        before = self.snapshot()
+        program = self.start(wrap=WITHOUT_BPF)
+        bulk = Bulk(self.lab.client(WAN0), self.lab.server_v4)
+        bulk.wait_bytes(1_000_000)
+        for wrap, path in ((WITHOUT_BPF, "routed"), ((), "tcx")):
+            program.kill()
+            program.wrap = list(wrap)
+            since = program.mark()
+            program.start()
+            program.wait_event("supervisor.adopted", "wan0", since=since)
+            program.wait_event("clat.up", "wan0", since=since, path=path)
+            self.assertEqual(program.find("address.chosen", since=since), [])
+            bulk.wait_bytes(1_000_000)
+        bulk.finish()
         program.stop()
         self.assert_unchanged(before, "after a stop")
 

@@ -131,7 +131,7 @@ class Clatvisor:
         self.log_file = self.folder / "clatvisor.log"  # a copy of its stderr
         self.events: list[Event] = []
         self.garbage: list[str] = []  # stderr lines that are not log lines
-        self._wrap = list(wrap)
+        self.wrap = list(wrap)
         self._binary = binary
         self._env = {**os.environ, **(env or {})}
         self._changed = threading.Condition()
@@ -164,7 +164,7 @@ class Clatvisor:
             self._reader.join(5)  # the end of the run before is told by it
         self._eof = False
         self.process = self.lab.router.popen(
-            *self._wrap, str(self._binary), "--config", str(self.config_file),
+            *self.wrap, str(self._binary), "--config", str(self.config_file),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace", env=self._env,
         )  # fmt: skip

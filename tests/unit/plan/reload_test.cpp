@@ -229,9 +229,40 @@ TEST_F(Adoption, ClearsAwayWhatIsTakenOverInPartWhenTheLegChanges) {
   EXPECT_TRUE(bench.app.world().clats.at("up0").up);
 }
 
-TEST_F(Adoption, ClearsAwayAnotherLeg) {
-  record.leg = Leg::routed;
+TEST_F(Adoption, ClearsAwayAFastPathThatIsNotWanted) {
+  config.interfaces[0].fast_path = config::FastPathMode::off;
   expect_cleared_away();
+}
+
+TEST_F(Adoption, ClearsAwayTheSlowLegWhereTheFastOneIsRequired) {
+  record.leg = Leg::routed;
+  config.interfaces[0].fast_path = config::FastPathMode::required;
+  expect_cleared_away();
+}
+
+TEST_F(Adoption, TakesOverTheSlowLegAndThenChangesToTheFastOne) {
+  record.leg = Leg::routed;
+  start();
+  EXPECT_TRUE(bench.edge.purged.empty());
+  EXPECT_NE(bench.last("supervisor.adopted"), nullptr);
+  EXPECT_TRUE(bench.app.world().clats.at("up0").up);
+  EXPECT_EQ(std::get<RecordSpec>(*bench.edge.spec("up0", Part::record)).v6, record.v6);
+  EXPECT_EQ(std::get<RecordSpec>(*bench.edge.spec("up0", Part::record)).leg, Leg::fast);
+  EXPECT_EQ(std::get<AnnounceSpec>(*bench.edge.spec("up0", Part::announce)).leg, Leg::fast);
+  EXPECT_EQ(field(*bench.last("clat.up"), "path"), "tcx");
+}
+
+TEST_F(Adoption, TakesOverTheSlowLegWhereThereIsNoFastOne) {
+  record.leg = Leg::routed;
+  bench.edge.failing[{"up0", Part::fast_path}] = Error{"load the programs", ENOSYS};
+  start();
+  EXPECT_TRUE(bench.edge.purged.empty());
+  EXPECT_TRUE(bench.app.world().clats.at("up0").up);
+  const auto log = bench.edge.log_of("up0");
+  EXPECT_EQ(std::ranges::count(log, "make announce"), 1);
+  EXPECT_EQ(std::ranges::find(log, "remove announce"), log.end()) << testing::PrintToString(log);
+  EXPECT_EQ(std::ranges::find(log, "make guard"), log.end()) << testing::PrintToString(log);
+  EXPECT_EQ(std::get<RecordSpec>(*bench.edge.spec("up0", Part::record)), record);
 }
 
 TEST_F(Adoption, ClearsAwayAnotherMetric) {
