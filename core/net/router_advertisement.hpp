@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,13 +21,23 @@ struct AdvertisedPrefix {
   bool operator==(const AdvertisedPrefix&) const = default;
 };
 
+// Of the RDNSS option (RFC 8106 §5.1). A lifetime of 0 withdraws it; all ones never end.
+struct AdvertisedNameServer {
+  Ipv6Address address;  // that can be asked over the uplink, link-local ones included
+  std::chrono::seconds lifetime{};
+  bool operator==(const AdvertisedNameServer&) const = default;
+};
+
 // Of one advertisement, more than anybody needs.
 constexpr std::size_t kMostAdvertisedPrefixes = 8;
+constexpr std::size_t kMostAdvertisedNameServers = 8;
 
 struct RouterAdvertisement {
-  Ipv6Address router;                           // link-local
-  std::vector<AdvertisedPrefix> prefixes = {};  // in its order, each once
-  std::size_t ignored = 0;                      // options that are no PREF64 as RFC 8781 wants it, or one too many
+  Ipv6Address router;                                   // link-local
+  std::vector<AdvertisedPrefix> prefixes = {};          // in its order, each once
+  std::vector<AdvertisedNameServer> name_servers = {};  // the same
+  std::optional<std::uint32_t> mtu = {};                // of the link, bytes, at least 1280 (RFC 4861 §4.6.4)
+  std::size_t ignored = 0;  // PREF64 and RDNSS options that are not as the standards want them, and what is too much
 };
 
 // `packet` begins with the IPv6 header and may have padding behind its end. The error says which rule of RFC 4861

@@ -87,6 +87,8 @@ struct RouterHeard {
   std::string uplink;
   Ipv6Address router;  // link-local
   std::vector<AdvertisedPrefix> prefixes;
+  std::vector<AdvertisedNameServer> name_servers = {};
+  std::optional<std::uint32_t> mtu = {};
 };
 
 // A station on the uplink says that it has the CLAT's address, or wants to have it. Maybe it is our own message come

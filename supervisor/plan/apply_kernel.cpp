@@ -97,7 +97,7 @@ void Applier::operator()(const LinkGone& event) {
   if (const auto* link = world_.kernel.links.find(event.ifindex)) {
     if (configured(link->name)) tell_link(link->name, link, nullptr, notices_);
     // The next one of that name may lead into another network.
-    if (const auto clat = world_.clats.find(link->name); clat != world_.clats.end()) clat->second.prefixes.forget();
+    if (const auto clat = world_.clats.find(link->name); clat != world_.clats.end()) clat->second.forget_routers();
     world_.kernel.links.erase(event.ifindex);
   }
   world_.kernel.ipv6.erase(event.ifindex);
@@ -191,6 +191,14 @@ void Applier::operator()(const RouterHeard& event) {
   auto* clat = discovering(event.uplink);
   if (clat == nullptr) return;
   clat->solicitation.succeed();
+  if (event.mtu) clat->advertised_mtu = event.mtu;
+  // One that was not known may know more than those that were asked in vain. Not at once: each advertisement may name
+  // another.
+  constexpr std::chrono::seconds kSoon{1};
+  const bool more_to_ask = clat->name_servers.hear(event.name_servers, now_);
+  if (more_to_ask && clat->ask_dns_at && clat->dns_silence.failures > 0) {
+    clat->ask_dns_at = std::min(*clat->ask_dns_at, now_ + kSoon);
+  }
   const auto too_many = clat->prefixes.hear(event.router, event.prefixes, now_);
   if (too_many && !std::exchange(clat->told_too_many, true)) {
     tell(event.uplink, notice::PrefixesIgnored{*too_many, event.router});

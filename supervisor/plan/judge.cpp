@@ -108,6 +108,12 @@ std::optional<Nat64Prefix> nat64_prefix(const World& world, const std::string& n
   return clat == world.clats.end() ? std::nullopt : clat->second.discovered;
 }
 
+// The host may not heed what its routers say of the MTU (accept_ra); those that are in the way do.
+std::uint32_t link_mtu(const World& world, const Link& link) {
+  const auto clat = world.clats.find(link.name);
+  return clat == world.clats.end() ? link.mtu : std::min(link.mtu, clat->second.advertised_mtu.value_or(link.mtu));
+}
+
 }  // namespace
 
 std::expected<Uplink, Reason> usable_uplink(const World& world, const std::string& name) {
@@ -126,7 +132,7 @@ std::expected<Uplink, Reason> usable_uplink(const World& world, const std::strin
                 .layer = link->layer,
                 .mac = link->mac,
                 .carrier = link->carrier,
-                .mtu = link->mtu,
+                .mtu = link_mtu(world, *link),
                 .prefix = *prefix,
                 .subnets = *std::move(subnets),
                 .own = own.empty() ? std::nullopt : std::optional(own[0].address)};

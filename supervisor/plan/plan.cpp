@@ -85,11 +85,12 @@ class ClatPlanner {
     const auto own = dns_source(world_, uplink_);
     if (!own || !has_come(*clat_.ask_dns_at)) return std::nullopt;
     const auto& listen = std::get<ListenSpec>(*piece(Part::listen).have);
+    const auto& configured = world_.config->dns_servers;
     return Nat64Question{.uplink = uplink_,
                          .ifindex = listen.uplink_ifindex,
                          .own = *own,
                          .mark = world_.wanted(uplink_)->mark,
-                         .servers = world_.config->dns_servers};
+                         .servers = configured.empty() ? clat_.name_servers.at(now_) : configured};
   }
 
   // What packets go by is asked by them.

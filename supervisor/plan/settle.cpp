@@ -160,6 +160,8 @@ void discover_prefix(const World& world, const std::string& name, Clat& clat, Ti
   if (wanted == nullptr) return;
   if (wanted->nat64_prefix) {
     clat.prefixes = {};
+    clat.name_servers = {};
+    clat.advertised_mtu.reset();
     clat.discovered.reset();
     return;
   }

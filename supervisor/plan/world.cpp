@@ -25,6 +25,12 @@ void Clat::lose_tun() {
   adopt = false;
 }
 
+void Clat::forget_routers() {
+  prefixes.forget();
+  name_servers = {};
+  advertised_mtu.reset();
+}
+
 Reason Clat::why_no_clatd() const {
   if (child.process.condemned) return {.why = Why::no_clatd, .ending = *child.process.condemned};
   if (child.refused) return {Why::clatd_refused};

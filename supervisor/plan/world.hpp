@@ -16,6 +16,7 @@
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/status.hpp"
 #include "supervisor/plan/dead_routers.hpp"
+#include "supervisor/plan/name_servers.hpp"
 #include "supervisor/plan/outlook.hpp"
 #include "supervisor/plan/parts.hpp"
 #include "supervisor/plan/prefixes.hpp"
@@ -117,14 +118,16 @@ struct Clat {
   Samples samples;
   std::optional<TimePoint> no_clatd_since;  // no child reads packets
   Child child;
-  Prefixes prefixes;                      // that were discovered
-  std::optional<Nat64Prefix> discovered;  // of these, the one that is used
-  bool told_too_many = false;             // prefixes
-  Retry solicitation;                     // none: a router was heard
-  std::optional<TimePoint> ask_dns_at;    // for the prefix; none: the answer is on its way, or nobody listens
-  Backoff dns_silence;                    // since it last knew a prefix
-  Retry route_question;                   // the last one failed
-  std::optional<TimePoint> better_at;     // when it moves to a subnet of a better rank
+  Prefixes prefixes;                            // that were discovered
+  std::optional<Nat64Prefix> discovered;        // of these, the one that is used
+  bool told_too_many = false;                   // prefixes
+  NameServers name_servers;                     // that the uplink's routers advertise
+  std::optional<std::uint32_t> advertised_mtu;  // of the link, as a router said last
+  Retry solicitation;                           // none: a router was heard
+  std::optional<TimePoint> ask_dns_at;          // for the prefix; none: the answer is on its way, or nobody listens
+  Backoff dns_silence;                          // since it last knew a prefix
+  Retry route_question;                         // the last one failed
+  std::optional<TimePoint> better_at;           // when it moves to a subnet of a better rank
   Presence presence;
   DeadRouters dead_routers;
   std::optional<Reason> obstacle;  // why it has no IPv4 at the moment
@@ -152,6 +155,8 @@ struct Clat {
   [[nodiscard]] bool is_unconfined() const;  // its filter is lost, and cannot be made again
   // The tun is not there any more. What stood on it is found unwanted by the plan.
   void lose_tun();
+  // What the routers of a link said that is gone.
+  void forget_routers();
   [[nodiscard]] Reason why_no_clatd() const;  // while it is missed
 };
 

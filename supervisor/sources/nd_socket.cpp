@@ -159,7 +159,8 @@ std::optional<model::Event> NdSocket::hear_router(std::span<const std::uint8_t> 
   }
   auto told = parse_router_advertisement(packet);
   if (!told) return std::nullopt;
-  return model::RouterHeard{spec_.uplink, told->router, std::move(told->prefixes)};
+  return model::RouterHeard{spec_.uplink, told->router, std::move(told->prefixes), std::move(told->name_servers),
+                            told->mtu};
 }
 
 std::optional<model::Event> NdSocket::hear_neighbour(std::span<const std::uint8_t> packet, const MacAddress& sender) {

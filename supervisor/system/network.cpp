@@ -41,6 +41,13 @@ Result<int> Network::make(const std::string& uplink, const model::TunSpec& spec)
     if (!spec.adopt) return failure(spec.name + " was left by an earlier clatvisor, without a record", EEXIST);
   }
   auto tun = open_tun(spec.name, *there ? TunOpening::adopt : TunOpening::create, spec.shape);
+  // A record may be newer than its tun: it is written first. A tun of another shape is of no use.
+  if (*there && !tun && tun.error().code == EINVAL) {
+    if (auto gone = rtnetlink_.delete_link((*there)->link.ifindex); !gone) {
+      return std::unexpected(std::move(gone).error().in(spec.name));
+    }
+    tun = open_tun(spec.name, TunOpening::create, spec.shape);
+  }
   if (!tun) return std::unexpected(tun.error());
   if (auto sole = hold_every_queue(*tun, spec); !sole) return std::unexpected(std::move(sole).error());
   // The mark comes before persistence: nothing of ours can outlive us unmarked.

@@ -16,6 +16,8 @@ void read(const std::vector<std::uint8_t>& packet) {
   if (!heard) return;
   require(heard->router.is_link_local());
   require(heard->prefixes.size() <= clat::kMostAdvertisedPrefixes);
+  require(heard->name_servers.size() <= clat::kMostAdvertisedNameServers);
+  require(!heard->mtu || *heard->mtu >= 1280);
   for (const auto& each : heard->prefixes) {
     require(each.lifetime.count() >= 0 && each.lifetime.count() <= 65528 && each.lifetime.count() % 8 == 0);
     require(clat::Nat64Prefix::make(each.prefix.address(), each.prefix.length()).has_value());

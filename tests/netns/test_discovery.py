@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from harness.advertiser import Advertiser, pref64
+from harness.advertiser import Advertiser, mtu, pref64, rdnss
 from harness.case import LabTest, every_interface, rounds
 from harness.clatvisor import SLOW, Clatvisor
 from harness.dns64 import Dns64
@@ -244,6 +244,24 @@ class ByDns(Discovery):
             program.wait_event("clat.up", uplink.name)
         self.assertEqual(set(resolver.asked), {WAN0.router, WWAN0.router})
         self.lab.client(WAN0).tcp_echo(self.lab.direct_v4)
+        program.stop()
+
+    def test_that_routers_advertise_is_asked(self) -> None:
+        resolver = self.resolver(self.anycast(), WAN0.prefix)
+        program = self.start(up=False, change=discovered)
+        router = self.routers["wan0"]
+        router.wait_solicitation()
+        router.send(rdnss(600, "2001:db8:53::53"), mtu(1400))
+        found = program.wait_event("prefix.found", "wan0")
+        self.assertEqual((found["prefix"], found["source"]), (WAN0.prefix, "dns"))
+        self.assertEqual(program.wait_event("clat.up", "wan0")["mtu"], "1372")
+        self.assertEqual(set(resolver.asked), {WAN0.router}, "the other uplink was not told of it")
+        self.lab.client(WAN0).tcp_echo(self.lab.direct_v4)
+        since = program.mark()
+        router.send(mtu(1300))
+        wait_until(lambda: self.lab.router.ip_json("link", "show", "v4-wan0")[0]["mtu"] == 1272, 5 * SLOW, "the MTU follows")
+        self.lab.client(WAN0).tcp_echo(self.lab.direct_v4)
+        self.assertEqual(program.find("clat.down", since=since), [])
         program.stop()
 
     def test_a_router_goes_before_it(self) -> None:

@@ -22,6 +22,17 @@ def pref64(prefix: str, lifetime: int, code: int | None = None) -> bytes:
     return struct.pack("!BBH", 38, 2, lifetime // 8 * 8 | code) + network.network_address.packed[:12]
 
 
+def mtu(value: int) -> bytes:
+    """RFC 4861 §4.6.4."""
+    return struct.pack("!BBHI", 5, 1, 0, value)
+
+
+def rdnss(lifetime: int, *servers: str) -> bytes:
+    """RFC 8106 §5.1; the lifetime in seconds."""
+    addresses = b"".join(ipaddress.IPv6Address(server).packed for server in servers)
+    return struct.pack("!BBHI", 25, 1 + 2 * len(servers), 0, lifetime) + addresses
+
+
 def message(source: str, *options: bytes, hop_limit: int = 255) -> bytes:
     """An IPv6 packet; it makes its sender a default router for half an hour."""
     timers = struct.pack("!II", 0, 0)

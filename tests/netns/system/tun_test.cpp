@@ -130,6 +130,22 @@ TEST_F(TunTest, AdoptingSeveralQueuesWaitsForTheOldHolderOfOne) {
   EXPECT_EQ(network().tun_queues("up0").size(), 2U);
 }
 
+// Its record was changed for a tun that was not made any more.
+TEST_F(TunTest, AdoptingAnotherShapeMakesItAnew) {
+  for (const unsigned queues : {2U, 1U}) {
+    const model::TunSpec wanted{.name = "v4-up0", .shape = {.queues = queues}, .adopt = true};
+    ASSERT_TRUE(ok(network().make("up0", {.name = "v4-up0", .shape = {.queues = 3 - queues}})));
+    const int old = ifindex("v4-up0");
+    die();
+    start();
+    const auto made = network().make("up0", wanted);
+    ASSERT_TRUE(ok(made));
+    EXPECT_NE(*made, old);
+    EXPECT_EQ(network().tun_queues("up0").size(), queues);
+    ASSERT_TRUE(ok(network().remove("up0", wanted)));
+  }
+}
+
 TEST_F(TunTest, ForAndroidsClatdHasATunPiAndNoOffloads) {
   ASSERT_TRUE(ok(network().make("up0", {.name = "v4-up0", .shape = {.format = model::TunFormat::packet_info}})));
   ifreq request{};

@@ -55,11 +55,83 @@ TEST(RouterAdvertisements, BitsBehindThePrefixDoNotCount) {
   EXPECT_EQ(heard->prefixes[0].prefix, Nat64Prefix::parse("2001:db8:122:344::/64").value());
 }
 
+Packet rdnss(std::uint32_t lifetime, const std::vector<const char*>& addresses) {
+  Packet option(8);
+  option[0] = 25;
+  option[1] = static_cast<std::uint8_t>(1 + 2 * addresses.size());
+  for (int i = 0; i < 4; ++i) option[4 + i] = static_cast<std::uint8_t>(lifetime >> (24 - 8 * i));
+  for (const auto* each : addresses) {
+    const auto address = *Ipv6Address::parse(each);
+    option.insert(option.end(), address.bytes.begin(), address.bytes.end());
+  }
+  return option;
+}
+
+Packet mtu(std::uint32_t value) {
+  return {5,
+          1,
+          0,
+          0,
+          static_cast<std::uint8_t>(value >> 24),
+          static_cast<std::uint8_t>(value >> 16),
+          static_cast<std::uint8_t>(value >> 8),
+          static_cast<std::uint8_t>(value)};
+}
+
+TEST(RouterAdvertisements, TellNameServers) {
+  const auto heard = parse_router_advertisement(advertisement(
+      {rdnss(600, {"2001:db8::53", "fe80::1"}), rdnss(0xffff'ffff, {"2001:db8::54"}), rdnss(0, {"fe80::1"})}));
+  ASSERT_TRUE(heard) << heard.error().text();
+  EXPECT_EQ(heard->name_servers, (std::vector<AdvertisedNameServer>{
+                                     {*Ipv6Address::parse("2001:db8::53"), std::chrono::seconds(600)},
+                                     {*Ipv6Address::parse("fe80::1"), std::chrono::seconds(0)},
+                                     {*Ipv6Address::parse("2001:db8::54"), std::chrono::seconds(0xffff'ffff)}}));
+  EXPECT_EQ(heard->ignored, 0u);
+}
+
+TEST(RouterAdvertisements, NameServersThatCannotBeAskedAreIgnored) {
+  Packet half = rdnss(600, {"2001:db8::53"});
+  half.resize(16);
+  half[1] = 2;
+  Packet more = rdnss(600, {"2001:db8::53"});
+  more.resize(32);
+  more[1] = 4;
+  Packet none = rdnss(600, {});
+  const auto heard = parse_router_advertisement(
+      advertisement({half, more, none, rdnss(600, {"::", "::1", "ff02::fb", "::ffff:192.0.2.1", "2001:db8::55"})}));
+  ASSERT_TRUE(heard) << heard.error().text();
+  ASSERT_EQ(heard->name_servers.size(), 1u);
+  EXPECT_EQ(heard->name_servers[0].address, Ipv6Address::parse("2001:db8::55"));
+  EXPECT_EQ(heard->ignored, 7u);
+}
+
+TEST(RouterAdvertisements, MoreNameServersThanAnybodyNeedsAreIgnored) {
+  std::vector<Packet> options;
+  for (const auto* digit : {"1", "2", "3", "4", "5", "6", "7", "8", "9", "a"}) {
+    options.push_back(rdnss(600, {(std::string("2001:db8::") + digit).c_str()}));
+  }
+  const auto heard = parse_router_advertisement(advertisement(options));
+  EXPECT_EQ(heard->name_servers.size(), kMostAdvertisedNameServers);
+  EXPECT_EQ(heard->ignored, 2u);
+}
+
+TEST(RouterAdvertisements, TellTheMtu) {
+  const struct {
+    Packet option;
+    std::optional<std::uint32_t> expected;
+  } rows[] = {{mtu(1480), 1480},
+              {mtu(1280), 1280},
+              {mtu(1279), {}},
+              {mtu(0), {}},
+              {mtu(0xffff'ffff), 0xffff'ffff},
+              {{5, 2, 0, 0, 0, 0, 5, 0xdc, 0, 0, 0, 0, 0, 0, 0, 0}, {}}};
+  for (const auto& row : rows) {
+    EXPECT_EQ(parse_router_advertisement(advertisement({row.option}))->mtu, row.expected);
+  }
+}
+
 TEST(RouterAdvertisements, OtherOptionsAndPaddingAreSteppedOver) {
-  Packet rdnss(24);
-  rdnss[0] = 25;
-  rdnss[1] = 3;
-  auto packet = advertisement({rdnss, pref64("64:ff9b::", 0, 8), {1, 1, 2, 0, 0, 0, 0, 1}});
+  auto packet = advertisement({rdnss(0, {"2001:db8::1"}), pref64("64:ff9b::", 0, 8), {1, 1, 2, 0, 0, 0, 0, 1}});
   packet.resize(packet.size() + 20, 0xff);
   const auto heard = parse_router_advertisement(packet);
   ASSERT_TRUE(heard);

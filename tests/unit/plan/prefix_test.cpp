@@ -205,8 +205,30 @@ TEST_F(PrefixTest, OfALinkThatIsGoneIsForgotten) {
   EXPECT_EQ(used(), prefix("2001:db8:64::/96"));
 }
 
+TEST_F(PrefixTest, TheMtuThatARouterAdvertisesIsAnUpperBound) {
+  const auto told = [&](std::optional<std::uint32_t> mtu) {
+    RouterHeard said{"up0", *Ipv6Address::parse("fe80::1"), {{prefix("64:ff9b::/96"), seconds(600)}}};
+    said.mtu = mtu;
+    bench.handle(said);
+    return std::get<SetupSpec>(*bench.edge.spec("up0", Part::setup)).mtu;
+  };
+  bench.load(config);
+  EXPECT_EQ(told(1480), 1452u);
+  EXPECT_EQ(told(std::nullopt), 1452u) << "says nothing of it";
+  EXPECT_EQ(told(9000), 1472u) << "the link's own is 1500";
+  EXPECT_EQ(told(1280), 1252u);
+  EXPECT_EQ(count("clat.down"), 0u);
+  bench.unlink(2);
+  bench.link("up0", 7);
+  bench.address(7, "2001:db8::1");
+  EXPECT_EQ(told(std::nullopt), 1472u) << "another link";
+}
+
 class DnsTest : public PrefixTest {
  protected:
+  void hear_of_server(const char* server, seconds lifetime = seconds(600)) {
+    bench.handle(RouterHeard{"up0", *Ipv6Address::parse("fe80::1"), {}, {{*Ipv6Address::parse(server), lifetime}}});
+  }
   void answer(std::vector<Nat64Prefix> prefixes, seconds ttl = seconds(600)) {
     bench.handle(Nat64Answer{.uplink = "up0", .prefixes = std::move(prefixes), .ttl = ttl});
   }
@@ -224,6 +246,56 @@ TEST_F(DnsTest, IsAskedWhereNoRouterSpeaksInTime) {
   answer({prefix("64:ff9b::/96")});
   EXPECT_TRUE(clat().up);
   EXPECT_EQ(field(*bench.last("prefix.found", "up0"), "source"), "dns");
+}
+
+TEST_F(DnsTest, ThatRoutersAdvertiseIsAskedUnlessTheConfigNamesOne) {
+  const std::vector<NameServer> advertised{{*Ipv6Address::parse("2001:db8::53")}};
+  const std::vector<NameServer> configured{{*Ipv6Address::parse("2001:db8::35")}};
+  bench.load(config);
+  hear_of_server("2001:db8::53");
+  bench.advance(seconds(1));
+  ASSERT_EQ(asked(), 1u);
+  EXPECT_EQ(bench.edge.asked_dns[0].servers, advertised);
+  config.dns_servers = configured;
+  bench.load(config);
+  silence();
+  bench.advance(seconds(5));
+  ASSERT_EQ(asked(), 2u);
+  EXPECT_EQ(bench.edge.asked_dns[1].servers, configured);
+}
+
+TEST_F(DnsTest, ThatIsAdvertisedIsNotAskedAfterItsLifetime) {
+  bench.load(config);
+  hear_of_server("2001:db8::53", seconds(600));
+  hear_of_server("2001:db8::54", seconds(60));
+  bench.advance(seconds(1));
+  EXPECT_EQ(bench.edge.asked_dns.back().servers.size(), 2u);
+  answer({prefix("64:ff9b::/96")}, seconds(120));
+  bench.advance(seconds(111));
+  ASSERT_EQ(asked(), 2u);
+  EXPECT_EQ(bench.edge.asked_dns.back().servers, (std::vector<NameServer>{{*Ipv6Address::parse("2001:db8::53")}}));
+  hear_of_server("2001:db8::53", seconds(0));
+  answer({prefix("64:ff9b::/96")}, seconds(120));
+  bench.advance(seconds(111));
+  EXPECT_TRUE(bench.edge.asked_dns.back().servers.empty()) << "those that the host was told of";
+}
+
+// All others were asked in vain, and it would be half an hour until they are asked again.
+TEST_F(DnsTest, ThatIsNewIsAskedSoon) {
+  bench.load(config);
+  for (int minute = 0; minute < 100; ++minute) {
+    bench.advance(seconds(60));
+    if (!clat().ask_dns_at) silence();
+  }
+  const auto before = asked();
+  hear_of_server("2001:db8::53");
+  EXPECT_EQ(asked(), before);
+  bench.advance(seconds(1));
+  EXPECT_EQ(asked(), before + 1);
+  silence();
+  hear_of_server("2001:db8::53");
+  bench.advance(seconds(5));
+  EXPECT_EQ(asked(), before + 1) << "it is known";
 }
 
 TEST_F(DnsTest, IsNotAskedWhileARouterOffersOne) {
