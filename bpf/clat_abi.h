@@ -11,7 +11,7 @@
 #endif
 
 // Raised with every change of anything in this file; it names the pin directory.
-#define CLAT_ABI_VERSION 5
+#define CLAT_ABI_VERSION 6
 
 // Two map entries (uplink and tun) and one counter entry for each uplink.
 #define CLAT_MAX_UPLINKS 1024
@@ -19,7 +19,7 @@
 #define CLAT_MAX_SUBNETS 1024
 
 #define CLAT_FLAG_RAW_IP 0x1u            // the uplink has no Ethernet header
-#define CLAT_FLAG_NO_PRIVATE_PEERS 0x2u  // the prefix is 64:ff9b::/96 (RFC 6052 §3.1)
+#define CLAT_FLAG_ALLOW_PRIVATE_IPV4 0x2u  // behind the prefix (RFC 6052 §3.1)
 #define CLAT_FLAG_OWN_QDISC 0x4u         // loader only: we made the clsact of this interface
 #define CLAT_FLAG_NEXT_HOP 0x8u          // next_hop_be32 is set; else a route lookup per packet finds it
 #define CLAT_FLAG_PACKET_SOCKET 0x10u    // clatd reads the uplink, not the tun

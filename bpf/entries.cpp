@@ -60,7 +60,7 @@ clat_interface uplink_entry(const Attachment& a) {
   }
   std::ranges::copy(a.mac.bytes, entry.mac);
   if (a.layer == LinkLayer::raw_ip) entry.flags |= CLAT_FLAG_RAW_IP;
-  if (a.prefix.is_well_known() && !a.allow_private_ipv4) entry.flags |= CLAT_FLAG_NO_PRIVATE_PEERS;
+  if (a.allow_private_ipv4 || !a.prefix.is_well_known()) entry.flags |= CLAT_FLAG_ALLOW_PRIVATE_IPV4;
   if (a.packet_socket) entry.flags |= CLAT_FLAG_PACKET_SOCKET;
   for (const auto& range : a.ranges | std::views::take(CLAT_MAX_RANGES)) {
     entry.ranges[entry.range_count++] = {word_be32(range.v4.address.bytes, 0),

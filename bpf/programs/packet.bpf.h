@@ -213,7 +213,7 @@ inline_always int is_own_ipv4(const struct clat_interface* i, __u32 v4_be32) {
 inline_always int is_plain_peer(const struct clat_interface* i, __u32 v4_be32) {
   if (!is_unicast(v4_be32)) return 0;
   if (is_own_ipv4(i, v4_be32)) return 0;  // hairpin
-  if (!(i->flags & CLAT_FLAG_NO_PRIVATE_PEERS)) return 1;
+  if (i->flags & CLAT_FLAG_ALLOW_PRIVATE_IPV4) return 1;
   const __u32 v4 = bpf_ntohl(v4_be32);
   return v4 >> 24 != 10 && v4 >> 20 != 0xac1 && v4 >> 16 != 0xc0a8;
 }
