@@ -79,4 +79,9 @@ Parsed load(const std::string& path, const Surroundings& surroundings) {
   return parse(*text, surroundings);
 }
 
+std::string acceptance(const std::string& path, const Config& config) {
+  const auto count = config.interfaces.size();
+  return path + ": fine, " + std::to_string(count) + (count == 1 ? " interface\n" : " interfaces\n");
+}
+
 }  // namespace clat::config

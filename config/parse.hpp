@@ -20,4 +20,7 @@ Parsed parse(std::string_view text, const Surroundings& surroundings);
 // Reads and parses. Anything but a regular file is refused without reading from it, so a FIFO does not block.
 Parsed load(const std::string& path, const Surroundings& surroundings);
 
+// A line that says that nothing is wrong with the file.
+std::string acceptance(const std::string& path, const Config& config);
+
 }  // namespace clat::config

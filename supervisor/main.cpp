@@ -1,6 +1,8 @@
 // clatvisor: reads its arguments and its config, makes sure that it can work, and runs the Supervisor.
 #include <sysexits.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <span>
 #include <string>
@@ -80,12 +82,17 @@ int main(std::span<const char* const> words) {
   auto surroundings = config::make_surroundings();
   auto parsed = config::load(options->config, surroundings);
   if (!parsed) {
+    if (::access(options->config.c_str(), F_OK) != 0 && errno == ENOENT) {
+      return complain(options->config +
+                          ": No such file or directory; name another with --config, or write it: "
+                          "\"interfaces: {wan0: {}}\" is enough",
+                      EX_CONFIG);
+    }
     std::fputs(config::render(options->config, parsed.error()).c_str(), stderr);
     return EX_CONFIG;
   }
   if (options->command == Command::check) {
-    std::printf("%s: fine, %zu interfaces\n", options->config.c_str(), parsed->interfaces.size());
-    return EX_OK;
+    return std::fputs(config::acceptance(options->config, *parsed).c_str(), stdout) < 0 ? EX_IOERR : EX_OK;
   }
   const auto missing = system::preflight();
   for (const auto& error : missing) complain(error.text(), EX_OSERR);

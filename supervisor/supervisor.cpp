@@ -192,7 +192,7 @@ void Supervisor::requested(std::string_view what, unsigned uid, int pid) {
 Control::Outcome Supervisor::check() {
   const auto parsed = config::load(file_, surroundings_);
   if (!parsed) return {ctl::kRefusedConfig, config::render(file_, parsed.error())};
-  return {ctl::kOk, file_ + ": fine, " + std::to_string(parsed->interfaces.size()) + " interfaces\n"};
+  return {ctl::kOk, config::acceptance(file_, *parsed)};
 }
 
 Control::Outcome Supervisor::reload() {

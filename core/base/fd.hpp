@@ -3,8 +3,6 @@
 
 #include <utility>
 
-#include "core/base/error.hpp"
-
 namespace clat {
 
 class Fd {
@@ -23,9 +21,6 @@ class Fd {
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] int release() { return std::exchange(fd_, -1); }
   void reset(int fd = -1);
-
-  // Another descriptor of the same open file, close-on-exec.
-  [[nodiscard]] Result<Fd> duplicate() const;
 
  private:
   int fd_ = -1;

@@ -109,7 +109,7 @@ class Config(LabTest):
         self.assert_nothing_left(" ".join(argv))
 
     def test_no_config_file(self) -> None:
-        self.check_one_line(78, "--config", "/nonexistent/clatvisor.yaml", words=("/nonexistent/clatvisor.yaml", "No such file"))
+        self.check_one_line(78, "--config", "/nonexistent/clatvisor.yaml", words=("/nonexistent/clatvisor.yaml", "No such file", "--config"))
 
     def test_config_is_a_folder(self) -> None:
         self.check_one_line(78, "--config", "/etc", words=("/etc",))

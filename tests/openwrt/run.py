@@ -355,7 +355,7 @@ grep() { :; }
         self.write("clatvisor", (FILES / "clatvisor.config").read_text())
         code, _, said = self.call("check")
         self.assertEqual(code, 0)
-        self.assertIn("fine, 1 interfaces", said)
+        self.assertIn("fine, 1 interface\n", said)
         self.assertEqual(self.call("handover")[1], "signal clatvisor * USR2\n")
 
 

@@ -48,13 +48,19 @@ TEST(Preflight, SaysThatTheCapabilityIsMissing) {
 }
 
 TEST(Preflight, SaysThatTheDeviceIsMissing) {
-  EXPECT_EQ(status_of([] {
-              if (::chroot("/proc/self/fdinfo") != 0) return 1;  // a directory without dev/
-              const auto lacking = preflight();
-              if (lacking.size() != 1) return 2;
-              return lacking[0] == Error{"/dev/net/tun is missing: load the kernel module tun", ENOENT} ? 0 : 3;
-            }),
-            0);
+  EXPECT_EQ(
+      status_of([] {
+        if (::chroot("/proc/self/fdinfo") != 0) return 1;  // a directory without dev/
+        const auto lacking = preflight();
+        if (lacking.size() != 1) return 2;
+        return lacking[0] ==
+                       Error{
+                           "/dev/net/tun is missing: modprobe tun, or hand it to the container (--device /dev/net/tun)",
+                           ENOENT}
+                   ? 0
+                   : 3;
+      }),
+      0);
 }
 
 }  // namespace

@@ -60,20 +60,5 @@ TEST(Fd, ReleasedIsTheCallersToClose) {
   ::close(raw);
 }
 
-TEST(Fd, DuplicateOutlivesTheOriginalAndClosesOnExec) {
-  Fd fd(open_null());
-  auto copy = fd.duplicate();
-  ASSERT_TRUE(copy) << copy.error().text();
-  fd.reset();
-  EXPECT_GE(copy->get(), 3);
-  EXPECT_EQ(::fcntl(copy->get(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-}
-
-TEST(Fd, DuplicateOfNothingIsAnError) {
-  const auto copy = Fd().duplicate();
-  ASSERT_FALSE(copy);
-  EXPECT_EQ(copy.error().code, EBADF);
-}
-
 }  // namespace
 }  // namespace clat
