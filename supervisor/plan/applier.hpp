@@ -66,6 +66,7 @@ class Applier {
   milliseconds retry_delay(Retry& retry);
   milliseconds fail(Piece& piece, Verb verb, const Error& error);
   void back_off(const std::string& uplink, Child& child, Ending end);
+  void hurry_what_stands_on(Clat& clat, Part base);
   void made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result);
   void child_started(const std::string& uplink, Clat& clat, int pid);
   void filter_made(const std::string& uplink, Clat& clat, bool was_lost);

@@ -79,6 +79,13 @@ milliseconds Applier::fail(Piece& piece, Verb verb, const Error& error) {
   return piece.retry.fail(retry_delay(piece.retry), now_, error);
 }
 
+// What is made anew may have been the cause of its failing.
+void Applier::hurry_what_stands_on(Clat& clat, Part base) {
+  for (const Part part : kInOrder) {
+    if (stands_on(part, base, clat.outlook.wanted[index(part)])) clat.piece(part).retry.hurry(now_);
+  }
+}
+
 void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, const Made& result) {
   const Part part = part_of(target);
   auto& piece = clat.piece(part);
@@ -90,6 +97,7 @@ void Applier::made(const std::string& uplink, Clat& clat, const Spec& target, co
   piece.have = target;
   piece.damaged = false;
   piece.retry.succeed();
+  if (first) hurry_what_stands_on(clat, part);
   // From here on the new record says what there is; what an earlier supervisor left is part of it.
   if (part == Part::record && world_.leftovers.erase(uplink) > 0) clat.takes_over = clat.adopt;
   if (part == Part::announce) clat.takes_over = false;

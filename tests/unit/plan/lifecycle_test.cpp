@@ -442,6 +442,21 @@ TEST_F(Lifecycle, AnAuditFindsAndRepairsWhatSomebodyTookAway) {
   EXPECT_TRUE(clat().up);
 }
 
+// IPv6 may have been switched off on the tun, as the kernel tells nobody: its route fails longer and longer.
+TEST_F(Lifecycle, WhatFailsIsTriedAtOnceWhenThatOnWhichItStandsIsMadeAgain) {
+  bring_up();
+  bench.edge.failing[{"up0", Part::announce}] = Error{"add route", EACCES};
+  bench.link("up0", 2, true, false);
+  bench.link("up0", 2);
+  bench.advance(57s);
+  EXPECT_FALSE(clat().up);
+  bench.edge.failing.clear();
+  bench.edge.steal("up0", Part::setup);
+  bench.advance(5s);
+  EXPECT_EQ(field(*bench.last("part.lost"), "part"), "setup");
+  EXPECT_TRUE(clat().up);
+}
+
 TEST_F(Lifecycle, ARenamedTunIsReplaced) {
   bring_up();
   const int old = clat().tun;
