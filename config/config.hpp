@@ -46,7 +46,8 @@ struct Interface {
   std::uint32_t net_id = 0;
   std::uint32_t queues = 1;                        // of the tun, and threads of the translator
   std::optional<std::uint32_t> lowest_ipv6_mtu{};  // RFC 7915 §4.1; none: the uplink's MTU
-  bool allow_private_ipv4 = true;  // non-global IPv4 addresses under the well-known prefix (RFC 6052 §3.1)
+  bool allow_private_ipv4 = true;               // non-global IPv4 addresses under the well-known prefix (RFC 6052 §3.1)
+  std::vector<std::string> on_up{}, on_down{};  // argv of programs that are run then; empty: none
 
   bool operator==(const Interface&) const = default;
 };

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint32_t kFirstMetric = 2048;
 constexpr std::uint32_t kMostQueues = 8;
+constexpr std::size_t kMostHookWords = 64;
 
 // An interface while it is read, with the places that a comparison with others must name.
 struct Draft {
@@ -91,7 +92,25 @@ void read_ipv6_source(Reader& reader, const Entry& entry, Draft& draft) {
     draft.values.ipv6_source = prefix;
 }
 
-constexpr std::array<Key<Draft>, 14> kInterfaceKeys{{
+// A program and its arguments. What is said here takes the place of the defaults, also an empty list.
+template <std::vector<std::string> Interface::* Hook>
+void read_hook(Reader& reader, const Entry& entry, Draft& draft) {
+  auto& argv = draft.values.*Hook;
+  argv.clear();
+  reader.take_list(entry, argv, plain_text);
+  if (argv.empty()) return;
+  if (argv.size() > kMostHookWords) {
+    reader.fail(entry, "a hook takes at most " + std::to_string(kMostHookWords - 1) + " arguments");
+  }
+  const auto& place = entry.value.entries.front().value.place;
+  if (const auto path = absolute_path(argv.front()); !path) {
+    reader.fail(place, entry.key + ": " + path.error().what);
+  } else if (const auto& check = reader.surroundings().check_hook) {
+    if (const auto trusted = check(*path); !trusted) reader.fail(place, entry.key + ": " + trusted.error().text());
+  }
+}
+
+constexpr std::array<Key<Draft>, 16> kInterfaceKeys{{
     {"nat64-prefix", read_nat64_prefix},
     {"ipv4-address",
      [](Reader& reader, const Entry& entry, Draft& draft) {
@@ -139,9 +158,11 @@ constexpr std::array<Key<Draft>, 14> kInterfaceKeys{{
        constexpr std::array<std::pair<std::string_view, bool>, 2> kAnswers{{{"true", true}, {"false", false}}};
        reader.take(entry, draft.values.allow_private_ipv4, [&](auto text) { return choice(text, kAnswers); });
      }},
+    {"on-up", read_hook<&Interface::on_up>},
+    {"on-down", read_hook<&Interface::on_down>},
 }};
 
-constexpr std::array<std::string_view, 4> kReserved{"ipv4-source", "table", "on-up", "on-down"};
+constexpr std::array<std::string_view, 2> kReserved{"ipv4-source", "table"};
 
 // What stands for every interface that does not say otherwise. Some keys make sense for one alone.
 void read_defaults(const Entry& entry, Draft& draft, Reader& reader) {

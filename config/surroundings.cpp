@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "core/base/trusted_folder.hpp"
+
 namespace clat::config {
 
 namespace {
@@ -58,6 +60,13 @@ std::vector<std::string> clatd_places() {
 
 }  // namespace
 
-Surroundings make_surroundings() { return {clatd_places(), is_executable_file, find_account, find_gid}; }
+Surroundings make_surroundings() { return {clatd_places(), is_executable_file, find_account, find_gid, {}}; }
+
+Result<> check_hook(const std::string& path) {
+  auto trusted = trusted_file(path);
+  if (!trusted) return std::unexpected(std::move(trusted).error());
+  if (!is_executable_file(path)) return failure(path + " is not executable", EACCES);
+  return {};
+}
 
 }  // namespace clat::config

@@ -28,9 +28,11 @@ KernelEdge::KernelEdge(system::StateDir& state, system::Network& network, source
       loop_(loop),
       sink_(std::move(sink)),
       resolver_(loop, [this](model::Nat64Answer heard) { sink_(std::move(heard)); }),
-      children_(loop, sink_, [this](const std::string& uplink, int pid, const control::Report* report) {
-        take_report(uplink, pid, report);
-      }) {}
+      children_(loop, sink_,
+                [this](const std::string& uplink, int pid, const control::Report* report) {
+                  take_report(uplink, pid, report);
+                }),
+      hooks_(loop, hook_sink(sink_), {}) {}
 
 std::optional<model::Event> KernelEdge::execute(const model::Action& action) {
   return std::visit(
@@ -260,6 +262,7 @@ Result<> KernelEdge::check(const model::Audit::Check& check, const Found& found)
 
 std::optional<model::Event> KernelEdge::act(const model::Audit& audit) {
   children_.reconcile();
+  hooks_.reconcile();
   // Who does not answer is found by the plan.
   for (const auto& [uplink, totals] : slow_path_) (void)children_.request_report(uplink);
   model::Audited audited;

@@ -50,6 +50,8 @@ class KernelEdge : public plan::Edge {
   std::optional<model::Event> act(const model::CollectHealth& action);
   std::optional<model::Event> act(const model::KnowSubnets& action);
   std::optional<model::Event> act(const model::Audit& action);
+  std::optional<model::Event> act(const model::RunHook& action);
+  std::optional<model::Event> act(const model::SignalHook& action);
 
   Result<model::Made> do_part(const model::PartAction& action, const model::RecordSpec& record);
   Result<model::Made> do_part(const model::PartAction& action, const model::TunSpec& tun);
@@ -87,6 +89,7 @@ class KernelEdge : public plan::Edge {
   }
   // What is not as it should be.
   Result<> check(const model::Audit::Check& check, const Found& found);
+  static loop::Sink hook_sink(loop::Sink sink);
   Result<model::Made> spawn(const model::ChildSpec& child);
   Result<bpf::FastPath*> fast_path();
   Result<> purge(const model::RecordSpec& record);
@@ -120,7 +123,8 @@ class KernelEdge : public plan::Edge {
   sources::Nat64Resolver resolver_;
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for
-  loop::Children children_;           // last: its reports go to those above
+  loop::Children children_;           // its reports go to those above
+  loop::Children hooks_;
 };
 
 }  // namespace clat

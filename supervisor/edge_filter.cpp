@@ -22,7 +22,8 @@ using model::Made;
 using model::Verb;
 
 bool KernelEdge::owns(int pid) const {
-  return children_.owns(pid) || std::ranges::any_of(nft_, [&](const auto& run) { return run.second->pid() == pid; });
+  return children_.owns(pid) || hooks_.owns(pid) ||
+         std::ranges::any_of(nft_, [&](const auto& run) { return run.second->pid() == pid; });
 }
 
 std::optional<Result<Made>> KernelEdge::do_part(const model::PartAction& action, const model::FilterSpec& wanted) {

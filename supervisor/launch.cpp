@@ -57,4 +57,21 @@ std::vector<std::string> clatd_argv(const model::ChildSpec& child) {
   return argv;
 }
 
+std::vector<std::string> hook_environment(const std::string& uplink, const model::HookState& state) {
+  std::vector<std::string> all{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
+  const auto add = [&all](std::string_view name, std::string_view value) {
+    all.emplace_back("CLATVISOR_").append(name).append("=").append(value);
+  };
+  const auto text = [](const auto& value) { return value ? value->text() : std::string(); };
+  add("EVENT", model::hook_event(state.up));
+  add("IFACE", uplink);
+  add("TUN", state.tun);
+  add("V4", text(state.v4));
+  add("V6", text(state.v6));
+  add("PREFIX", text(state.prefix));
+  add("MTU", state.mtu == 0 ? "" : std::to_string(state.mtu));
+  add("REASON_CODE", state.why ? model::code(*state.why) : "");
+  return all;
+}
+
 }  // namespace clat

@@ -80,6 +80,7 @@ int main(std::span<const char* const> words) {
   if (options->command == Command::version) return std::puts("clatvisor " CLATVISOR_VERSION) < 0 ? EX_IOERR : EX_OK;
 
   auto surroundings = config::make_surroundings();
+  if (options->command == Command::check) surroundings.check_hook = config::check_hook;
   auto parsed = config::load(options->config, surroundings);
   if (!parsed) {
     if (::access(options->config.c_str(), F_OK) != 0 && errno == ENOENT) {

@@ -190,7 +190,9 @@ void Supervisor::requested(std::string_view what, unsigned uid, int pid) {
 }
 
 Control::Outcome Supervisor::check() {
-  const auto parsed = config::load(file_, surroundings_);
+  auto surroundings = surroundings_;
+  surroundings.check_hook = config::check_hook;
+  const auto parsed = config::load(file_, surroundings);
   if (!parsed) return {ctl::kRefusedConfig, config::render(file_, parsed.error())};
   return {ctl::kOk, config::acceptance(file_, *parsed)};
 }

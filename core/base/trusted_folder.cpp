@@ -95,6 +95,23 @@ class Walk {
     return {};
   }
 
+  // The file of that name. Empty: it is a symlink, and what it names comes next in `names`.
+  Result<std::string> file(const std::string& name, Names& names) {
+    if (auto checked = check_own(path_, facts_, us_); !checked) return std::unexpected(std::move(checked).error());
+    const auto path = joined(path_, name);
+    const auto found = open_step(fd_, name);
+    if (!found) return failure("open " + path, errno);
+    const auto facts = facts_of(found, path);
+    if (!facts) return std::unexpected(facts.error());
+    if (S_ISLNK(facts->st_mode)) {
+      auto followed = follow(found, path, *facts, names);
+      return followed ? Result<std::string>("") : std::unexpected(std::move(followed).error());
+    }
+    if (!S_ISREG(facts->st_mode)) return failure(path + " is no regular file", EACCES);
+    auto checked = check_own(path, *facts, us_);
+    return checked ? Result<std::string>(path) : std::unexpected(std::move(checked).error());
+  }
+
   Result<TrustedFolder> end() { return accept(fd_, path_); }
 
  private:
@@ -160,6 +177,25 @@ Result<TrustedFolder> open_trusted(const std::string& path, const MakeFolder& ma
     if (auto stepped = walk->step(name, names, make); !stepped) return std::unexpected(std::move(stepped).error());
   }
   return walk->end();
+}
+
+Result<std::string> trusted_file(const std::string& path) {
+  if (!path.starts_with('/')) return failure("\"" + path + "\" is no absolute path", EINVAL);
+  auto walk = Walk::from_root();
+  if (!walk) return std::unexpected(std::move(walk).error());
+  Names names;
+  put_in_front(names, path);
+  while (!names.empty()) {
+    const auto name = std::move(names.front());
+    names.pop_front();
+    if (names.empty()) {
+      auto file = walk->file(name, names);
+      if (!file || !file->empty()) return file;
+    } else if (auto stepped = walk->step(name, names, {}); !stepped) {
+      return std::unexpected(std::move(stepped).error());
+    }
+  }
+  return failure(path + " is no regular file", EACCES);
 }
 
 Result<TrustedFolder> open_trusted(const TrustedFolder& in, const std::string& name) {

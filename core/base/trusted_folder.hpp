@@ -38,6 +38,10 @@ Result<TrustedFolder> open_trusted(const std::string& path, const MakeFolder& ma
 // A folder right in another one; never by a symlink.
 Result<TrustedFolder> open_trusted(const TrustedFolder& in, const std::string& name);
 
+// A regular file that only root and this process can change or replace: it and its folder pass check_own(), all on the
+// way there check_on_the_way(). Returns its path without symlinks. EPERM as above.
+Result<std::string> trusted_file(const std::string& path);
+
 // Whether the folder is still where it was opened.
 Result<bool> is_in_place(const TrustedFolder& folder);
 // Names in it, "." and ".." aside, in no order.

@@ -59,6 +59,12 @@ inline constexpr std::string_view kClatBackoff = "clat.backoff";
 inline constexpr std::string_view kClatFlapping = "clat.flapping";
 inline constexpr std::string_view kNetdLine = "netd.line";
 inline constexpr std::string_view kChildOutput = "child.output";
+// hooks
+inline constexpr std::string_view kHookDone = "hook.done";
+inline constexpr std::string_view kHookFailed = "hook.failed";
+inline constexpr std::string_view kHookRefused = "hook.refused";
+inline constexpr std::string_view kHookOutput = "hook.output";
+
 // what confines it
 inline constexpr std::string_view kFilterUnavailable = "filter.unavailable";
 inline constexpr std::string_view kFilterRestored = "filter.restored";
@@ -126,6 +132,10 @@ inline constexpr std::array kAll = {
     kClatFlapping,
     kNetdLine,
     kChildOutput,
+    kHookDone,
+    kHookFailed,
+    kHookRefused,
+    kHookOutput,
     kFilterUnavailable,
     kFilterRestored,
     kFastpathAttached,

@@ -310,12 +310,19 @@ struct Wording {
     netd("Stopping clatd pid=" + std::to_string(it.pid) + " on " + iface);
   }
   void operator()(const notice::NetdStopped&, const std::string& iface) { netd("clatd on " + iface + " stopped"); }
-  void operator()(const notice::ChildOutput& it) {
-    begin(Severity::info, events::kChildOutput);
-    say("pid", number(it.pid));
-    if (it.suppressed != 0) say("suppressed", number(it.suppressed));
-    say("line", it.line);
+  void operator()(const notice::ChildOutput& it) { output(events::kChildOutput, it); }
+
+  void operator()(const notice::HookDone& it) {
+    begin(Severity::info, events::kHookDone);
+    fields = {{"state", std::string(hook_event(it.up))}, {"path", it.path}, {"took", it.took}};
   }
+  void operator()(const notice::HookFailure& it) {
+    begin(Severity::warn, it.refused ? events::kHookRefused : events::kHookFailed);
+    fields = {{"state", std::string(hook_event(it.up))}, {"path", it.path}, {"reason", text(it)}};
+    if (!it.line.empty()) say("line", it.line);
+    say("next", "it is run again when the state changes");
+  }
+  void operator()(const notice::HookOutput& it) { output(events::kHookOutput, it); }
 
   void operator()(const notice::FilterUnavailable& it) {
     begin(Severity::warn, events::kFilterUnavailable);
@@ -386,6 +393,12 @@ struct Wording {
   void begin(Severity level, std::string_view name) {
     severity = level;
     event = name;
+  }
+  void output(std::string_view name, const auto& it) {
+    begin(Severity::info, name);
+    say("pid", number(it.pid));
+    if (it.suppressed != 0) say("suppressed", number(it.suppressed));
+    say("line", it.line);
   }
   void netd(std::string line) {
     begin(Severity::info, events::kNetdLine);

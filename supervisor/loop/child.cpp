@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -98,6 +99,8 @@ Result<> Child::open_control(Loop& loop, Fd& far_end) {
 Result<> Child::run(Loop& loop, const Launch& launch, const std::vector<int>& table) {
   auto process = start_process(loop, {.path = launch.path.c_str(),
                                       .argv = launch.argv,
+                                      .environment = launch.environment,
+                                      .own_group = launch.own_group,
                                       .fds = table,
                                       .data = this,
                                       .on_exit = [](uv_process_t* ended, std::int64_t status, int signal) {
@@ -107,10 +110,14 @@ Result<> Child::run(Loop& loop, const Launch& launch, const std::vector<int>& ta
   if (!process) return std::unexpected(std::move(process).error());
   process_ = *process;
   pid_ = process_->pid;
+  own_group_ = launch.own_group;
   return {};
 }
 
-Child::~Child() { let_go(process_); }
+Child::~Child() {
+  if (own_group_ && fate() == Fate::running) ::kill(target(), SIGKILL);
+  let_go(process_);
+}
 
 void Child::drain() {
   // Its exit says more than the end of its control socket.

@@ -34,6 +34,8 @@ class Child {
 
   [[nodiscard]] const std::string& uplink() const { return uplink_; }
   [[nodiscard]] int pid() const { return pid_; }
+  // For kill(): it, or its process group.
+  [[nodiscard]] int target() const { return own_group_ ? -pid_ : pid_; }
   [[nodiscard]] ControlChannel& control() { return control_; }
 
   [[nodiscard]] Fate fate() const { return fate_of(pid_); }
@@ -56,6 +58,7 @@ class Child {
   const Owner& owner_;
   std::string uplink_;
   int pid_ = 0;
+  bool own_group_ = false;
   uv_process_s* process_ = nullptr;  // libuv frees it
   Fd output_;
   ControlChannel control_;

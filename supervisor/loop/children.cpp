@@ -94,7 +94,7 @@ Result<> Children::signal(const std::string& uplink, int pid, int signal) {
   if (child == nullptr || child->fate() == Fate::gone) {
     return failure("signal clatd " + std::to_string(pid), ESRCH);
   }
-  if (::kill(pid, signal) != 0) return failure("signal clatd " + std::to_string(pid), errno);
+  if (::kill(child->target(), signal) != 0) return failure("signal clatd " + std::to_string(pid), errno);
   return {};
 }
 

@@ -19,6 +19,8 @@ struct Launch {
   // Stay the caller's; the child gets copies as fd 3 and up, the control socket, if any, being 4 among them.
   std::vector<int> fds;
   bool control = true;
+  std::vector<std::string> environment = {};
+  bool own_group = false;  // signals go to all that it has started, too
 };
 
 // Events: ChildReady, ChildAnswered, ChildMute, ChildOutput and, as the last of a child, ChildExited. An uplink may
@@ -36,7 +38,8 @@ class Children {
   ~Children();
 
   // The child has fds 0 (/dev/null), 1 and 2 (a pipe whose lines become ChildOutput), those of the Launch and no
-  // others, an empty environment, no signal blocked or ignored. Answers the pid; that exec failed is an error.
+  // others, the environment of the Launch and no more, no signal blocked or ignored. Answers the pid; that exec failed
+  // is an error.
   Result<int> spawn(const Launch& launch);
 
   // ESRCH when there is no such child, or no more: never another process that got its pid.

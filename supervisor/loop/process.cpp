@@ -10,20 +10,25 @@
 namespace clat::loop {
 
 Result<uv_process_t*> start_process(Loop& loop, ProcessStart start) {
-  std::vector<char*> args;
-  for (std::string& argument : start.argv) args.push_back(argument.data());
-  args.push_back(nullptr);
+  const auto pointers_to = [](std::vector<std::string>& words) {
+    std::vector<char*> pointers;
+    for (std::string& word : words) pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    return pointers;
+  };
+  auto args = pointers_to(start.argv);
+  auto environment = pointers_to(start.environment);
   std::vector<uv_stdio_container_t> stdio;
   for (const int fd : start.fds) {
     auto& entry = stdio.emplace_back();
     entry.flags = fd < 0 ? UV_IGNORE : UV_INHERIT_FD;
     entry.data.fd = fd;
   }
-  char* no_environment = nullptr;
   uv_process_options_t options{};
   options.file = start.path;
   options.args = args.data();
-  options.env = start.inherits_environment ? nullptr : &no_environment;
+  options.env = start.inherits_environment ? nullptr : environment.data();
+  if (start.own_group) options.flags = UV_PROCESS_DETACHED;
   options.stdio_count = static_cast<int>(stdio.size());
   options.stdio = stdio.data();
   options.exit_cb = start.on_exit;

@@ -17,8 +17,10 @@ struct ProcessStart {
   const char* path = nullptr;  // without a slash: looked for in PATH
   std::vector<std::string> argv = {};
   bool inherits_environment = false;
-  std::span<const int> fds;  // its descriptors 0, 1, …; below 3, -1 is /dev/null
-  void* data = nullptr;      // of the handle
+  std::vector<std::string> environment = {};  // unless it inherits ours
+  bool own_group = false;                     // the first of a session and process group of its own
+  std::span<const int> fds;                   // its descriptors 0, 1, …; below 3, -1 is /dev/null
+  void* data = nullptr;                       // of the handle
   void (*on_exit)(uv_process_s*, std::int64_t status, int signal) = nullptr;
 };
 // The handle is let_go()'s to free.

@@ -13,6 +13,7 @@
 #include "core/net/ipv4_prefix.hpp"
 #include "core/net/neighbour_message.hpp"
 #include "supervisor/model/facts.hpp"
+#include "supervisor/model/hook.hpp"
 #include "supervisor/model/nat64_question.hpp"
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/specs.hpp"
@@ -93,10 +94,23 @@ struct Audit {
   std::vector<Check> checks;
   bool operator==(const Audit&) const = default;
 };
+// Run a hook; the answer is HookStarted.
+struct RunHook {
+  std::string uplink;
+  HookCall call;
+  bool operator==(const RunHook&) const = default;
+};
+// To a hook and the processes that it has started; the answer is Sent, and later HookExited.
+struct SignalHook {
+  std::string uplink;
+  int pid = 0;
+  int signal = 0;
+  bool operator==(const SignalHook&) const = default;
+};
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
 using Action = std::variant<PartAction, Purge, LookUpRoute, Solicit, Advertise, Probe, AskRouters, Nat64Question,
-                            CollectHealth, KnowSubnets, Audit, Exit>;
+                            CollectHealth, KnowSubnets, Audit, RunHook, SignalHook, Exit>;
 
 }  // namespace clat::model

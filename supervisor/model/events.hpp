@@ -110,7 +110,7 @@ struct NextHopSeen {
   bool answers = false;
 };
 
-// A message of neighbour discovery was sent, or could not be.
+// A message of neighbour discovery, or a signal to a hook, was sent, or could not be.
 struct Sent {
   std::string uplink;
   Result<> result;
@@ -194,16 +194,35 @@ struct ChildOutput {
   std::uint64_t suppressed = 0;  // lines dropped by the rate limit before this one
 };
 
+// A hook runs, or could not be started. `refused`: others than root could change it.
+struct HookStarted {
+  std::string uplink;
+  Result<int> pid;
+  bool refused = false;
+};
+struct HookOutput {
+  std::string uplink;
+  int pid = 0;
+  std::string line;
+  std::uint64_t suppressed = 0;  // as in ChildOutput
+};
+struct HookExited {
+  std::string uplink;
+  int pid = 0;
+  int status = 0;  // exit code
+  int signal = 0;  // 0: exited
+};
+
 struct HealthCollected {
   std::map<std::string, Counters> by_uplink;
 };
 struct Tick {};  // the timer that was armed at Plan::wake_at
 
-using Event =
-    std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
-                 StatusAsked, RestartAsked, LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
-                 Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged, NftablesChanged,
-                 RouterHeard, AddressContested, NeighboursFlood, NextHopSeen, Sent, Nat64Answer, Done, Purged, LookedUp,
-                 Audited, ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HealthCollected, Tick>;
+using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
+                           StatusAsked, RestartAsked, LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
+                           Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged,
+                           NftablesChanged, RouterHeard, AddressContested, NeighboursFlood, NextHopSeen, Sent,
+                           Nat64Answer, Done, Purged, LookedUp, Audited, ChildReady, ChildAnswered, ChildMute,
+                           ChildExited, ChildOutput, HookStarted, HookOutput, HookExited, HealthCollected, Tick>;
 
 }  // namespace clat::model

@@ -14,6 +14,7 @@
 #include "core/net/prefix.hpp"
 #include "supervisor/model/actions.hpp"
 #include "supervisor/model/events.hpp"
+#include "supervisor/model/hook.hpp"
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/specs.hpp"
 #include "supervisor/model/status.hpp"
@@ -239,6 +240,16 @@ struct NetdStopping {
 struct NetdStopped {};
 using ChildOutput = model::ChildOutput;
 
+// --- hooks
+
+struct HookDone {
+  std::string path;
+  bool up = false;  // the state that it was told
+  milliseconds took{};
+};
+using HookFailure = model::HookFailure;
+using HookOutput = model::HookOutput;
+
 // --- what confines it
 
 struct FilterUnavailable {
@@ -308,20 +319,22 @@ struct ActionDone {
 
 }  // namespace notice
 
-using What = std::variant<
-    notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover, notice::SupervisorStopping,
-    notice::SupervisorStopped, notice::RecordIgnored, notice::TunMissing, notice::SysctlRisky, notice::NotifyFailed,
-    notice::ControlFailed, notice::ControlRequested, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp,
-    notice::LinkDown, notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired,
-    notice::AddressConflict, notice::NeighbourFlood, notice::NextHopFailed, notice::NextHopRestored, notice::ClatUp,
-    notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::PrefixFound, notice::PrefixLost,
-    notice::PrefixUnknown, notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored, notice::ForwardingOff,
-    notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
-    notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting, notice::NetdStarted,
-    notice::NetdStopping, notice::NetdStopped, notice::ChildOutput, notice::FilterUnavailable, notice::FilterRestored,
-    notice::FastpathAttached, notice::FastpathRestored, notice::FastpathLost, notice::FastpathUnavailable,
-    notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health, notice::StateDump, notice::DeedFailed,
-    notice::ActionFailed, notice::ActionDone>;
+using What =
+    std::variant<notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover,
+                 notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::TunMissing,
+                 notice::SysctlRisky, notice::NotifyFailed, notice::ControlFailed, notice::ControlRequested,
+                 notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone,
+                 notice::Hindered, notice::AddressChosen, notice::AddressRetired, notice::AddressConflict,
+                 notice::NeighbourFlood, notice::NextHopFailed, notice::NextHopRestored, notice::ClatUp,
+                 notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::PrefixFound, notice::PrefixLost,
+                 notice::PrefixUnknown, notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored,
+                 notice::ForwardingOff, notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced,
+                 notice::ClatExited, notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping,
+                 notice::NetdStarting, notice::NetdStarted, notice::NetdStopping, notice::NetdStopped,
+                 notice::ChildOutput, notice::HookDone, notice::HookFailure, notice::HookOutput,
+                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
+                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
+                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -13,6 +13,7 @@
 #include "core/net/address.hpp"
 #include "core/net/prefix.hpp"
 #include "supervisor/model/facts.hpp"
+#include "supervisor/model/hook.hpp"
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/specs.hpp"
 
@@ -57,6 +58,15 @@ struct ChildStatus {
   bool operator==(const ChildStatus&) const = default;
 };
 
+// A hook that runs, or how the last one ended.
+struct HookStatus {
+  std::string path;
+  bool up = false;                            // the state that it was told
+  std::optional<milliseconds> runs_for = {};  // none: it has ended
+  std::optional<HookFailure> failure = {};
+  bool operator==(const HookStatus&) const = default;
+};
+
 struct InterfaceStatus {
   std::string name;
   int ifindex = 0;  // 0: there is no such link
@@ -86,6 +96,7 @@ struct InterfaceStatus {
   std::optional<Error> no_bpf_filter = {};  // likewise what confines clatd
   std::vector<Part> stands = {};            // in the order of making
   ChildStatus child = {};
+  std::optional<HookStatus> hook = {};  // none: no hook has been run
   Counted counted = {};
   bool operator==(const InterfaceStatus&) const = default;
 };

@@ -1,6 +1,6 @@
-// apply() by kind of event. Split over five files: what the kernel tells (apply_kernel.cpp) and what neighbours do
-// (apply_neighbours.cpp), how actions went (apply_done.cpp), what becomes of a clatd (apply_child.cpp), everything else
-// (apply.cpp).
+// apply() by kind of event. Split over six files: what the kernel tells (apply_kernel.cpp) and what neighbours do
+// (apply_neighbours.cpp), how actions went (apply_done.cpp), what becomes of a clatd (apply_child.cpp) and of hooks
+// (apply_hooks.cpp), everything else (apply.cpp).
 #pragma once
 
 #include <string>
@@ -42,6 +42,9 @@ class Applier {
   void operator()(const ChildMute&);
   void operator()(const ChildExited&);
   void operator()(const ChildOutput&);
+  void operator()(const HookStarted&);
+  void operator()(const HookOutput&);
+  void operator()(const HookExited&);
   void operator()(const HealthCollected&);
   void operator()(const RouterHeard&);
   void operator()(const AddressContested&);
@@ -61,6 +64,8 @@ class Applier {
   void take_dump(const Kernel& kernel);
   Clat* parent_of(const std::string& uplink, int pid);
   void look_at_queue(const std::string& uplink, const TunQueue& queue);
+  Hooks* hooks_of(const std::string& uplink, int pid);
+  void hook_ended(const std::string& uplink, Hooks& hooks, Ending how, bool refused = false);
   void child_told_to_stop(const std::string& uplink, Process& process, milliseconds patience);
   [[nodiscard]] bool gives_up(const Retry& retry) const;
   milliseconds retry_delay(Retry& retry);

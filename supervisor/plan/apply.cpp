@@ -88,6 +88,7 @@ void Applier::operator()(const StopRequested& event) {
   // What could not be removed before is tried at once.
   for (auto& [name, clat] : world_.clats) {
     for (auto& piece : clat.pieces) piece.retry.succeed();
+    clat.hooks.stop(now_);
   }
   for (auto& [name, leftover] : world_.leftovers) {
     leftover.retry.succeed();
@@ -142,6 +143,9 @@ struct Reach {
   void operator()(const ChildAnswered& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildMute& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const ChildExited& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const HookStarted& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const HookExited& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const HookOutput&) const {}
   // Those whose time has come are known to who sent it.
   void operator()(const Tick&) const {}
   void operator()(const ChildOutput&) const {}
@@ -194,6 +198,10 @@ void begin(World& world, const Action& action, TimePoint now) {
   } else if (const auto* ask = std::get_if<AskRouters>(&action)) {
     auto& again = world.clats.at(ask->uplink).dead_routers.question;
     again.fail(again.backoff.fail(kAskRouters, world.random), now, {});
+  } else if (const auto* run = std::get_if<RunHook>(&action)) {
+    world.clats.at(run->uplink).hooks.begin(run->call, now);
+  } else if (const auto* signal = std::get_if<SignalHook>(&action)) {
+    world.clats.at(signal->uplink).hooks.signalled(now);
   } else if (std::holds_alternative<Audit>(action)) {
     world.audit_due = now + world.config->audit_interval;
     for (auto& [name, clat] : world.clats) {

@@ -34,6 +34,11 @@ class ClatPlanner {
     return ask_dns();
   }
 
+  // Beside all else: the CLAT waits for no hook.
+  std::optional<Action> hook() {
+    return clat_.hooks.next(uplink_, now_, [this](TimePoint at) { wake(at); });
+  }
+
   void wake(TimePoint at) {
     if (!wake_at_ || at < *wake_at_) wake_at_ = at;
   }
@@ -274,6 +279,7 @@ Plan plan(const World& world, TimePoint now, const Scope& scope) {
   const auto look_at = [&](const auto& clat) {
     ClatPlanner planner(world, clat.first, clat.second, now);
     if (auto action = planner.next()) result.actions.push_back(std::move(*action));
+    if (auto action = planner.hook()) result.actions.push_back(std::move(*action));
     if (const auto at = planner.wake_at()) result.wakes.emplace(clat.first, *at);
   };
   if (scope.all) {
@@ -285,8 +291,9 @@ Plan plan(const World& world, TimePoint now, const Scope& scope) {
   }
 
   if (world.stopping) {
-    const bool done = world.leftovers.empty() &&
-                      std::ranges::all_of(world.clats, [](const auto& each) { return each.second.empty(); });
+    const bool done = world.leftovers.empty() && std::ranges::all_of(world.clats, [now](const auto& each) {
+                        return each.second.empty() && !each.second.hooks.have_work(now);
+                      });
     if (done) result.actions.emplace_back(Exit{});
     return result;
   }

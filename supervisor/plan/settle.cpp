@@ -97,6 +97,36 @@ void tell_up_or_down(const std::string& name, Clat& clat, TimePoint now, std::ve
                                           .fast_path = clat.fast_path_kind}});
 }
 
+HookState what_hooks_are_told(const Clat& clat) {
+  const auto& setup = std::get<SetupSpec>(*clat.piece(Part::setup).have);
+  return {.up = true,
+          .tun = setup.tun_name,
+          .v4 = clat.addresses->v4,
+          .v6 = clat.addresses->v6,
+          .prefix = std::get<RecordSpec>(*clat.piece(Part::record).have).prefix,
+          .mtu = setup.mtu};
+}
+
+// One that is not configured any more keeps its hooks until they are told.
+void settle_hooks(const World& world, const std::string& name, Clat& clat, TimePoint now) {
+  auto& hooks = clat.hooks;
+  if (hooks.since == TimePoint{}) hooks.since = now;
+  const auto* wanted = world.wanted(name);
+  if (wanted != nullptr) hooks.configure(wanted->on_up, wanted->on_down);
+  if (!hooks.any() && !hooks.busy()) {
+    hooks.forget();
+  } else if (clat.up) {
+    hooks.see(what_hooks_are_told(clat));
+  } else if (hooks.state && hooks.state->up) {
+    auto down = *hooks.state;
+    down.up = false;
+    down.why = why_down(clat).why;
+    hooks.see(std::move(down));
+  } else if (!hooks.state && (wanted == nullptr || hooks.is_first_down(now))) {
+    hooks.see({.tun = wanted == nullptr ? "" : wanted->tun, .why = why_down(clat).why});
+  }
+}
+
 // A clatd of which nothing is heard is replaced.
 void give_up_child(const std::string& name, Process& process, TimePoint now, std::vector<Notice>& notices) {
   if (process.expire(now)) notices.push_back({name, notice::ClatReplaced{process.pid, *process.condemned}});
@@ -203,6 +233,7 @@ bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now
   time_guard(clat, now);
   meet_neighbours(world, clat, now);
   tell_up_or_down(name, clat, now, notices);
+  settle_hooks(world, name, clat, now);
   time_state(state_of(world, name, clat), clat, now);
   return before && before != clat.addresses;
 }
@@ -214,7 +245,7 @@ bool settle_and_forget(World& world, const std::string& name, TimePoint now, std
   const bool freed = settle_one(world, name, clat->second, now, notices);
   if (world.wanted(name) != nullptr) return freed;
   const bool has_tun = clat->second.has_tun();
-  if (clat->second.empty()) world.clats.erase(clat);
+  if (clat->second.empty() && !clat->second.hooks.have_work(now)) world.clats.erase(clat);
   return !has_tun && !world.stopping;
 }
 

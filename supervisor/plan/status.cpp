@@ -52,6 +52,14 @@ ChildStatus child_status(const World& world, const Child& child, TimePoint now) 
   return status;
 }
 
+std::optional<HookStatus> hook_status(const Hooks& hooks, TimePoint now) {
+  if (!hooks.told || hooks.told->argv.empty()) return std::nullopt;
+  return HookStatus{.path = hooks.told->argv.front(),
+                    .up = hooks.told->state.up,
+                    .runs_for = hooks.busy() ? std::optional(whole(now - hooks.started)) : std::nullopt,
+                    .failure = hooks.busy() ? std::nullopt : hooks.failure};
+}
+
 Counted counted(const Samples& samples) {
   Counted counted;
   if (!samples.now) return counted;
@@ -110,6 +118,7 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
                          .no_fast_path = clat.fast_path.error,
                          .no_bpf_filter = clat.bpf_filter.error,
                          .child = child_status(world, clat.child, now),
+                         .hook = hook_status(clat.hooks, now),
                          .counted = counted(clat.samples)};
   if (clat.outlook.uplink) status.ipv6_mtu = clat.outlook.uplink->mtu;
   if (const auto& setup = clat.piece(Part::setup).have) status.ipv4_mtu = std::get<SetupSpec>(*setup).mtu;

@@ -16,6 +16,7 @@
 #include "supervisor/model/reason.hpp"
 #include "supervisor/model/status.hpp"
 #include "supervisor/plan/dead_routers.hpp"
+#include "supervisor/plan/hooks.hpp"
 #include "supervisor/plan/name_servers.hpp"
 #include "supervisor/plan/outlook.hpp"
 #include "supervisor/plan/parts.hpp"
@@ -133,6 +134,7 @@ struct Clat {
   std::optional<Reason> obstacle;  // why it has no IPv4 at the moment
   Firewall firewall;               // of the host, as it was found last
   Outlook outlook;
+  Hooks hooks;
   std::optional<TimePoint> guard_release_at;  // the address has no use now; its blackhole stays until then
   std::vector<RetiredGuard> retired;
 

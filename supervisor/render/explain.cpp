@@ -99,6 +99,18 @@ std::optional<Finding> child_trouble(const InterfaceStatus& status) {
                  "`clatctl events` shows what it said. `clatctl restart " + status.name + "` starts it at once."};
 }
 
+std::optional<Finding> hook_trouble(const HookStatus& hook) {
+  const auto which = (hook.up ? "on-up " : "on-down ") + hook.path;
+  if (hook.runs_for)
+    return Finding{Weight::note, "hook-runs", which + " runs for " + duration_text(*hook.runs_for) + ".", ""};
+  if (!hook.failure) return std::nullopt;
+  const auto& failure = *hook.failure;
+  return Finding{Weight::note, failure.refused ? "hook-refused" : "hook-failed",
+                 which + (failure.refused ? " was not run: " : " failed: ") + text(failure) +
+                     (failure.line.empty() ? "." : "; its last words: " + failure.line),
+                 "It is run again when the state changes."};
+}
+
 Colour colour_of(Weight weight) {
   switch (weight) {
     case Weight::down: return Colour::red;
@@ -124,6 +136,7 @@ std::vector<Finding> findings(const InterfaceStatus& status) {
   };
   add(what_is_missing(status));
   add(child_trouble(status));
+  if (status.hook) add(hook_trouble(*status.hook));
   if (status.state != State::stopping) {
     add(slow_path(status));
     if (status.no_bpf_filter) {

@@ -39,6 +39,13 @@ Value value(const T& it) {
 // Numbers of which 0 says that there is none.
 Value unless_zero(std::uint64_t number) { return number == 0 ? Value() : Value(number); }
 
+// Of the last hook that was run.
+std::string_view hook_state(const HookStatus& hook) {
+  if (hook.runs_for) return "running";
+  if (!hook.failure) return "done";
+  return hook.failure->refused ? "refused" : "failed";
+}
+
 template <auto Path, auto Count>
 Value total(const InterfaceStatus& status) {
   return traffic(status.counted.now).*Path.*Count;
@@ -76,6 +83,9 @@ constexpr auto kFields = std::to_array<Field>({
     {"clatd_restarts", [](const auto& it) { return value(it.child.restarts); }},
     {"clatd_next_start_seconds", [](const auto& it) { return value(it.child.next_start_in); }},
     {"clatd_last_end", [](const auto& it) { return it.child.last_end ? value(text(*it.child.last_end)) : Value(); }},
+    {"hook_state", [](const auto& it) { return it.hook ? value(hook_state(*it.hook)) : Value(); }},
+    {"hook_reason",
+     [](const auto& it) { return it.hook && it.hook->failure ? value(text(*it.hook->failure)) : Value(); }},
     {"fast_tx_packets", total<&Traffic::fast_tx, &Flow::packets>},
     {"fast_tx_bytes", total<&Traffic::fast_tx, &Flow::bytes>},
     {"fast_rx_packets", total<&Traffic::fast_rx, &Flow::packets>},

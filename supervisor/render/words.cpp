@@ -83,6 +83,11 @@ std::string text(const Ending& ending) {
   return std::visit([](const auto& end) { return words(end); }, ending);
 }
 
+std::string text(const HookFailure& failure) {
+  if (failure.patience) return "it did not end within " + milliseconds_text(*failure.patience);
+  return text(failure.end);
+}
+
 std::string what_helps(Why why) {
   const std::string by_itself = "starts by itself when that changes";
   if (why == Why::native_ipv4) return by_itself + "; with when: always it stays up";

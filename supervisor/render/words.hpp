@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "supervisor/model/hook.hpp"
 #include "supervisor/model/reason.hpp"
 
 namespace clat::render {
@@ -14,6 +15,8 @@ std::string text(const model::Reason& reason);
 // "SIGKILL", "status 71"
 std::string text(const model::Ending& ending);
 std::string text(const model::Condemned& why);
+// "status 3", "it did not end within 30000ms"
+std::string text(const model::HookFailure& failure);
 // What is to come, or to do, while a CLAT waits for that.
 std::string what_helps(model::Why why);
 

@@ -113,6 +113,9 @@ config uplink 'wan'
 	option queues '8'
 	option lowest_ipv6_mtu '1280'
 	option allow_private_ipv4 'yes'
+	list on_up '/bin/true'
+	list on_up 'zone=wan'
+	option on_down '/bin/true'
 
 config uplink
 	option device 'usb0'
@@ -146,6 +149,8 @@ config uplink 'off'
             "    queues: '8'",
             "    lowest-ipv6-mtu: '1280'",
             "    allow-private-ipv4: 'true'",
+            "    on-up: ['/bin/true', 'zone=wan']",
+            "    on-down: ['/bin/true']",
             "  'usb0':",
             "    nat64-prefix: {auto: true, only: ['64:ff9b::/96', '2001:db8:64::/96']}",
             "    default-route: false",

@@ -284,5 +284,19 @@ TEST(Parse, TwentyThousandInterfacesTakeWellUnderASecond) {
   EXPECT_LT(taken, 1 * CLOCKS_PER_SEC);
 }
 
+TEST(Parse, Hooks) {
+  using Strings = std::vector<std::string>;
+  const Config config = config_of(R"(
+defaults: {on-up: [/etc/hook, all], on-down: [/etc/hook]}
+interfaces:
+  wan0: {on-up: [/etc/wan0, "a word"], on-down: []}
+  wan1: {}
+)");
+  EXPECT_EQ(config.interfaces[0].on_up, (Strings{"/etc/wan0", "a word"}));
+  EXPECT_EQ(config.interfaces[0].on_down, Strings{});
+  EXPECT_EQ(config.interfaces[1].on_up, (Strings{"/etc/hook", "all"}));
+  EXPECT_EQ(config.interfaces[1].on_down, (Strings{"/etc/hook"}));
+}
+
 }  // namespace
 }  // namespace clat::config

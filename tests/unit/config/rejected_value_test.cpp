@@ -345,5 +345,31 @@ TEST(RejectedValue, TheMachineLacksClatdOrItsUser) {
   EXPECT_TRUE(report(wan0() + "clatd: {path: auto}\n", bare).starts_with("f:1:1: error: user: "));
 }
 
+TEST(RejectedValue, Hooks) {
+  expect_in_interface({
+      {"on-up: /etc/hook", "'on-up' takes a list, but here is a single value"},
+      {"on-down: {run: /etc/hook}", "'on-down' takes a list, but here is keys and values"},
+  });
+  const auto expect = [](const std::string& line, unsigned column, const std::string& reason) {
+    EXPECT_EQ(report(wan0(line)), one_report(4, column, reason, "    " + line));
+  };
+  expect("on-up: [hook]", 13, "on-up: 'hook' is not an absolute path");
+  expect("on-down: [/hook, []]", 22, "'on-down' takes a single value, but here is a list");
+  std::string many = "on-up: [/hook";
+  for (int i = 0; i < 64; ++i) many += ", x";
+  EXPECT_TRUE(report(wan0(many + "]")).starts_with("f:4:12: error: on-up: a hook takes at most 63 arguments\n"));
+}
+
+// When it is asked for, what lies there now counts, too.
+TEST(RejectedValue, HooksThatOthersCouldChange) {
+  auto surroundings = paper_machine();
+  surroundings.check_hook = [](const std::string& path) -> Result<> {
+    return path == "/good" ? Result<>() : failure(path + " is writable by others", EPERM);
+  };
+  EXPECT_EQ(report(wan0("on-up: [/good]"), surroundings), "");
+  EXPECT_EQ(report(wan0("on-up: [/bad]"), surroundings),
+            one_report(4, 13, "on-up: /bad is writable by others: Operation not permitted", "    on-up: [/bad]"));
+}
+
 }  // namespace
 }  // namespace clat::config

@@ -83,7 +83,10 @@ class TrustedFolderTest : public testing::Test {
     EXPECT_EQ(::chmod(path.c_str(), mode), 0) << path;
     return path;
   }
-  static int code_of(const Result<TrustedFolder>& opened) { return opened ? 0 : opened.error().code; }
+  template <class T>
+  static int code_of(const Result<T>& opened) {
+    return opened ? 0 : opened.error().code;
+  }
 
   std::string top_;
 };
@@ -188,6 +191,33 @@ TEST_F(TrustedFolderTest, OneInAnother) {
   EXPECT_EQ(code_of(open_trusted(*a, "open")), EPERM);
   EXPECT_EQ(code_of(open_trusted(*a, "link")), ENOTDIR);
   EXPECT_EQ(code_of(open_trusted(*a, "nothing")), ENOENT);
+}
+
+TEST_F(TrustedFolderTest, AFileIsAsTrustedAsItsFolder) {
+  make("a");
+  make("open", 0777);
+  const auto put = [&](const std::string& name, mode_t mode) {
+    const auto path = top_ + "/" + name;
+    const Fd fd(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    EXPECT_EQ(::fchmod(fd.get(), mode), 0);
+    return path;
+  };
+  const auto good = put("a/good", 0755);
+  EXPECT_EQ(trusted_file(good), Result<std::string>(good));
+  EXPECT_EQ(code_of(trusted_file(put("a/bad", 0775))), EPERM);
+  EXPECT_EQ(code_of(trusted_file(put("open/good", 0755))), EPERM);
+  EXPECT_EQ(code_of(trusted_file(top_ + "/a")), EACCES);
+  EXPECT_EQ(code_of(trusted_file(top_ + "/a/nothing")), ENOENT);
+  EXPECT_EQ(code_of(trusted_file("a/good")), EINVAL);
+  // By symlinks: what they name counts, and where they lie.
+  ASSERT_EQ(::symlink("a/good", (top_ + "/link").c_str()), 0);
+  EXPECT_EQ(trusted_file(top_ + "/link"), Result<std::string>(good));
+  ASSERT_EQ(::symlink("../open/good", (top_ + "/a/out").c_str()), 0);
+  EXPECT_EQ(code_of(trusted_file(top_ + "/a/out")), EPERM);
+  ASSERT_EQ(::symlink("../a/good", (top_ + "/open/link").c_str()), 0);
+  EXPECT_EQ(code_of(trusted_file(top_ + "/open/link")), EPERM);
+  ASSERT_EQ(::symlink("loop", (top_ + "/loop").c_str()), 0);
+  EXPECT_EQ(code_of(trusted_file(top_ + "/loop")), ELOOP);
 }
 
 TEST_F(TrustedFolderTest, ListsItsNames) {

@@ -469,5 +469,32 @@ TEST_F(ChildrenTest, ThatRunAreLeftAloneByReconcile) {
   EXPECT_TRUE(all<ChildExited>().empty());
 }
 
+TEST_F(ChildrenTest, OneWithAGroupOfItsOwnIsEndedWithAllThatItStarted) {
+  const auto ended = [this] { return !all<ChildExited>().empty(); };
+  const std::string script = "sleep 1000 & trap 'exit 7' TERM; echo \"$! $CLAT\"; wait";
+  const auto pid = children_->spawn({.uplink = "up0",
+                                     .path = "/bin/sh",
+                                     .argv = {"sh", "-c", script},
+                                     .fds = {},
+                                     .control = false,
+                                     .environment = {"CLAT=yes", "PATH=/usr/bin:/bin"},
+                                     .own_group = true});
+  ASSERT_TRUE(pid) << pid.error().text();
+  run_until([this] { return !all<ChildOutput>().empty(); });
+  const auto line = all<ChildOutput>()[0].line;
+  EXPECT_NE(line.find(" yes"), std::string::npos) << line;
+  EXPECT_EQ(::getpgid(*pid), *pid);
+  const int grandchild = std::atoi(line.c_str());
+  ASSERT_EQ(::getpgid(grandchild), *pid);
+  ASSERT_TRUE(children_->signal("up0", *pid, SIGTERM));
+  run_until(ended);
+  EXPECT_EQ(all<ChildExited>()[0].status, 7);
+  const auto gone = [&] {
+    std::ifstream file("/proc/" + std::to_string(grandchild) + "/cmdline");
+    return file.peek() == std::ifstream::traits_type::eof();
+  };
+  while (!gone()) ::usleep(1000);  // the alarm ends a test that waits for ever
+}
+
 }  // namespace
 }  // namespace clat::loop

@@ -96,6 +96,12 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     probed.push_back(probe->probe);
     return Sent{probe->uplink, {}};
   }
+  if (const auto* run = std::get_if<RunHook>(&action)) return act(*run);
+  if (const auto* signal = std::get_if<SignalHook>(&action)) {
+    EXPECT_EQ(hook_pids.at(signal->uplink), signal->pid);
+    hook_signals.push_back(signal->signal);
+    return Sent{signal->uplink, {}};
+  }
   const auto& part = std::get<PartAction>(action);
   EXPECT_EQ(part.reason.has_value(), part.verb == Verb::remove);
   executed.push_back({part.uplink, part.verb, part_of(part.spec)});
@@ -116,6 +122,21 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
   }
   if (result && part_of(part.spec) == Part::announce) result->firewall = firewall;
   return Done{part.uplink, part.verb, part_of(part.spec), result};
+}
+
+HookStarted FakeEdge::act(const RunHook& run) {
+  EXPECT_FALSE(hook_pids.contains(run.uplink)) << "two hooks of one uplink at a time";
+  EXPECT_FALSE(run.call.argv.empty());
+  hooks.push_back(run.call);
+  if (no_hook) return {run.uplink, no_hook->pid, no_hook->refused};
+  hook_pids[run.uplink] = next_pid_;
+  if (hooks_end) end_hook(run.uplink, hook_status);
+  return {run.uplink, next_pid_++};
+}
+
+void FakeEdge::end_hook(const std::string& uplink, int status, int signal) {
+  pending.push_back(HookExited{uplink, hook_pids.at(uplink), status, signal});
+  hook_pids.erase(uplink);
 }
 
 Audited FakeEdge::act(const Audit& audit) {

@@ -62,7 +62,15 @@ class FakeEdge : public Edge {
   bool children_get_ready = true;  // by themselves
   bool children_answer = true;
 
+  std::vector<HookCall> hooks;           // that were run, in order
+  std::map<std::string, int> hook_pids;  // of those that run, by uplink
+  std::vector<int> hook_signals;
+  bool hooks_end = true;  // by themselves, at once, with
+  int hook_status = 0;
+  std::optional<HookStarted> no_hook;  // the answer, where none can be started
+
   // What happens behind the product's back.
+  void end_hook(const std::string& uplink, int status = 0, int signal = 0);
   void steal_fast_path(const std::string& uplink);
   void steal(const std::string& uplink, Part part);
   void forget_child(const std::string& uplink);
@@ -73,6 +81,7 @@ class FakeEdge : public Edge {
 
  private:
   Audited act(const Audit& audit);
+  HookStarted act(const RunHook& run);
   [[nodiscard]] bool lacks_forwarding(const Spec& spec) const;
   Result<Made> without_bpf(const PartAction& action);
   [[nodiscard]] bool lacks_bpf(const Spec& spec) const;

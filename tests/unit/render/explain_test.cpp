@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
+
 #include "statuses.hpp"
 
 namespace clat::render {
@@ -72,6 +74,23 @@ TEST(Explain, NamesWhatIsOddThoughItWorks) {
                 .find("clatd ended 5 times within 1m30s, the last with SIGKILL; the next start is in 30s."),
             std::string::npos)
       << explain(status, Paint::no);
+}
+
+TEST(Explain, TellsOfHooks) {
+  auto status = up();
+  status.hook = HookStatus{.path = "/up", .up = true};
+  EXPECT_TRUE(findings(status).empty());
+  const auto failure = HookFailure{.path = "/up", .up = true, .end = Exited{3}, .line = "no such zone"};
+  status.hook->failure = failure;
+  EXPECT_EQ(explain(status, Paint::no),
+            "wan0 is up for 3h12m, by tcx:\n"
+            "  on-up /up failed: status 3; its last words: no such zone (hook-failed)\n"
+            "    It is run again when the state changes.\n");
+  status.hook->failure->refused = true;
+  status.hook->failure->end = NeverStarted{Error{"/up belongs to uid 7", EPERM}};
+  EXPECT_EQ(findings(status)[0].code, "hook-refused");
+  status.hook = HookStatus{.path = "/down", .up = false, .runs_for = std::chrono::seconds(12)};
+  EXPECT_EQ(findings(status)[0].text, "on-down /down runs for 12s.");
 }
 
 TEST(Explain, TellsOfAConfigThatWasRefused) {

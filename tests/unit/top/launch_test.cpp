@@ -116,5 +116,21 @@ TEST(Launch, AndroidsDialectsAreSpokenToTheLetter) {
   EXPECT_EQ(Strings(argv.begin() + 3, argv.begin() + 7), (Strings{"-n", "0", "-m", "0x0"}));
 }
 
+TEST(Launch, AHookIsToldAllInItsEnvironment) {
+  EXPECT_EQ(hook_environment("wan0", {.up = true,
+                                      .tun = "v4-wan0",
+                                      .v4 = Ipv4Address::parse("192.0.0.4"),
+                                      .v6 = Ipv6Address::parse("2001:db8:1::c1a7"),
+                                      .prefix = Nat64Prefix::parse("64:ff9b::/96").value(),
+                                      .mtu = 1472}),
+            (Strings{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "CLATVISOR_EVENT=up", "CLATVISOR_IFACE=wan0",
+                     "CLATVISOR_TUN=v4-wan0", "CLATVISOR_V4=192.0.0.4", "CLATVISOR_V6=2001:db8:1::c1a7",
+                     "CLATVISOR_PREFIX=64:ff9b::/96", "CLATVISOR_MTU=1472", "CLATVISOR_REASON_CODE="}));
+  EXPECT_EQ(hook_environment("wan0", {.tun = "v4-wan0", .why = model::Why::no_carrier}),
+            (Strings{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "CLATVISOR_EVENT=down", "CLATVISOR_IFACE=wan0",
+                     "CLATVISOR_TUN=v4-wan0", "CLATVISOR_V4=", "CLATVISOR_V6=", "CLATVISOR_PREFIX=", "CLATVISOR_MTU=",
+                     "CLATVISOR_REASON_CODE=no-carrier"}));
+}
+
 }  // namespace
 }  // namespace clat
