@@ -13,6 +13,7 @@
 #include "core/net/name_server.hpp"
 #include "core/net/pool.hpp"
 #include "core/net/prefix.hpp"
+#include "core/net/range_mapping.hpp"
 
 namespace clat::config {
 
@@ -38,6 +39,7 @@ struct Interface {
   std::optional<Ipv4Address> ipv4_address{};  // none: first free of Config::ipv4_pool
   std::optional<Ipv6Address> ipv6_address{};  // none: random and checksum-neutral in a subnet
   std::optional<Ipv6Source> ipv6_source{};
+  std::vector<RangeMapping> ranges{};  // hosts of a LAN that are mapped one to one
   std::optional<std::uint32_t> mtu{};  // IPv6 MTU towards the NAT64, bytes; none: the uplink's
   When when = When::no_native_ipv4;
   FastPathMode fast_path = FastPathMode::automatic;

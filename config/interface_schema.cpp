@@ -4,6 +4,7 @@
 
 #include "config/scalar.hpp"
 #include "config/schema.hpp"
+#include "config/sources.hpp"
 #include "core/net/mtu.hpp"
 
 namespace clat::config {
@@ -20,7 +21,8 @@ struct Draft {
   bool discovers = false;
   bool metric_given = false;
   Place metric_place{}, ipv4_place{}, ipv6_place{};
-  std::optional<Place> source_place{}, tun_place{};
+  std::optional<Place> tun_place{};
+  SourcesDraft sources{};
   std::optional<std::string> tun{};
   Interface values;
 };
@@ -76,22 +78,6 @@ void read_nat64_prefix(Reader& reader, const Entry& entry, Draft& draft) {
   if (!draft.discovers) reader.fail(entry, "'only' goes with 'auto: true'");
 }
 
-constexpr std::array<Key<Draft>, 1> kSourceKeys{{
-    {"from",
-     [](Reader& reader, const Entry& entry, Draft& draft) {
-       std::string name;
-       if (reader.take(entry, name, interface_name)) draft.values.ipv6_source = std::move(name);
-     }},
-}};
-
-void read_ipv6_source(Reader& reader, const Entry& entry, Draft& draft) {
-  draft.source_place = entry.value.place;
-  if (entry.value.kind == Node::Kind::mapping)
-    reader.take_keys(entry.value, kSourceKeys, draft);
-  else if (Ipv6Prefix prefix; reader.take(entry, prefix, ipv6_source))
-    draft.values.ipv6_source = prefix;
-}
-
 // A program and its arguments. What is said here takes the place of the defaults, also an empty list.
 template <std::vector<std::string> Interface::* Hook>
 void read_hook(Reader& reader, const Entry& entry, Draft& draft) {
@@ -110,7 +96,7 @@ void read_hook(Reader& reader, const Entry& entry, Draft& draft) {
   }
 }
 
-constexpr std::array<Key<Draft>, 16> kInterfaceKeys{{
+constexpr std::array<Key<Draft>, 17> kInterfaceKeys{{
     {"nat64-prefix", read_nat64_prefix},
     {"ipv4-address",
      [](Reader& reader, const Entry& entry, Draft& draft) {
@@ -122,7 +108,10 @@ constexpr std::array<Key<Draft>, 16> kInterfaceKeys{{
        draft.ipv6_place = entry.value.place;
        reader.take_unless_auto(entry, draft.values.ipv6_address, clat_ipv6_address);
      }},
-    {"ipv6-source", read_ipv6_source},
+    {"ipv4-source",
+     [](Reader& reader, const Entry& entry, Draft& draft) { read_ipv4_source(reader, entry, draft.sources); }},
+    {"ipv6-source",
+     [](Reader& reader, const Entry& entry, Draft& draft) { read_ipv6_source(reader, entry, draft.sources); }},
     {"mtu",
      [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_unless_auto(entry, draft.values.mtu, mtu); }},
     {"when",
@@ -162,7 +151,7 @@ constexpr std::array<Key<Draft>, 16> kInterfaceKeys{{
     {"on-down", read_hook<&Interface::on_down>},
 }};
 
-constexpr std::array<std::string_view, 2> kReserved{"ipv4-source", "table"};
+constexpr std::array<std::string_view, 1> kReserved{"table"};
 
 // What stands for every interface that does not say otherwise. Some keys make sense for one alone.
 void read_defaults(const Entry& entry, Draft& draft, Reader& reader) {
@@ -175,6 +164,8 @@ void read_defaults(const Entry& entry, Draft& draft, Reader& reader) {
   if (draft.values.ipv4_address) refuse(draft.ipv4_place, "ipv4-address");
   if (draft.values.ipv6_address) refuse(draft.ipv6_place, "ipv6-address");
   if (draft.metric_given) refuse(draft.metric_place, "metric");
+  if (draft.sources.ipv4_place) return refuse(*draft.sources.ipv4_place, "ipv4-source");
+  apply(draft.sources, draft.values, reader);
 }
 
 Draft read_interface(const Entry& entry, std::uint32_t position, const Draft& defaults, Reader& reader) {
@@ -192,9 +183,7 @@ Draft read_interface(const Entry& entry, std::uint32_t position, const Draft& de
   if (prefix && ipv6 && prefix->contains(*ipv6)) {
     reader.fail(draft.ipv6_place, "ipv6-address: " + ipv6->text() + " lies in the interface's NAT64 prefix");
   }
-  if (ipv6 && draft.source_place) {
-    reader.fail(*draft.source_place, "ipv6-source: the address is given already, by ipv6-address");
-  }
+  apply(draft.sources, draft.values, reader);
   if (ipv6) draft.values.ipv6_source.reset();  // of the defaults
   return draft;
 }
@@ -271,9 +260,20 @@ void refuse_equal_tuns(const std::vector<Draft>& drafts, Reader& reader) {
   }
 }
 
+void refuse_overlapping(const std::vector<Draft>& drafts, const Ipv4Pool& pool, Reader& reader) {
+  std::vector<const Interface*> interfaces;
+  std::vector<const SourcesDraft*> sources;
+  for (const Draft& draft : drafts) {
+    interfaces.push_back(&draft.values);
+    sources.push_back(&draft.sources);
+  }
+  refuse_overlapping_ranges(interfaces, sources, pool, reader);
+}
+
 }  // namespace
 
-std::vector<Interface> read_interfaces(const Node& mapping, const Entry* defaults, Reader& reader) {
+std::vector<Interface> read_interfaces(const Node& mapping, const Entry* defaults, const Ipv4Pool& pool,
+                                       Reader& reader) {
   Draft base{.name = {}, .values = {.route_metric = kFirstMetric}};
   if (defaults != nullptr) read_defaults(*defaults, base, reader);
   std::vector<Draft> drafts;
@@ -284,6 +284,7 @@ std::vector<Interface> read_interfaces(const Node& mapping, const Entry* default
   refuse_equal_addresses(drafts, reader);
   refuse_equal_metrics(drafts, reader);
   refuse_equal_tuns(drafts, reader);
+  refuse_overlapping(drafts, pool, reader);
 
   std::vector<Interface> interfaces;
   interfaces.reserve(drafts.size());

@@ -212,6 +212,25 @@ Result<Nat64Prefix> nat64_prefix(std::string_view text) {
   return prefix;
 }
 
+Result<Ipv4Prefix> ipv4_source(std::string_view text) {
+  if (Ipv6Address::parse(before_slash(text))) return failure(in_quotes(text) + " is IPv6; an IPv4 prefix belongs here");
+  const auto network = Ipv4Address::parse(before_slash(text));
+  if (!network) return failure(in_quotes(text) + " is not an IPv4 prefix like 192.168.1.0/24");
+  if (is_no_ipv4_source(*network) || network->is_link_local()) {
+    return failure(in_quotes(text) + " holds no addresses of hosts");
+  }
+  auto prefix = Ipv4Prefix::parse(text);
+  if (!prefix) return std::unexpected(prefix.error().in(in_quotes(text)));
+  constexpr unsigned kShortest = 8;
+  if (prefix->length < kShortest) {
+    return failure(in_quotes(text) + ": a length from /" + std::to_string(kShortest) + " to /32 belongs here");
+  }
+  if (prefix->contains(kDummyIpv4)) {
+    return failure(in_quotes(text) + " holds " + kDummyIpv4.text() + ", the source of clatvisor's own ICMP errors");
+  }
+  return prefix;
+}
+
 Result<Ipv4Pool> ipv4_pool(std::string_view text) {
   if (Ipv6Address::parse(before_slash(text))) return failure(in_quotes(text) + " is IPv6; an IPv4 prefix belongs here");
   const auto network = Ipv4Address::parse(before_slash(text));

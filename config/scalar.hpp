@@ -47,6 +47,8 @@ Result<Nat64Prefix> nat64_prefix(std::string_view text);
 Result<NameServer> name_server(std::string_view text);
 // Routed to this host, with room for the CLAT's own address.
 Result<Ipv6Prefix> ipv6_source(std::string_view text);
+// Of hosts that are mapped one to one.
+Result<Ipv4Prefix> ipv4_source(std::string_view text);
 Result<Ipv4Pool> ipv4_pool(std::string_view text);
 
 // What Linux takes as the name of a device, but for those that no uplink can have.

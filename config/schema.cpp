@@ -253,6 +253,9 @@ void refuse_what_android_cannot(const ClatdDraft& clatd, const std::vector<Inter
       reader.fail(clatd.dialect, dialect + " needs NAT64 prefixes of length 96; that of " + in_quotes(each.name) +
                                      " is " + each.nat64_prefix->text());
     }
+    if (!each.ranges.empty()) {
+      reader.fail(clatd.dialect, dialect + " maps no ipv4-source; " + in_quotes(each.name) + " has one");
+    }
     if (each.queues != 1) {
       reader.fail(clatd.dialect,
                   dialect + " has one queue; " + in_quotes(each.name) + " wants " + std::to_string(each.queues));
@@ -279,7 +282,9 @@ Config read_config(const Node& root, Reader& reader) {
 
   Config config = std::move(draft.values);
   // The one may stand behind the other.
-  if (draft.interfaces != nullptr) config.interfaces = read_interfaces(*draft.interfaces, draft.defaults, reader);
+  if (draft.interfaces != nullptr) {
+    config.interfaces = read_interfaces(*draft.interfaces, draft.defaults, config.ipv4_pool, reader);
+  }
   refuse_what_android_cannot(draft.clatd, config.interfaces, reader);
   config.clatd = std::move(draft.clatd.values);
   return config;

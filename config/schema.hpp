@@ -11,6 +11,7 @@ namespace clat::config {
 Config read_config(const Node& root, Reader& reader);
 
 // The part below `interfaces`; `defaults`, which may be null, is the entry of that name.
-std::vector<Interface> read_interfaces(const Node& mapping, const Entry* defaults, Reader& reader);
+std::vector<Interface> read_interfaces(const Node& mapping, const Entry* defaults, const Ipv4Pool& pool,
+                                       Reader& reader);
 
 }  // namespace clat::config

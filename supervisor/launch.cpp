@@ -30,6 +30,7 @@ std::vector<std::string> own_words(const model::ChildSpec& child) {
                                      "--queues",
                                      std::to_string(child.queues)};
       if (child.allow_private_ipv4) words.emplace_back("--allow-private-ipv4");
+      for (const auto& range : child.ranges) words.insert(words.end(), {"--map", range.text()});
       return words;
     }
     case config::Dialect::aosp: return {"-r", "4", "-w", "5"};

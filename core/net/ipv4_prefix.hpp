@@ -25,4 +25,9 @@ struct Ipv4Prefix {
   }
 };
 
+// Whether one of them lies in the other.
+inline bool overlap(const Ipv4Prefix& left, const Ipv4Prefix& right) {
+  return left.length < right.length ? left.contains(right.address) : right.contains(left.address);
+}
+
 }  // namespace clat

@@ -24,4 +24,9 @@ struct Ipv6Prefix {
 // How many of the first bits are the same, 0 to 128.
 unsigned common_prefix_length(const Ipv6Address& left, const Ipv6Address& right);
 
+// Whether one of them lies in the other.
+inline bool overlap(const Ipv6Prefix& left, const Ipv6Prefix& right) {
+  return left.length < right.length ? left.contains(right.address) : right.contains(left.address);
+}
+
 }  // namespace clat

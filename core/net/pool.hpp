@@ -21,6 +21,7 @@ class Ipv4Pool {
 
   bool operator==(const Ipv4Pool&) const = default;
   [[nodiscard]] std::string text() const { return prefix_.text(); }
+  [[nodiscard]] const Ipv4Prefix& prefix() const { return prefix_; }
   [[nodiscard]] bool contains(const Ipv4Address& address) const { return prefix_.contains(address); }
 
   // The first address that `is_free` takes. 192.0.0.0/29 is walked as Android does, .4 .5 .6 .7 .0 .1 .2 .3; other

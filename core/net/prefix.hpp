@@ -8,6 +8,7 @@
 
 #include "core/base/error.hpp"
 #include "core/net/address.hpp"
+#include "core/net/ipv6_prefix.hpp"
 
 namespace clat {
 
@@ -26,6 +27,7 @@ class Nat64Prefix {
   [[nodiscard]] const Ipv6Address& address() const { return address_; }
   [[nodiscard]] unsigned length() const { return length_; }
   [[nodiscard]] std::string text() const;
+  [[nodiscard]] Ipv6Prefix as_prefix() const { return {address_, length_}; }
 
   [[nodiscard]] bool contains(const Ipv6Address& address) const;
   // RFC 6052 §2.2: the four octets behind the prefix, octet 8 (the u-octet) left zero, suffix zero.

@@ -86,6 +86,7 @@ std::string_view code(Why why) {
     case Why::no_ipv6_address: return "no-address";
     case Why::subnet_too_small: return "subnet-too-small";
     case Why::no_delegated_prefix: return "no-delegated-prefix";
+    case Why::source_on_link: return "source-on-link";
     case Why::native_ipv4: return "native-ipv4";
     case Why::no_prefix: return "no-prefix";
     case Why::no_route: return "no-route";
@@ -121,6 +122,7 @@ bool needs_somebody(Why why) {
     case Why::no_ipv6_address:
     case Why::subnet_too_small:
     case Why::no_delegated_prefix:
+    case Why::source_on_link:
     case Why::native_ipv4:
     case Why::no_prefix:
     case Why::no_route:

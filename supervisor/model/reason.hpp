@@ -50,6 +50,7 @@ enum class Why : std::uint8_t {
   no_ipv6_address,
   subnet_too_small,     // subject: the subnet of the uplink, which has no room for an address of the CLAT's own
   no_delegated_prefix,  // subject: the interface that ipv6-source names
+  source_on_link,       // subject: the mapped prefix, and the interface of which it is a subnet
   native_ipv4,          // the uplink has IPv4 of its own
   no_prefix,            // none was discovered
   no_route,  // subject: the NAT64 prefix; `error`: the kernel's answer, where a rule or route forbids the way

@@ -16,6 +16,7 @@
 #include "core/net/ipv4_prefix.hpp"
 #include "core/net/link_layer.hpp"
 #include "core/net/prefix.hpp"
+#include "core/net/range_mapping.hpp"
 
 namespace clat::model {
 
@@ -47,6 +48,7 @@ struct RecordSpec {
   Ipv4Address v4;
   Ipv6Address v6;
   Nat64Prefix prefix;
+  std::vector<RangeMapping> ranges = {};
   bool operator==(const RecordSpec&) const = default;
 };
 struct TunSpec {
@@ -72,8 +74,8 @@ struct GuardSpec {
 // bpf: a program at the tun's ingress. nftables: rules in a table of ours, where BPF is not to be had.
 enum class FilterMeans : std::uint8_t { bpf, nftables };
 std::string_view name(FilterMeans means);
-// What clatd may write into its tun: IPv6 from the CLAT address into the NAT64 prefix, IPv4 from a possible peer to the
-// CLAT's own, and nothing else.
+// What clatd may write into its tun: IPv6 from the CLAT address or a mapped one into the NAT64 prefix, IPv4 from a
+// possible peer to the CLAT's own address or a mapped one, and nothing else.
 struct FilterSpec {
   FilterMeans means = FilterMeans::bpf;
   bpf::Filter filter;
@@ -82,14 +84,16 @@ struct FilterSpec {
   bool operator==(const FilterSpec&) const = default;
 };
 using FastPathSpec = bpf::Attachment;
-// The proxy-neighbour entry (it joins the solicited-node group); on the routed leg also the /128 route into the tun
-// and the sysctls that make the kernel answer, on the anycast leg the membership.
+// The proxy-neighbour entry (it joins the solicited-node group); on the routed leg also the routes into the tun, for
+// the CLAT address and for what is mapped one to one, and the sysctls that make the kernel answer, on the anycast leg
+// the membership. What is in a mapped prefix and nobody's is a blackhole.
 struct AnnounceSpec {
   std::string uplink;
   int uplink_ifindex = 0;
   int tun = 0;
   Ipv6Address v6;
   Leg leg = Leg::fast;
+  std::vector<RangeMapping> ranges = {};
   bool operator==(const AnnounceSpec&) const = default;
 };
 struct ChildSpec {
@@ -110,6 +114,7 @@ struct ChildSpec {
   bool allow_private_ipv4 = false;  // RFC 6052 §3.1
   std::uint32_t mark = 0;           // fwmark of what Android's clatd sends
   std::uint32_t net_id = 0;         // Android's, handed on
+  std::vector<RangeMapping> ranges = {};
   bool operator==(const ChildSpec&) const = default;
 };
 // What serves a LAN by this CLAT: rules of nftables about the tun, and IPv4 forwarding.
@@ -118,6 +123,7 @@ struct LanSpec {
   int tun = 0;  // ifindex
   std::string tun_name;
   config::Lan wishes = {};
+  std::vector<Ipv4Prefix> unmasqueraded = {};  // what is mapped one to one keeps its addresses
   bool operator==(const LanSpec&) const = default;
 };
 struct RouteSpec {

@@ -50,7 +50,13 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
 }
 
 // The host answers for its own addresses: a CLAT that had one would take the host's IPv6 away.
-bool ipv6_is_free(const World& world, const Ipv6Address& v6) { return !world.kernel.ipv6.contains(v6); }
+// What is mapped one to one is that of hosts of the LAN.
+bool ipv6_is_free(const World& world, const Ipv6Address& v6) {
+  const auto maps_it = [&](const config::Interface& each) {
+    return std::ranges::any_of(each.ranges, [&](const auto& range) { return range.covered().contains(v6); });
+  };
+  return !world.kernel.ipv6.contains(v6) && std::ranges::none_of(world.config->interfaces, maps_it);
+}
 
 // A neighbour has it.
 bool is_contested(const World& world, const std::string& uplink, const Ipv6Address& v6) {

@@ -87,11 +87,30 @@ std::expected<std::vector<ClatSubnet>, Reason> clat_subnets(const World& world, 
   for (const auto& each : own) {
     if (each.length <= kLongestClatSubnet) subnets.push_back(subnet_of(each, prefix));
   }
+  // Beside what is mapped there: what is in none of the ranges is free.
+  if (subnets.empty() && !wanted.ranges.empty()) {
+    const auto& source = wanted.ranges.front().v6;
+    return std::vector{ClatSubnet{{source.address(), std::max(source.length(), kShortestClatSubnet)}}};
+  }
   if (own.empty()) return std::unexpected(Reason{Why::no_ipv6_address});
   if (subnets.empty()) {
     return std::unexpected(Reason{Why::subnet_too_small, Ipv6Prefix{own[0].address, own[0].length}.masked().text()});
   }
   return subnets;
+}
+
+// What is mapped has to be routed to this host: for addresses that are on a link somebody would ask its neighbours,
+// and nobody answers.
+std::optional<Reason> source_on_link(const World& world, const config::Interface& wanted) {
+  std::optional<Reason> found;
+  for (const auto& range : wanted.ranges) {
+    world.kernel.ipv6.for_each([&](int ifindex, const Ipv6OnLink& each) {
+      if (found || !overlap(range.covered(), Ipv6Prefix{each.address, each.length}.masked())) return;
+      const auto* link = world.kernel.links.find(ifindex);
+      found = Reason{Why::source_on_link, range.v6.text() + " on " + (link == nullptr ? "a link" : link->name)};
+    });
+  }
+  return found;
 }
 
 std::uint32_t uplink_mtu(const config::Interface& wanted, const Uplink& uplink, const Route& route) {
@@ -125,6 +144,7 @@ std::expected<Uplink, Reason> usable_uplink(const World& world, const std::strin
   if (!link->up) return waiting(Why::link_down);
   const auto prefix = nat64_prefix(world, name);
   if (!prefix) return waiting(Why::no_prefix);
+  if (auto on_link = source_on_link(world, *wanted)) return std::unexpected(*std::move(on_link));
   const auto own = usable_addresses(world, link->ifindex, *prefix);
   auto subnets = clat_subnets(world, *wanted, *prefix, own);
   if (!subnets) return std::unexpected(std::move(subnets).error());
@@ -237,6 +257,7 @@ bpf::Attachment attachment(const Makings& from) {
           .uplink_mtu = from.mtus.uplink,
           .lowest_ipv6_mtu = from.mtus.lowest_ipv6,
           .mark = from.wanted.mark,
+          .ranges = from.wanted.ranges,
           .allow_private_ipv4 = from.wanted.allow_private_ipv4,
           .packet_socket = from.config.clatd.dialect != config::Dialect::native};
 }
@@ -266,6 +287,7 @@ FilterSpec filter_spec(const World& world, const Makings& from, TimePoint now) {
                             .v4 = from.clat.addresses->v4,
                             .v6 = from.clat.addresses->v6,
                             .prefix = from.uplink.prefix,
+                            .ranges = from.wanted.ranges,
                             .allow_private_ipv4 = from.wanted.allow_private_ipv4}},
           .connected = world.subnets};
 }
@@ -288,11 +310,19 @@ ChildSpec child_spec(const Makings& from) {
     child.icmp_rate = from.config.icmp_rate_per_second;
     child.queues = from.wanted.queues;
     child.allow_private_ipv4 = from.wanted.allow_private_ipv4;
+    child.ranges = from.wanted.ranges;
   } else {
     child.mark = from.wanted.mark;
     child.net_id = from.wanted.net_id;
   }
   return child;
+}
+
+LanSpec lan_spec(const config::Config& config, const config::Interface& wanted, const Clat& clat) {
+  LanSpec spec{wanted.name, clat.tun, wanted.tun, config.lan};
+  if (config.lan.masquerade)
+    std::ranges::transform(wanted.ranges, std::back_inserter(spec.unmasqueraded), &RangeMapping::v4);
+  return spec;
 }
 
 // Until the other leg stands the blackhole is needed, and so is the way back: the other leg may not be to be had.
@@ -313,7 +343,8 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   const auto shape = tun_shape(world, wanted);
   const auto want = [&all](Spec spec) { all[spec.index()] = std::move(spec); };
 
-  want(RecordSpec{name, uplink.ifindex, wanted.tun, shape, leg, wanted.route_metric, v4, v6, uplink.prefix});
+  want(RecordSpec{name, uplink.ifindex, wanted.tun, shape, leg, wanted.route_metric, v4, v6, uplink.prefix,
+                  wanted.ranges});
   want(TunSpec{wanted.tun, shape, clat.adopt});
   if (clat.tun == 0) return all;
   want(SetupSpec{clat.tun, wanted.tun, name, v4, tun_mtu(mtu)});
@@ -321,9 +352,9 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   want(filter_spec(world, makings, now));
   if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(makings));
   want(child_spec(makings));
-  if (const auto& lan = world.config->lan; lan.wants_anything()) want(LanSpec{name, clat.tun, wanted.tun, lan});
+  if (world.config->lan.wants_anything()) want(lan_spec(*world.config, wanted, clat));
   if (!uplink.carrier || !clat.reachable) return all;
-  want(AnnounceSpec{name, uplink.ifindex, clat.tun, v6, leg});
+  want(AnnounceSpec{name, uplink.ifindex, clat.tun, v6, leg, wanted.ranges});
   if (wanted.route_metric && !clat.misses_clatd) want(RouteSpec{clat.tun, v4, *wanted.route_metric});
   return all;
 }

@@ -30,7 +30,7 @@ bool fits(const World& world, const std::string& name, const Clat& clat, const U
   return record.uplink_ifindex == uplink.ifindex && record.tun == wanted.tun && record.prefix == uplink.prefix &&
          record.shape == tun_shape(world, wanted) && record.metric == wanted.route_metric &&
          leg_fits(world, wanted, clat, record.leg) && still_fit(world, name, uplink, {record.v4, record.v6}) &&
-         !is_left_at_once(uplink, record.v6);
+         record.ranges == wanted.ranges && !is_left_at_once(uplink, record.v6);
 }
 
 bool asks_route(const Clat& clat, const std::expected<Uplink, Reason>& uplink) {
@@ -180,7 +180,9 @@ bool may_be_used(const World& world, const config::Interface& wanted, const Nat6
   const bool listed =
       wanted.only_prefixes.empty() || std::ranges::find(wanted.only_prefixes, prefix) != wanted.only_prefixes.end();
   const bool by_dialect = world.config->clatd.dialect == config::Dialect::native || prefix.length() == 96;
-  return listed && by_dialect && !(wanted.ipv6_address && prefix.contains(*wanted.ipv6_address));
+  const auto overlaps = [&](const RangeMapping& range) { return overlap(range.v6.as_prefix(), prefix.as_prefix()); };
+  return listed && by_dialect && !(wanted.ipv6_address && prefix.contains(*wanted.ipv6_address)) &&
+         std::ranges::none_of(wanted.ranges, overlaps);
 }
 
 // Where the config names none. Told once for each change.

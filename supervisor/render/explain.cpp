@@ -32,6 +32,8 @@ std::string advice(const Reason& reason, const InterfaceStatus& status) {
     case Why::subnet_too_small:
       return "Name a prefix that is routed to this host in ipv6-source, or such an address in ipv6-address.";
     case Why::no_delegated_prefix: return "Look at what assigns delegated prefixes to " + reason.subject + ".";
+    case Why::source_on_link:
+      return "Name another prefix in ipv6-source, one that is routed to this host and is no subnet of a link.";
     case Why::native_ipv4:
       return "Nothing: IPv4 works without translation. `when: always` starts the CLAT all the same.";
     case Why::no_prefix:

@@ -39,6 +39,7 @@ std::string text(const Reason& reason) {
     case Why::no_ipv6_address: return "no global IPv6 address";
     case Why::subnet_too_small: return reason.subject + " has no room for an address of the CLAT's own";
     case Why::no_delegated_prefix: return "no IPv6 prefix of /64 or shorter on " + reason.subject;
+    case Why::source_on_link: return "an ipv6-source must be routed here, but there is a subnet with " + reason.subject;
     case Why::native_ipv4: return "the uplink has IPv4 of its own";
     case Why::no_prefix: return "no NAT64 prefix is known on the uplink";
     case Why::no_route:

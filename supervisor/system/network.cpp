@@ -197,7 +197,7 @@ Result<> Network::remove(const model::GuardSpec& spec) { return rtnetlink_.delet
 
 // --- announce
 
-Result<> Network::route_into_tun(const model::AnnounceSpec& spec) {
+Result<> Network::prepare_to_route(const model::AnnounceSpec& spec) {
   const auto forwarding = sysctl_.ipv6_forwarding();
   if (!forwarding) return std::unexpected(forwarding.error());
   if (!*forwarding) return failure("the routed leg needs net.ipv6.conf.all.forwarding=1", EPERM);
@@ -211,14 +211,16 @@ Result<> Network::route_into_tun(const model::AnnounceSpec& spec) {
   if (auto set = saved_.acquire({"net", "ipv6", "conf", "all", "proxy_ndp"}, "1", spec.uplink); !set) return set;
   // The default delays answers by up to 800 ms.
   const SysctlName delay{"net", "ipv6", "neigh", by_number(spec.uplink_ifindex), "proxy_delay"};
-  if (auto set = saved_.acquire(delay, "0", spec.uplink); !set) return set;
-  return rtnetlink_.add_route(tun_route(spec));
+  return saved_.acquire(delay, "0", spec.uplink);
 }
 
 // The way goes before the word: nobody is told of an address that leads nowhere.
 Result<> Network::announce(const model::AnnounceSpec& spec) {
   if (spec.leg == model::Leg::routed) {
-    if (auto routed = route_into_tun(spec); !routed) return routed;
+    if (auto prepared = prepare_to_route(spec); !prepared) return prepared;
+  }
+  for (const auto& route : routes_of(spec)) {
+    if (auto added = rtnetlink_.add_route(route); !added) return added;
   }
   if (spec.leg == model::Leg::anycast) {
     auto joined = android::join_anycast(spec.uplink_ifindex, spec.v6);
@@ -245,8 +247,9 @@ Result<> Network::change(const model::AnnounceSpec& before, const model::Announc
   if (before.uplink_ifindex != spec.uplink_ifindex || before.v6 != spec.v6) {
     note(result, rtnetlink_.delete_proxy(before.uplink_ifindex, before.v6));
   }
-  if (before.leg == model::Leg::routed && (spec.leg != model::Leg::routed || tun_route(before) != tun_route(spec))) {
-    note(result, rtnetlink_.delete_route(tun_route(before)));
+  const auto wanted = routes_of(spec);
+  for (const auto& route : routes_of(before)) {
+    if (std::ranges::find(wanted, route) == wanted.end()) note(result, rtnetlink_.delete_route(route));
   }
   if (before.leg == model::Leg::routed && spec.leg != model::Leg::routed) note(result, saved_.release(before.uplink));
   if (spec.leg != model::Leg::anycast) anycast_.erase(spec.uplink);
@@ -256,10 +259,8 @@ Result<> Network::change(const model::AnnounceSpec& before, const model::Announc
 Result<> Network::remove(const model::AnnounceSpec& spec) {
   auto result = rtnetlink_.delete_proxy(spec.uplink_ifindex, spec.v6);
   anycast_.erase(spec.uplink);
-  if (spec.leg == model::Leg::routed) {
-    note(result, rtnetlink_.delete_route(tun_route(spec)));
-    note(result, saved_.release(spec.uplink));
-  }
+  for (const auto& route : routes_of(spec)) note(result, rtnetlink_.delete_route(route));
+  if (spec.leg == model::Leg::routed) note(result, saved_.release(spec.uplink));
   return result;
 }
 

@@ -140,7 +140,7 @@ class Network {
   Result<> configure(const model::SetupSpec& spec);
   Result<> refuse_ipv6_addresses(int tun);
   Result<> drop_link_local_addresses(int tun);
-  Result<> route_into_tun(const model::AnnounceSpec& spec);
+  Result<> prepare_to_route(const model::AnnounceSpec& spec);
   Result<> announce(const model::AnnounceSpec& spec);
   Result<> purge_routes(const model::RecordSpec& record);
   Result<> sweep_rules(Lan lan);

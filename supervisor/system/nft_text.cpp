@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -24,8 +25,8 @@ add rule inet $table clatd meta iif != $tun accept
 add rule inet $table clatd ip6 nexthdr { 0, 43, 60 } counter name drops drop
 add rule inet $table clatd frag nexthdr { 0, 43, 44, 60 } counter name drops drop
 add rule inet $table clatd ip6 saddr $v6 ip6 daddr $prefix accept
-add rule inet $table clatd ip saddr { 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, $no_private$v4 } counter name drops drop
-$connectedadd rule inet $table clatd ip daddr $v4 accept
+$mapped_sourcesadd rule inet $table clatd ip saddr { 0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/4, 255.255.255.255, $no_private$v4 } counter name drops drop
+$mapped_peers$connectedadd rule inet $table clatd ip daddr $own accept
 add rule inet $table clatd counter name drops drop
 )";
 constexpr std::string_view kPrivate = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ";
@@ -44,17 +45,50 @@ std::string elements(std::vector<Ipv4Prefix> prefixes) {
   return text;
 }
 
+std::vector<Ipv4Prefix> mapped(const model::FilterSpec& spec) {
+  std::vector<Ipv4Prefix> prefixes;
+  std::ranges::transform(spec.filter.by.ranges, std::back_inserter(prefixes), &RangeMapping::v4);
+  return prefixes;
+}
+
+// To which clatd may deliver.
+std::string own_addresses(const model::FilterSpec& spec) {
+  const auto own = spec.filter.by.v4.text();
+  if (spec.filter.by.ranges.empty()) return own;
+  return "{ " + own + ", " + elements(mapped(spec)) + " }";
+}
+
+std::string rule_about(const model::FilterSpec& spec) {
+  return "add rule inet " + name({RuleTable::For::clatd, spec.filter.by.tun_ifindex}) + " clatd";
+}
+
 std::string connected_rule(const model::FilterSpec& spec) {
   if (spec.connected.empty()) return "";
-  const auto& clat = spec.filter.by;
-  return "add rule inet " + name({RuleTable::For::clatd, clat.tun_ifindex}) + " clatd ip saddr { " +
-         elements(spec.connected) + " } ip daddr " + clat.v4.text() + " counter name connected drop\n";
+  return rule_about(spec) + " ip saddr { " + elements(spec.connected) + " } ip daddr " + own_addresses(spec) +
+         " counter name connected drop\n";
+}
+
+// Of hosts that are mapped one to one, exactly: u-octet and suffix are zero.
+std::string rules_for_mapped_sources(const model::FilterSpec& spec) {
+  std::string rules;
+  for (const auto& range : spec.filter.by.ranges) {
+    rules.append(rule_about(spec)).append(" ip6 saddr & ").append(range.exact_mask().text()).append(" == ");
+    rules.append(range.covered().address.text()).append(" ip6 daddr ").append(spec.filter.by.prefix.text());
+    rules.append(" accept\n");
+  }
+  return rules;
+}
+
+// They are no peers.
+std::string rule_for_mapped_peers(const model::FilterSpec& spec) {
+  if (spec.filter.by.ranges.empty()) return "";
+  return rule_about(spec) + " ip saddr { " + elements(mapped(spec)) + " } counter name drops drop\n";
 }
 
 // The operator's own NAT comes first. IPv6 of the routed leg goes by the same tun and is not meant.
 constexpr std::string_view kMasquerade =
     R"(add chain inet $table srcnat { type nat hook postrouting priority srcnat + 10; policy accept; }
-add rule inet $table srcnat meta nfproto ipv4 meta oif $tun masquerade
+add rule inet $table srcnat meta nfproto ipv4 meta oif $tun $othersmasquerade
 )";
 // Both ways: whichever side sends the SYN, the other must not answer with more than the way holds.
 constexpr std::string_view kClampMss =
@@ -121,7 +155,9 @@ std::string lan_text(const model::LanSpec& spec) {
   std::string text(kNewLanTable);
   if (spec.wishes.masquerade) text += kMasquerade;
   if (spec.wishes.clamp_mss) text += kClampMss;
-  return filled_in(text, {{"table", name({RuleTable::For::lan, spec.tun})}, {"tun", std::to_string(spec.tun)}});
+  const auto others = spec.unmasqueraded.empty() ? "" : "ip saddr != { " + elements(spec.unmasqueraded) + " } ";
+  return filled_in(
+      text, {{"table", name({RuleTable::For::lan, spec.tun})}, {"tun", std::to_string(spec.tun)}, {"others", others}});
 }
 
 std::string filter_text(const model::FilterSpec& spec) {
@@ -132,6 +168,9 @@ std::string filter_text(const model::FilterSpec& spec) {
                              {"v4", clat.v4.text()},
                              {"v6", clat.v6.text()},
                              {"prefix", clat.prefix.text()},
+                             {"own", own_addresses(spec)},
+                             {"mapped_sources", rules_for_mapped_sources(spec)},
+                             {"mapped_peers", rule_for_mapped_peers(spec)},
                              {"connected", connected_rule(spec)},
                              {"no_private", std::string(no_private ? kPrivate : "")}});
 }

@@ -1,5 +1,6 @@
 // Network::purge and Network::sweep: cleaning up after a supervisor that was killed.
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "core/base/first_error.hpp"
@@ -15,6 +16,14 @@ constexpr std::string_view kMark = "clatvisor CLAT of ";
 // By its mark, and the name that goes with it.
 bool is_our_tun(const LinkMessage& link) {
   return link.alias.starts_with(kMark) && link.link.name == config::tun_name(link.alias.substr(kMark.size()));
+}
+
+// What is mapped one to one has routes of its own.
+bool is_of_a_range(std::span<const model::RecordSpec> records, const HostRoute& route) {
+  const auto is_of = [&](const RangeMapping& range) {
+    return route == rest_route(range) || (route.device != 0 && route == range_route(range, route.device));
+  };
+  return std::ranges::any_of(records, [&](const auto& record) { return std::ranges::any_of(record.ranges, is_of); });
 }
 
 }  // namespace
@@ -63,9 +72,8 @@ Result<> Network::sweep(const std::vector<model::RecordSpec>& records, Lan lan) 
   const auto routes = rtnetlink_.host_routes();
   if (!routes) return std::unexpected(routes.error());
   for (const auto& route : *routes) {
-    if (route == guard_route(route.destination) && !has_v6(route.destination)) {
-      note(result, rtnetlink_.delete_route(route));
-    }
+    const bool is_named = (route.length == 128 && has_v6(route.destination)) || is_of_a_range(records, route);
+    if (!is_named) note(result, rtnetlink_.delete_route(route));
   }
   return result;
 }
@@ -90,7 +98,8 @@ Result<> Network::purge_routes(const model::RecordSpec& record) {
   const auto host_routes = rtnetlink_.host_routes();
   if (!host_routes) return std::unexpected(host_routes.error());
   for (const auto& route : *host_routes) {
-    if (route.destination == record.v6 && route.device != 0) note(result, rtnetlink_.delete_route(route));
+    const bool leads_to_it = route.destination == record.v6 && route.device != 0;
+    if (leads_to_it || is_of_a_range({&record, 1}, route)) note(result, rtnetlink_.delete_route(route));
   }
   const auto defaults = rtnetlink_.default_routes();
   if (!defaults) return std::unexpected(defaults.error());

@@ -27,8 +27,8 @@ constexpr std::uint32_t kRouteMtu = 65520;
 std::string on(int ifindex) { return " on ifindex " + std::to_string(ifindex); }
 
 std::string text(const HostRoute& route) {
-  if (route.device == 0) return "blackhole route " + route.destination.text() + "/128";
-  return "route " + route.destination.text() + "/128" + on(route.device);
+  const std::string destination = "route " + route.destination.text() + "/" + std::to_string(route.length);
+  return route.device == 0 ? "blackhole " + destination : destination + on(route.device);
 }
 
 std::string text(const DefaultRoute& route) {
@@ -65,7 +65,7 @@ Request address_request(std::uint16_t type, std::uint16_t flags, int ifindex, co
 Request route_request(std::uint16_t type, std::uint16_t flags, const HostRoute& route) {
   rtmsg header{};
   header.rtm_family = AF_INET6;
-  header.rtm_dst_len = 128;
+  header.rtm_dst_len = static_cast<unsigned char>(route.length);
   header.rtm_table = RT_TABLE_MAIN;
   header.rtm_protocol = kRouteProtocol;
   header.rtm_scope = RT_SCOPE_UNIVERSE;

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/net/prefix.hpp"
 namespace clat::system {
 
 namespace {
@@ -231,12 +232,14 @@ void add_to(model::Kernel& kernel, const model::Event& event) {
 
 std::optional<HostRoute> parse_host_route(const Message& message) {
   const auto route = own_route(message);
-  if (!route || route->rtm_family != AF_INET6 || route->rtm_dst_len != 128) return std::nullopt;
+  if (!route || route->rtm_family != AF_INET6 || route->rtm_dst_len < kNat64PrefixLengths.front()) return std::nullopt;
   const Bytes attributes = attributes_after<rtmsg>(message.payload);
   const auto destination = address_in<Ipv6Address>(attributes, RTA_DST);
   if (!destination) return std::nullopt;
-  HostRoute host{
-      .destination = *destination, .device = 0, .metric = find_as<std::uint32_t>(attributes, RTA_PRIORITY).value_or(0)};
+  HostRoute host{.destination = *destination,
+                 .device = 0,
+                 .metric = find_as<std::uint32_t>(attributes, RTA_PRIORITY).value_or(0),
+                 .length = route->rtm_dst_len};
   // The kernel ties a blackhole to lo.
   if (route->rtm_type == RTN_BLACKHOLE) return host;
   host.device = find_as<int>(attributes, RTA_OIF).value_or(0);

@@ -47,6 +47,7 @@ struct HostRoute {
   Ipv6Address destination;
   int device = 0;  // ifindex
   std::uint32_t metric = 0;
+  unsigned length = 128;  // of the destination; shorter where hosts of a LAN are mapped one to one
   bool operator==(const HostRoute&) const = default;
 };
 // The IPv4 default route of table main through a device without a gateway.

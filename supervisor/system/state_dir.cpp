@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "core/base/network_namespace.hpp"
@@ -24,6 +25,7 @@ constexpr std::size_t kLargestFile = 64 * 1024;  // bytes
 constexpr std::string_view kFormat = "1";
 constexpr std::string_view kSuffix = ".record";
 constexpr std::string_view kTunSuffix = ".tun";
+constexpr std::string_view kRange = "range";  // of what is mapped one to one, as many lines as there are
 constexpr const char* kLock = "lock";
 constexpr std::array<std::string_view, 2> kTunFormats{"vnet", "packet-info"};  // by model::TunFormat
 constexpr std::array<std::string_view, 3> kLegs{"fast", "routed", "anycast"};  // by model::Leg
@@ -72,16 +74,18 @@ Result<StateDir::Lines> parse_lines(std::string_view text) {
 }
 
 StateDir::Lines lines_of(const model::RecordSpec& record) {
-  return {{"uplink", record.uplink},
-          {"tun", record.tun},
-          {"tun-format", std::string(kTunFormats[static_cast<std::size_t>(record.shape.format)])},
-          {"queues", std::to_string(record.shape.queues)},
-          {"ifindex", std::to_string(record.uplink_ifindex)},
-          {"leg", std::string(kLegs[static_cast<std::size_t>(record.leg)])},
-          {"metric", record.metric ? std::to_string(*record.metric) : "none"},
-          {"v4", record.v4.text()},
-          {"v6", record.v6.text()},
-          {"prefix", record.prefix.text()}};
+  StateDir::Lines lines{{"uplink", record.uplink},
+                        {"tun", record.tun},
+                        {"tun-format", std::string(kTunFormats[static_cast<std::size_t>(record.shape.format)])},
+                        {"queues", std::to_string(record.shape.queues)},
+                        {"ifindex", std::to_string(record.uplink_ifindex)},
+                        {"leg", std::string(kLegs[static_cast<std::size_t>(record.leg)])},
+                        {"metric", record.metric ? std::to_string(*record.metric) : "none"},
+                        {"v4", record.v4.text()},
+                        {"v6", record.v6.text()},
+                        {"prefix", record.prefix.text()}};
+  for (const auto& range : record.ranges) lines.emplace_back(kRange, range.text());
+  return lines;
 }
 
 std::optional<model::TunShape> shape_of(std::string_view format, std::string_view queues) {
@@ -95,7 +99,7 @@ std::optional<model::TunShape> shape_of(std::string_view format, std::string_vie
 Result<model::RecordSpec> record_of(const StateDir::Lines& lines) {
   constexpr std::array<std::string_view, 10> keys{"uplink", "tun",    "tun-format", "queues", "ifindex",
                                                   "leg",    "metric", "v4",         "v6",     "prefix"};
-  if (lines.size() != keys.size()) return failure("not the lines of a record", EBADMSG);
+  if (lines.size() < keys.size()) return failure("not the lines of a record", EBADMSG);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (lines[i].first != keys[i]) return failure("\"" + std::string(keys[i]) + "\" expected", EBADMSG);
   }
@@ -110,6 +114,12 @@ Result<model::RecordSpec> record_of(const StateDir::Lines& lines) {
   const auto v4 = Ipv4Address::parse(value("v4"));
   const auto v6 = Ipv6Address::parse(value("v6"));
   const auto prefix = Nat64Prefix::parse(value("prefix"));
+  std::vector<RangeMapping> ranges;
+  for (const auto& [key, text] : std::span(lines).subspan(keys.size())) {
+    const auto range = RangeMapping::parse(text);
+    if (key != kRange || !range) return failure("\"" + std::string(kRange) + "\" expected", EBADMSG);
+    ranges.push_back(*range);
+  }
   if (!valid_interface_name(value("uplink")) || !valid_interface_name(value("tun")) || !shape || !ifindex ||
       *ifindex <= 0 || leg == kLegs.end() || (has_metric && !metric) || !v4 || !v6 || !prefix) {
     return failure("a value makes no sense", EBADMSG);
@@ -122,7 +132,8 @@ Result<model::RecordSpec> record_of(const StateDir::Lines& lines) {
                            .metric = metric,
                            .v4 = *v4,
                            .v6 = *v6,
-                           .prefix = *prefix};
+                           .prefix = *prefix,
+                           .ranges = std::move(ranges)};
 }
 
 // flock(), so that the lock goes with the process; its number is in the file for whoever comes second.

@@ -102,6 +102,10 @@ Result<> Network::verify(const model::AnnounceSpec& spec, const Stock& stock) co
       })) {
     return failure("no proxy neighbour " + spec.v6.text() + " on " + spec.uplink);
   }
+  for (const auto& route : routes_of(spec)) {
+    const auto missing = "no route to " + route.destination.text() + (route.device != 0 ? " into the tun" : " nowhere");
+    if (auto there = is_among(stock.host_routes, route, missing); !there) return there;
+  }
   if (spec.leg != model::Leg::routed) return {};
   const auto forwarding = sysctl_.ipv6_forwarding();
   if (!forwarding) return std::unexpected(forwarding.error());
@@ -111,7 +115,7 @@ Result<> Network::verify(const model::AnnounceSpec& spec, const Stock& stock) co
         {{"net", "ipv6", "neigh", spec.uplink, "proxy_delay"}, "0"}}) {
     if (auto set = is_set_to(sysctl_, name, value); !set) return set;
   }
-  return is_among(stock.host_routes, tun_route(spec), "no route to " + spec.v6.text() + " into the tun");
+  return {};
 }
 
 namespace {

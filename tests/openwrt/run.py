@@ -126,7 +126,10 @@ config uplink
 
 config uplink 'third'
 	option device 'usb1'
-	option ipv6_source '2001:db8:1:2::/64'
+	list ipv4_source '192.168.1.0/24'
+	list ipv4_source '10.0.0.0/8'
+	list ipv6_source '2001:db8:1:2::/64'
+	list ipv6_source '2001:db8:1:3::/96'
 
 config uplink 'off'
 	option enabled '0'
@@ -157,7 +160,8 @@ config uplink 'off'
             "    ipv6-address: '2001:db8::5'",
             "  'usb1':",
             "    nat64-prefix: 'auto'",
-            "    ipv6-source: '2001:db8:1:2::/64'",
+            "    ipv4-source: ['192.168.1.0/24', '10.0.0.0/8']",
+            "    ipv6-source: ['2001:db8:1:2::/64', '2001:db8:1:3::/96']",
             "dns: {servers: ['2001:db8::53', '2001:db8::54']}",
             "ipv4-pool: '10.64.0.0/24'",
             "audit-interval: '10ms'",

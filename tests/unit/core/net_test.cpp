@@ -201,6 +201,48 @@ TEST(RangeMapping, IsWrittenAsItIsRead) {
   EXPECT_EQ(range.v6.embed(v4("192.168.1.9")), v6("2001:db8:1:c1a7::c0a8:109"));
 }
 
+struct Covered {
+  const char *range, *prefix, *mask;
+};
+class CoveredBy : public testing::TestWithParam<Covered> {};
+TEST_P(CoveredBy, IsWhatLiesInIt) {
+  const auto range = RangeMapping::parse(GetParam().range).value();
+  const auto covered = range.covered();
+  EXPECT_EQ(covered.text(), GetParam().prefix);
+  EXPECT_EQ(range.exact_mask().text(), GetParam().mask);
+  const auto last =
+      Ipv4Address::from_number(range.v4.address.number() | (range.v4.length == 32 ? 0 : ~0U >> range.v4.length));
+  EXPECT_TRUE(covered.contains(range.v6.embed(range.v4.address)));
+  EXPECT_TRUE(covered.contains(range.v6.embed(last)));
+  if (range.v4.length > 8) {
+    EXPECT_FALSE(covered.contains(range.v6.embed(Ipv4Address::from_number(last.number() + 1))));
+    EXPECT_FALSE(covered.contains(range.v6.embed(Ipv4Address::from_number(range.v4.address.number() - 1))));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(
+    EveryLength, CoveredBy,
+    testing::Values(
+        Covered{"192.168.1.0/24=2001:db8:1:c1a7::/96", "2001:db8:1:c1a7::c0a8:100/120",
+                "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff00"},
+        Covered{"192.168.1.9/32=2001:db8:1:c1a7::/96", "2001:db8:1:c1a7::c0a8:109/128",
+                "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+        Covered{"10.7.0.0/16=2001:db8:7:c1a7::/64", "2001:db8:7:c1a7:a:700::/88",
+                "ffff:ffff:ffff:ffff:ffff:ff00:ff:ffff"},
+        Covered{"10.0.0.0/8=2001:db8:7:300::/56", "2001:db8:7:30a::/64", "ffff:ffff:ffff:ffff:ff00:0:ffff:ffff"},
+        Covered{"172.16.0.0/12=2001:db8:7:300::/56", "2001:db8:7:3ac:10::/76", "ffff:ffff:ffff:ffff:fff0:0:ffff:ffff"},
+        Covered{"192.168.0.0/16=2001:db8:7::/48", "2001:db8:7:c0a8::/64", "ffff:ffff:ffff:ffff:ff00:ff:ffff:ffff"},
+        Covered{"203.0.113.0/24=2001:db8:700::/40", "2001:db8:7cb:71::/64", "ffff:ffff:ffff:ffff:ff00:ffff:ffff:ffff"},
+        Covered{"203.0.113.64/26=2001:db8::/32", "2001:db8:cb00:7140::/58",
+                "ffff:ffff:ffff:ffc0:ffff:ffff:ffff:ffff"}));
+
+TEST(Ipv6Prefix, OverlapsWhatItLiesInAndWhatLiesInIt) {
+  const auto prefix = [](const char* text) { return Ipv6Prefix::parse(text).value(); };
+  EXPECT_TRUE(overlap(prefix("2001:db8::/32"), prefix("2001:db8:5::/64")));
+  EXPECT_TRUE(overlap(prefix("2001:db8:5::/64"), prefix("2001:db8::/32")));
+  EXPECT_TRUE(overlap(prefix("2001:db8:5::/64"), prefix("2001:db8:5::/64")));
+  EXPECT_FALSE(overlap(prefix("2001:db8:5::/64"), prefix("2001:db8:6::/64")));
+}
+
 TEST(ClatAddress, IsNeutralForEveryPrefixSubnetAndRandomNumber) {
   std::mt19937_64 random(20260101);
   for (const auto* text : {"64:ff9b::/96", "2001:db8:122:344::/96", "2001:db8::/32", "2001:db8:100::/40",

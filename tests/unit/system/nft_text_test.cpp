@@ -56,6 +56,34 @@ TEST(NftText, OfWhatIsReachedByOtherInterfaces) {
       "add rule inet clatvisor_17 clatd ip daddr 192.0.0.4 accept\n"));
 }
 
+TEST(NftText, OfHostsThatAreMappedOneToOne) {
+  auto spec = confined("2001:db8:64::/96");
+  spec.filter.by.ranges = {*RangeMapping::parse("192.168.7.0/24=2001:db8:1:c1a7::/96"),
+                           *RangeMapping::parse("10.0.0.0/8=2001:db8:1:c1a8::/64")};
+  spec.connected = {*Ipv4Prefix::parse("192.168.7.0/24")};
+  const auto text = filter_text(spec);
+  EXPECT_TRUE(text.contains(R"(
+add rule inet clatvisor_17 clatd ip6 saddr 2001:db8::c1a7 ip6 daddr 2001:db8:64::/96 accept
+add rule inet clatvisor_17 clatd ip6 saddr & ffff:ffff:ffff:ffff:ffff:ffff:ffff:ff00 == 2001:db8:1:c1a7::c0a8:700 ip6 daddr 2001:db8:64::/96 accept
+add rule inet clatvisor_17 clatd ip6 saddr & ffff:ffff:ffff:ffff:ffff:0:ff:ffff == 2001:db8:1:c1a8:a:: ip6 daddr 2001:db8:64::/96 accept
+)"));
+  EXPECT_TRUE(text.contains(R"(
+add rule inet clatvisor_17 clatd ip saddr { 10.0.0.0/8, 192.168.7.0/24 } counter name drops drop
+add rule inet clatvisor_17 clatd ip saddr { 192.168.7.0/24 } ip daddr { 192.0.0.4, 10.0.0.0/8, 192.168.7.0/24 } counter name connected drop
+add rule inet clatvisor_17 clatd ip daddr { 192.0.0.4, 10.0.0.0/8, 192.168.7.0/24 } accept
+)"));
+}
+
+TEST(NftText, WhatIsMappedOneToOneIsNotMasqueraded) {
+  const model::LanSpec spec{.uplink = "wan0",
+                            .tun = 17,
+                            .tun_name = "v4-wan0",
+                            .wishes = {.masquerade = true},
+                            .unmasqueraded = {*Ipv4Prefix::parse("192.168.7.0/24"), *Ipv4Prefix::parse("10.0.0.0/8")}};
+  EXPECT_TRUE(lan_text(spec).contains(
+      "srcnat meta nfproto ipv4 meta oif 17 ip saddr != { 10.0.0.0/8, 192.168.7.0/24 } masquerade\n"));
+}
+
 TEST(NftText, OfWhatServesALan) {
   model::LanSpec spec{.uplink = "wan0", .tun = 17, .tun_name = "v4-wan0", .wishes = {.masquerade = true}};
   const std::string head =

@@ -334,6 +334,10 @@ TEST(Routes, OfOursAreKnown) {
   const Buffer hole =
       message(RTM_NEWROUTE, bytes_of(route_header(AF_INET6, 128, RTN_BLACKHOLE)) + destination + device);
   EXPECT_EQ(parse_host_route(as_message(hole)), (HostRoute{.destination = kV6, .device = 0, .metric = 1024}));
+  const Buffer range =
+      message(RTM_NEWROUTE, bytes_of(route_header(AF_INET6, 56, RTN_BLACKHOLE)) + destination + device);
+  EXPECT_EQ(parse_host_route(as_message(range)),
+            (HostRoute{.destination = kV6, .device = 0, .metric = 1024, .length = 56}));
   const Buffer all =
       message(RTM_NEWROUTE, bytes_of(route_header(AF_INET, 0, RTN_UNICAST)) + device +
                                 attribute(RTA_PREFSRC, as_buffer(kV4)) + attribute(RTA_PRIORITY, bytes_of(2048u)));

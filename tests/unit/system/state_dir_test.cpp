@@ -105,6 +105,22 @@ TEST_F(StateDirTest, ARecordIsTextAndComesBackWhole) {
   EXPECT_TRUE(read->ignored.empty());
 }
 
+TEST_F(StateDirTest, WhatIsMappedOneToOneComesBack) {
+  auto state = open();
+  auto mapped = record();
+  mapped.ranges = {*RangeMapping::parse("192.168.1.0/24=2001:db8:1:c1a7::/96"),
+                   *RangeMapping::parse("10.0.0.0/8=2001:db8::/48")};
+  ASSERT_TRUE(state.write(mapped));
+  EXPECT_EQ(contents(root / "state/wan0.record"), std::string(kText) +
+                                                      "range=192.168.1.0/24=2001:db8:1:c1a7::/96\n"
+                                                      "range=10.0.0.0/8=2001:db8::/48\n");
+  EXPECT_EQ(state.records()->records, std::vector{mapped});
+  for (const char* line : {"range=192.168.1.0/24\n", "reach=192.168.1.0/24=2001:db8:1:c1a7::/96\n"}) {
+    put_contents(root / "state/wan0.record", std::string(kText) + line);
+    EXPECT_TRUE(state.records()->records.empty()) << line;
+  }
+}
+
 TEST_F(StateDirTest, TheShapeOfTheTunComesBack) {
   auto state = open();
   auto many = record();

@@ -68,6 +68,10 @@ TEST(Launch, OurClatdUnderstandsItsOwnDialect) {
   arguments.lowest_ipv6_mtu = 1280;
   arguments.icmp_rate = 250;
   EXPECT_EQ(understood(child), clatd::CommandLine(arguments));
+  child.ranges = {*RangeMapping::parse("192.168.1.0/24=2001:db8:1:c1a7::/96"),
+                  *RangeMapping::parse("10.0.0.0/8=2001:db8:1::/48")};
+  arguments.ranges = child.ranges;
+  EXPECT_EQ(understood(child), clatd::CommandLine(arguments));
 
   child.prefix = arguments.prefix = *Nat64Prefix::parse("2001:db8:64::/48");
   child.allow_private_ipv4 = arguments.allow_private_ipv4 = true;
