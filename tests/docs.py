@@ -40,7 +40,7 @@ def help_of(program: str) -> str:
 def keys_of_the_program() -> set[str]:
     """From the tables by which the config is read: each row begins with its key."""
     tables = re.findall(
-        r"^constexpr std::array<[^;=]*?> k\w*Keys\{\{$(.*?)^\}\};", text("config/schema.cpp") + text("config/interface_schema.cpp"),
+        r"^constexpr std::array<[^;=]*?> k\w*Keys\{\{$(.*?)^\}\};", "".join(text(f"config/{name}.cpp") for name in ("schema", "interface_schema", "sources")),
         re.MULTILINE | re.DOTALL)
     return {key for table in tables for key in re.findall(r'^    \{"([a-z0-9-]+)",', table, re.MULTILINE)}
 

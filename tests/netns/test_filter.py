@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import shutil
 import signal
@@ -17,7 +18,7 @@ from harness import packet
 from harness.case import WITHOUT_TCX, LabTest, every_interface
 from harness.clatvisor import BIN, SLOW, cmdline, run_to_exit
 from harness.lab import WAN0, WWAN0, Uplink, wait_until
-from harness.packet import UDP, Ipv4, Ipv6
+from harness.packet import UDP, Ipv4, Ipv6, embedded
 from harness.tap import ETH_P_IP, ETH_P_IPV6, Tap, incoming
 
 PEER, PORT = "192.175.48.99", 7777
@@ -25,6 +26,8 @@ PEER, PORT = "192.175.48.99", 7777
 OUTSIDE = "2001:db8:ffff::2"
 HOP_BY_HOP, ROUTING, DESTINATION_OPTIONS = 0, 43, 60
 FORGED, ALLOWED = b"forged", b"allowed"
+# By WAN0 these hosts of the LAN are mapped one to one.
+MAPPED, MAPPED_INTO, MAPPED_HOST = "10.77.0.0/24", "2001:db8:c1a0:77::/64", "10.77.0.5"
 
 
 def ipv6(source: str, destination: str, data: bytes = FORGED, **header: object) -> bytes:
@@ -51,12 +54,14 @@ class Forged(LabTest):
     def setUp(self) -> None:
         super().setUp()
         self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        self.lab.router.ip(f"route add {MAPPED} via {self.lab.lan_host}")
         self.clatd = self.lab.scratch / "forges"
         shutil.copy(BIN / "stub_clatd", self.clatd)
 
     def forging(self, fast_path: str, *, bpf_dir: str | None = None, audit: str = "5s", health: str = "1m") -> Callable[[dict], None]:
         def change(config: dict) -> None:
             every_interface(fast_path=fast_path)(config)
+            config["interfaces"]["wan0"].update({"ipv4-source": MAPPED, "ipv6-source": MAPPED_INTO})
             config["clatd"] = {"path": self.clatd}
             config["audit-interval"] = audit
             config["log"] = {"health-interval": health}
@@ -91,6 +96,21 @@ class Forged(LabTest):
     def attacks(self, uplink: Uplink) -> dict[str, bytes]:
         other = WWAN0 if uplink == WAN0 else WAN0
         own, peer = self.v6[uplink], uplink.embed(PEER)
+        mapped, beside = embedded(MAPPED_INTO, MAPPED_HOST), embedded(MAPPED_INTO, "10.77.1.5")
+        suffix = str(ipaddress.IPv6Address(mapped) + 1)
+        of_what_is_mapped = {
+            "as one beside what is mapped": ipv6(beside, peer),
+            "as a mapped host, with a suffix": ipv6(suffix, peer),
+            "as a mapped host, to outside the NAT64 prefix": ipv6(mapped, OUTSIDE),
+            "to one beside what is mapped": ipv4(PEER, "10.77.1.5"),
+            "as a mapped host to the CLAT": ipv4(MAPPED_HOST, self.v4[uplink]),
+            "as a mapped host to another": ipv4(MAPPED_HOST, "10.77.0.6"),
+        }
+        if uplink != WAN0:
+            of_what_is_mapped = {
+                "as a host mapped by another": ipv6(mapped, peer),
+                "to a host mapped by another": ipv4(PEER, MAPPED_HOST),
+            }
         headers = {"hop-by-hop": HOP_BY_HOP, "routing": ROUTING, "destination options": DESTINATION_OPTIONS}
         return {
             "as the router": ipv6(uplink.router, peer),
@@ -112,6 +132,7 @@ class Forged(LabTest):
             "to another CLAT's IPv4": ipv4(PEER, self.v4[other]),
             "to all": ipv4(PEER, "255.255.255.255"),
             "to the Internet": ipv4(self.lab.lan_host, PEER),
+            **of_what_is_mapped,
         }
 
     @contextlib.contextmanager
@@ -142,9 +163,15 @@ class Forged(LabTest):
                 self.write(uplink, ipv6(self.v6[uplink], uplink.embed(PEER), ALLOWED))
                 far = taps[1 if uplink == WAN0 else 3]
                 far.wait(lambda data: ALLOWED in data, f"what may leave by {uplink.name}")
+                if uplink == WAN0:
+                    self.write(uplink, ipv6(embedded(MAPPED_INTO, MAPPED_HOST), uplink.embed(PEER), ALLOWED))
+                    far.wait(lambda data: ALLOWED in data, "what a mapped host may send", count=2)
                 if delivers:
                     self.write(uplink, ipv4(PEER, self.v4[uplink], ALLOWED))
                     taps[-1].wait(lambda data: ALLOWED in data, f"what may come in by {uplink.name}")
+                    if uplink == WAN0:
+                        self.write(uplink, ipv4(PEER, MAPPED_HOST, ALLOWED))
+                        taps[4].wait(lambda data: ALLOWED in data, "what may be sent to a mapped host")
                 for tap in taps:
                     self.assertEqual([data.hex() for data in tap.find(lambda data: FORGED in data)], [])
 

@@ -127,7 +127,7 @@ config uplink
 config uplink 'third'
 	option device 'usb1'
 	list ipv4_source '192.168.1.0/24'
-	list ipv4_source '10.0.0.0/8'
+	list ipv4_source '172.16.0.0/12'
 	list ipv6_source '2001:db8:1:2::/64'
 	list ipv6_source '2001:db8:1:3::/96'
 
@@ -160,7 +160,7 @@ config uplink 'off'
             "    ipv6-address: '2001:db8::5'",
             "  'usb1':",
             "    nat64-prefix: 'auto'",
-            "    ipv4-source: ['192.168.1.0/24', '10.0.0.0/8']",
+            "    ipv4-source: ['192.168.1.0/24', '172.16.0.0/12']",
             "    ipv6-source: ['2001:db8:1:2::/64', '2001:db8:1:3::/96']",
             "dns: {servers: ['2001:db8::53', '2001:db8::54']}",
             "ipv4-pool: '10.64.0.0/24'",

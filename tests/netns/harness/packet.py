@@ -23,6 +23,18 @@ def packed(address: str) -> bytes:
     return ipaddress.ip_address(address).packed
 
 
+def embedded(prefix: str, v4: str) -> str:
+    """RFC 6052 §2.2."""
+    network = ipaddress.IPv6Network(prefix)
+    data = bytearray(network.network_address.packed)
+    at = network.prefixlen // 8
+    for octet in ipaddress.IPv4Address(v4).packed:
+        at += at == 8
+        data[at] = octet
+        at += 1
+    return str(ipaddress.IPv6Address(bytes(data)))
+
+
 def pseudo_header(source: str, destination: str, protocol: int, size: int) -> bytes:
     layout = "!I3xB" if ":" in source else "!xBH"
     fields = (size, protocol) if ":" in source else (protocol, size)
