@@ -219,6 +219,7 @@ class Refused(OneToOne):
         self.start_mapped(v6=prefix)
         inside = embedded(prefix, lab.lan_host)
         here = WAN0.embed(lab.direct_v4)
+        sent = 20
         with (
             lab.plat.socket(socket.AF_INET6, socket.SOCK_DGRAM) as caller,
             lab.lan.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener,
@@ -228,14 +229,18 @@ class Refused(OneToOne):
             listener.settimeout(5 * SLOW)
             caller.bind((here, 0))
             outside = [embedded(prefix, "192.168.8.2"), str(ipaddress.IPv6Address(inside) + 1)]
-            for destination in outside:
-                caller.sendto(b"outside", (destination, 7777))
+            for _ in range(sent):
+                for destination in outside:
+                    caller.sendto(b"outside", (destination, 7777))
             caller.sendto(b"inside", (inside, 7777))
             self.assertEqual(listener.recv(100), b"inside")
             came = [Ipv6.parse(data).destination for data in uplink.items()]
         self.assertFalse(set(came) & set(outside))
-        if self.fast_path != "required":  # there the kernel's route drops both
-            self.assertEqual(self.counter("slow_drop_not_to_clat"), 1)
+        # Those with a suffix reach clatd on the routed leg alone; all others meet the kernel's route. Besides, the kernel
+        # reports its multicast groups on the tun, once or twice.
+        dropped = self.counter("slow_drop_not_to_clat")
+        expected = 0 if self.fast_path == "required" else sent
+        self.assertIn(dropped - expected, range(sent // 2), dropped)
         self.program.stop()
 
     def test_what_is_on_a_link_is_not_mapped(self) -> None:
