@@ -32,7 +32,7 @@ enum class LogFormat { logfmt, json };
 using Ipv6Source = std::variant<Ipv6Prefix, std::string>;
 
 struct Interface {
-  std::string name{};                         // of the uplink
+  std::string name{};                         // of the uplink, or an altname of it
   std::string tun{};                          // tun_name(name) unless the file gives another
   std::optional<Nat64Prefix> nat64_prefix{};  // none: discovered
   std::vector<Nat64Prefix> only_prefixes{};   // of those that are discovered; empty: any

@@ -169,7 +169,7 @@ void read_defaults(const Entry& entry, Draft& draft, Reader& reader) {
 }
 
 Draft read_interface(const Entry& entry, std::uint32_t position, const Draft& defaults, Reader& reader) {
-  if (const auto name = interface_name(entry.key); !name) reader.fail(entry.place, name.error().what);
+  if (const auto name = interface_name_or_altname(entry.key); !name) reader.fail(entry.place, name.error().what);
 
   Draft draft{.name = entry.place, .values = defaults.values};
   draft.values.name = entry.key;

@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kDigits = "0123456789";
 constexpr std::size_t kLongestPath = 4095;         // PATH_MAX less the terminator
 constexpr std::size_t kLongestInterfaceName = 15;  // IFNAMSIZ less the terminator
+constexpr std::size_t kLongestAltname = 127;       // likewise ALTIFNAMSIZ
 
 bool is_digits(std::string_view text) {
   return !text.empty() && text.find_first_not_of(kDigits) == std::string_view::npos;
@@ -241,7 +242,9 @@ Result<Ipv4Pool> ipv4_pool(std::string_view text) {
   return pool;
 }
 
-Result<std::string> interface_name(std::string_view text) {
+namespace {
+
+Result<std::string> name_of_at_most(std::size_t most, std::string_view text) {
   const auto refuse = [&](const std::string& why) { return failure("interface name " + in_quotes(text) + " " + why); };
   if (text.empty()) return refuse("is empty");
   if (text == "." || text == ".." || text == "all" || text == "default" || text == "lo") {
@@ -251,11 +254,17 @@ Result<std::string> interface_name(std::string_view text) {
   const auto bad = std::ranges::find_if(
       text, [](unsigned char c) { return c <= 0x20 || c >= 0x7f || c == '/' || c == ':' || c == '%'; });
   if (bad != text.end()) return refuse("may hold printable ASCII only, and no space, '/', ':' or '%'");
-  if (text.size() > kLongestInterfaceName) {
-    return refuse("has " + std::to_string(text.size()) + " characters; at most " +
-                  std::to_string(kLongestInterfaceName) + " are possible");
+  if (text.size() > most) {
+    return refuse("has " + std::to_string(text.size()) + " characters; at most " + std::to_string(most) +
+                  " are possible");
   }
   return std::string(text);
 }
+
+}  // namespace
+
+Result<std::string> interface_name(std::string_view text) { return name_of_at_most(kLongestInterfaceName, text); }
+
+Result<std::string> interface_name_or_altname(std::string_view text) { return name_of_at_most(kLongestAltname, text); }
 
 }  // namespace clat::config

@@ -53,6 +53,8 @@ Result<Ipv4Pool> ipv4_pool(std::string_view text);
 
 // What Linux takes as the name of a device, but for those that no uplink can have.
 Result<std::string> interface_name(std::string_view text);
+// The same, or an altname, which may be longer.
+Result<std::string> interface_name_or_altname(std::string_view text);
 
 // "a, b or c".
 template <std::size_t N>

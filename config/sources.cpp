@@ -30,7 +30,7 @@ constexpr std::array<Key<SourcesDraft>, 1> kSourceKeys{{
     {"from",
      [](Reader& reader, const Entry& entry, SourcesDraft& draft) {
        std::string name;
-       if (reader.take(entry, name, interface_name)) draft.from = std::move(name);
+       if (reader.take(entry, name, interface_name_or_altname)) draft.from = std::move(name);
      }},
 }};
 

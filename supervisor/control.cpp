@@ -24,6 +24,14 @@ Control::Outcome no_such(const std::string& iface) {
   return {ctl::kUsage, "there is no interface '" + iface + "' in the config\n"};
 }
 
+// By its name, or by that which the config has for it.
+const InterfaceStatus* find(const model::Status& status, const std::string& iface) {
+  const auto& all = status.interfaces;
+  auto found = std::ranges::find(all, iface, &InterfaceStatus::name);
+  if (found == all.end()) found = std::ranges::find(all, iface, &InterfaceStatus::entry);
+  return found == all.end() ? nullptr : &*found;
+}
+
 // `one` where the request names an interface.
 std::string in_full(const ctl::Request& request, const model::Status& status, const InterfaceStatus* one) {
   const auto paint = request.colour ? render::Paint::yes : render::Paint::no;
@@ -37,8 +45,9 @@ std::string in_full(const ctl::Request& request, const model::Status& status, co
 Control::Outcome look(const ctl::Request& request, model::Status status) {
   const auto& iface = request.iface;
   if (!iface.empty()) {
-    std::erase_if(status.interfaces, [&](const auto& each) { return each.name != iface; });
-    if (status.interfaces.empty()) return no_such(iface);
+    const auto* found = find(status, iface);
+    if (found == nullptr) return no_such(iface);
+    status.interfaces = std::vector{*found};
   }
   const auto* one = iface.empty() ? nullptr : &status.interfaces.front();
   if (request.verb == Verb::show) {
@@ -108,14 +117,14 @@ void Control::change(ControlServer::Client client, const ctl::Request& request) 
     return program_.hand_over();
   }
   const auto status = program_.status();
-  const auto found = std::ranges::find(status.interfaces, request.iface, &InterfaceStatus::name);
-  if (found == status.interfaces.end()) return answer(client, no_such(request.iface));
+  const auto* found = find(status, request.iface);
+  if (found == nullptr) return answer(client, no_such(request.iface));
   if (found->child.state == model::ChildState::none) {
     return answer(client, {ctl::kFailed,
                            request.iface + " has no clatd: it is " + std::string(model::name(found->state)) + "\n"});
   }
   restarters_.push_back({client, request, found->child.starts});
-  program_.restart(request.iface);
+  program_.restart(found->name);
 }
 
 void Control::settle() {
@@ -129,8 +138,8 @@ void Control::settle() {
 void Control::settle_restarts() {
   const auto status = program_.status();
   std::erase_if(restarters_, [&](const Pending& pending) {
-    const auto found = std::ranges::find(status.interfaces, pending.request.iface, &InterfaceStatus::name);
-    if (found == status.interfaces.end()) {
+    const auto* found = find(status, pending.request.iface);
+    if (found == nullptr) {
       answer(pending.client, no_such(pending.request.iface));
       return true;
     }

@@ -44,6 +44,7 @@ struct RestartAsked {
 
 struct LinkSeen {
   Link link;
+  bool tells_altnames = true;  // if not, they are as they were
 };
 struct LinkGone {
   int ifindex = 0;

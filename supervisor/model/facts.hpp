@@ -31,6 +31,7 @@ struct Link {
   LinkLayer layer = LinkLayer::other;
   MacAddress mac;
   std::uint32_t link_mtu = 0;  // the link's own
+  std::vector<std::string> altnames = {};
   bool operator==(const Link&) const = default;
 };
 
@@ -75,33 +76,20 @@ struct WayTo {
   bool operator==(const WayTo&) const = default;
 };
 
-// By ifindex and by name; of two that have one name for a moment, the one seen last.
+// By ifindex and by name, which may be an altname; of two that have one name for a moment, the one seen last.
 class Links {
  public:
-  void put(Link link) {
-    erase(link.ifindex);
-    by_name_[link.name] = link.ifindex;
-    by_ifindex_[link.ifindex] = std::move(link);
-  }
-  void erase(int ifindex) {
-    const auto known = by_ifindex_.find(ifindex);
-    if (known == by_ifindex_.end()) return;
-    const auto named = by_name_.find(known->second.name);
-    if (named != by_name_.end() && named->second == ifindex) by_name_.erase(named);
-    by_ifindex_.erase(known);
-  }
-  [[nodiscard]] const Link* find(int ifindex) const {
-    const auto known = by_ifindex_.find(ifindex);
-    return known == by_ifindex_.end() ? nullptr : &known->second;
-  }
-  [[nodiscard]] const Link* find(const std::string& name) const {
-    const auto named = by_name_.find(name);
-    return named == by_name_.end() ? nullptr : find(named->second);
-  }
+  void put(Link link);
+  void erase(int ifindex);
+  [[nodiscard]] const Link* find(int ifindex) const;
+  [[nodiscard]] const Link* find(const std::string& name) const;
+  [[nodiscard]] const std::map<int, Link>& all() const { return by_ifindex_; }  // by ifindex
   [[nodiscard]] std::size_t size() const { return by_ifindex_.size(); }
   bool operator==(const Links& other) const { return by_ifindex_ == other.by_ifindex_; }
 
  private:
+  void forget_name(const std::string& name, int ifindex);
+
   std::map<int, Link> by_ifindex_;
   std::map<std::string, int> by_name_;
 };

@@ -80,6 +80,7 @@ std::string_view code(Why why) {
     case Why::removed_from_config: return "removed";
     case Why::not_wanted: return "not-wanted";
     case Why::settings_changed: return "settings-changed";
+    case Why::same_link: return "same-link";
     case Why::no_link: return "no-link";
     case Why::link_down: return "link-down";
     case Why::no_carrier: return "no-carrier";
@@ -108,6 +109,7 @@ std::string_view code(Why why) {
 
 bool needs_somebody(Why why) {
   switch (why) {
+    case Why::same_link:
     case Why::tun_name_taken:
     case Why::no_free_ipv4:
     case Why::no_free_ipv6:

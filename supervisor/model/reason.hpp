@@ -44,6 +44,7 @@ enum class Why : std::uint8_t {
   not_wanted,
   settings_changed,
   // the uplink
+  same_link,  // subject: the interface of the config that stands for it already
   no_link,
   link_down,
   no_carrier,

@@ -69,7 +69,8 @@ struct HookStatus {
 
 struct InterfaceStatus {
   std::string name;
-  int ifindex = 0;  // 0: there is no such link
+  std::string entry = {};  // of the config: its name, or an altname
+  int ifindex = 0;         // 0: there is no such link
   State state = State::waiting;
   milliseconds in_state{};
   std::optional<milliseconds> up_for = {};

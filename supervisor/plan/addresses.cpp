@@ -41,8 +41,9 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
   for (const auto& [other, leftover] : world.leftovers) {
     if (leftover.record.v4.number() == v4 && other != uplink) return false;
   }
-  for (const auto& other : world.config->interfaces) {
-    if (other.ipv4_address && other.ipv4_address->number() == v4 && other.name != uplink) return false;
+  for (const auto& [other, interface] : world.interfaces()) {
+    const auto& fixed = interface.wanted.ipv4_address;
+    if (fixed && fixed->number() == v4 && other != uplink) return false;
   }
   return !world.kernel.ipv4.any_link(address, [&](int ifindex) {
     return !world.buried_tuns.contains(ifindex) && !is_on_tun_of(world, uplink, ifindex);

@@ -61,6 +61,7 @@ class Applier {
   void tell(const std::string& uplink, What what) { notices_.push_back({uplink, std::move(what)}); }
   [[nodiscard]] bool configured(const std::string& name) const { return world_.wanted(name) != nullptr; }
   void ask_route_of(int ifindex);
+  void tell_links(const Links& before);
   void take_dump(const Kernel& kernel);
   Clat* parent_of(const std::string& uplink, int pid);
   void look_at_queue(const std::string& uplink, const TunQueue& queue);

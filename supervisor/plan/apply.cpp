@@ -42,6 +42,7 @@ bool leads_elsewhere(const config::Interface& before, const config::Interface& n
 
 void Applier::operator()(const ConfigLoaded& event) {
   const auto before = world_.config;
+  const auto interfaces = world_.interfaces();
   world_.use(event.config);
   if (!before || before->log.health_interval != event.config->log.health_interval) {
     world_.health_due = now_ + event.config->log.health_interval;
@@ -59,9 +60,9 @@ void Applier::operator()(const ConfigLoaded& event) {
     if (std::exchange(clat.presence.contested, false) && clat.presence.phase == Presence::Phase::disputed) {
       clat.presence.test();
     }
-    const auto* old = before ? before->find(name) : nullptr;
-    const auto* now = event.config->find(name);
-    if (old == nullptr || now == nullptr || leads_elsewhere(*old, *now)) clat.ask_route = true;
+    const auto old = interfaces.find(name);
+    const auto* now = world_.wanted(name);
+    if (old == interfaces.end() || now == nullptr || leads_elsewhere(old->second.wanted, *now)) clat.ask_route = true;
   }
   if (before)
     ++world_.reloads;

@@ -82,12 +82,17 @@ void Applier::operator()(const LinkSeen& event) {
       clat->piece(Part::route).damage();
     }
   }
-  const bool renamed = before && before->name != event.link.name;
-  if (renamed && configured(before->name)) tell_link(before->name, &*before, nullptr, notices_);
-  if (configured(event.link.name))
-    tell_link(event.link.name, renamed || !before ? nullptr : &*before, &event.link, notices_);
-  links.put(event.link);
-  ask_route_of(event.link.ifindex);
+  Link link = event.link;
+  if (!event.tells_altnames && before) link.altnames = before->altnames;
+  const bool is_new = !before || before->name != link.name;
+  const bool has_other_names = is_new || before->altnames != link.altnames;
+  const bool was_configured = before && configured(before->name);
+  links.put(link);
+  if (has_other_names && owner_of_tun(world_, link.ifindex) == nullptr) world_.find_interfaces();
+  const bool stays = !is_new && was_configured && configured(link.name);
+  if (was_configured && !stays) tell_link(before->name, &*before, nullptr, notices_);
+  if (configured(link.name)) tell_link(link.name, stays ? &*before : nullptr, &link, notices_);
+  ask_route_of(link.ifindex);
 }
 
 void Applier::operator()(const LinkGone& event) {
@@ -99,6 +104,7 @@ void Applier::operator()(const LinkGone& event) {
     // The next one of that name may lead into another network.
     if (const auto clat = world_.clats.find(link->name); clat != world_.clats.end()) clat->second.forget_routers();
     world_.kernel.links.erase(event.ifindex);
+    world_.find_interfaces();
   }
   world_.kernel.ipv6.erase(event.ifindex);
   world_.kernel.ipv4.erase(event.ifindex);
@@ -287,8 +293,26 @@ void Applier::ask_route_of(int ifindex) {
   if (link == nullptr) return;
   for (auto& [name, clat] : world_.clats) {
     const auto* wanted = world_.wanted(name);
-    const bool lends_addresses = wanted != nullptr && wanted->ipv6_source == config::Ipv6Source(link->name);
+    const auto* lender =
+        wanted != nullptr && wanted->ipv6_source ? std::get_if<std::string>(&*wanted->ipv6_source) : nullptr;
+    const bool lends_addresses = lender != nullptr && world_.link(*lender) == link;
     clat.ask_route |= name == link->name || lends_addresses;
+  }
+}
+
+// What became of each interface since `before`, when the names may have been others.
+void Applier::tell_links(const Links& before) {
+  const auto old = world_.interfaces();
+  world_.find_interfaces();
+  if (world_.stopping) return;
+  const auto link_of = [](const Interfaces& interfaces, const Links& links, const std::string& name) -> const Link* {
+    const auto found = interfaces.find(name);
+    return found == interfaces.end() || found->second.refusal ? nullptr : links.find(name);
+  };
+  auto names = world_.interfaces();
+  names.insert(old.begin(), old.end());
+  for (const auto& [name, interface] : names) {
+    tell_link(name, link_of(old, before, name), link_of(world_.interfaces(), world_.kernel.links, name), notices_);
   }
 }
 
@@ -296,11 +320,7 @@ void Applier::take_dump(const Kernel& kernel) {
   const Kernel before = std::exchange(world_.kernel, kernel);
   world_.kernel_known = true;
   world_.buried_tuns.clear();
-  if (world_.config && !world_.stopping) {
-    for (const auto& wanted : world_.config->interfaces) {
-      tell_link(wanted.name, before.links.find(wanted.name), world_.link(wanted.name), notices_);
-    }
-  }
+  tell_links(before.links);
   for (auto& [name, clat] : world_.clats) {
     if (clat.tun != 0 && world_.kernel.links.find(clat.tun) == nullptr) clat.lose_tun();
   }

@@ -137,8 +137,10 @@ std::uint32_t link_mtu(const World& world, const Link& link) {
 
 std::expected<Uplink, Reason> usable_uplink(const World& world, const std::string& name) {
   const auto waiting = [](Why why) { return std::unexpected(Reason{why}); };
-  const auto* wanted = world.wanted(name);
-  if (wanted == nullptr) return waiting(world.stopping ? Why::stopping : Why::removed_from_config);
+  const auto* interface = world.interface(name);
+  if (interface == nullptr) return waiting(world.stopping ? Why::stopping : Why::removed_from_config);
+  if (interface->refusal) return std::unexpected(*interface->refusal);
+  const auto* wanted = &interface->wanted;
   const auto* link = world.link(name);
   if (link == nullptr) return waiting(Why::no_link);
   if (!link->up) return waiting(Why::link_down);
@@ -361,10 +363,10 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
 
 // Wherever a prefix is to be discovered, whether or not there is one, and where there is a CLAT with neighbours.
 std::optional<Spec> listen_spec(const World& world, const std::string& name, const Clat& clat, const Desired& parts) {
-  const auto* wanted = world.wanted(name);
+  const auto* interface = world.interface(name);
   const auto* link = world.link(name);
-  if (wanted == nullptr || link == nullptr || !link->up) return std::nullopt;
-  const bool routers = !wanted->nat64_prefix;
+  if (interface == nullptr || interface->refusal || link == nullptr || !link->up) return std::nullopt;
+  const bool routers = !interface->wanted.nat64_prefix;
   const auto& record = parts[index(Part::record)];
   const bool neighbours = record && link->layer == LinkLayer::ethernet;
   if (!routers && !neighbours) return std::nullopt;

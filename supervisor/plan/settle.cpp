@@ -276,7 +276,7 @@ std::vector<Ipv4Prefix> connected_subnets(const World& world) {
 void settle(World& world, Scope& scope, TimePoint now, std::vector<Notice>& notices) {
   if (!world.config || !world.kernel_known) return;
   if (scope.all && !world.stopping) {
-    for (const auto& wanted : world.config->interfaces) world.clats.try_emplace(wanted.name);
+    for (const auto& [name, interface] : world.interfaces()) world.clats.try_emplace(name);
   }
   if (scope.all) world.subnets = connected_subnets(world);
   std::set<std::string> names = scope.uplinks;

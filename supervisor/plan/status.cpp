@@ -129,7 +129,10 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
     status.v4 = clat.addresses->v4;
     status.v6 = clat.addresses->v6;
   }
-  if (const auto* wanted = world.wanted(uplink)) take_wishes(status, *wanted, clat, now);
+  if (const auto* interface = world.interface(uplink)) {
+    status.entry = interface->entry;
+    take_wishes(status, interface->wanted, clat, now);
+  }
   if (const auto* failure = clat.failure()) {
     status.failure = failure->error;
     status.retry_in = whole(std::max(*failure->at - now, TimePoint::duration::zero()));

@@ -82,13 +82,21 @@ void World::bury_tun(int ifindex) {
 
 void World::use(std::shared_ptr<const config::Config> now) {
   config = std::move(now);
-  interfaces_.clear();
-  for (const auto& each : config->interfaces) interfaces_.emplace(each.name, &each);
+  find_interfaces();
+}
+
+void World::find_interfaces() {
+  if (config) interfaces_ = interfaces_on(*config, kernel.links);
+}
+
+const Interface* World::interface(const std::string& uplink) const {
+  const auto found = interfaces_.find(uplink);
+  return stopping || found == interfaces_.end() ? nullptr : &found->second;
 }
 
 const config::Interface* World::wanted(const std::string& uplink) const {
-  const auto found = interfaces_.find(uplink);
-  return stopping || found == interfaces_.end() ? nullptr : found->second;
+  const auto* found = interface(uplink);
+  return found == nullptr ? nullptr : &found->wanted;
 }
 
 }  // namespace clat::plan

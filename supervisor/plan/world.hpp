@@ -17,6 +17,7 @@
 #include "supervisor/model/status.hpp"
 #include "supervisor/plan/dead_routers.hpp"
 #include "supervisor/plan/hooks.hpp"
+#include "supervisor/plan/interfaces.hpp"
 #include "supervisor/plan/name_servers.hpp"
 #include "supervisor/plan/outlook.hpp"
 #include "supervisor/plan/parts.hpp"
@@ -205,13 +206,17 @@ struct World {
   std::string last_route_asked;  // an uplink: audits ask for some routes at a time, in turn
 
   void use(std::shared_ptr<const config::Config> now);
+  // Names of links have changed, or there are others.
+  void find_interfaces();
+  [[nodiscard]] const Interfaces& interfaces() const { return interfaces_; }
+  [[nodiscard]] const Interface* interface(const std::string& uplink) const;       // none when stopping
   [[nodiscard]] const config::Interface* wanted(const std::string& uplink) const;  // none when stopping
   [[nodiscard]] const Link* link(const std::string& name) const { return kernel.links.find(name); }
   // This tun of ours is gone; what is still said of it does not count.
   void bury_tun(int ifindex);
 
  private:
-  std::map<std::string, const config::Interface*> interfaces_;  // of `config`, by name
+  Interfaces interfaces_;  // of `config`, on the links of `kernel`
 };
 
 }  // namespace clat::plan

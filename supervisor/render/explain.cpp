@@ -23,6 +23,7 @@ std::string advice(const Reason& reason, const InterfaceStatus& status) {
     case Why::clearing_leftover:
     case Why::address_contested:
     case Why::part_lost: return "Nothing: it goes on by itself.";
+    case Why::same_link: return "Take one of the two out of the config.";
     case Why::no_link: return "Plug the device in, or correct its name in the config: `ip link` lists what there is.";
     case Why::link_down: return "`ip link set " + name + " up`, or look at what manages the link.";
     case Why::no_carrier: return "Look at the cable, the modem and the other end.";

@@ -33,6 +33,7 @@ std::string text(const Reason& reason) {
     case Why::removed_from_config: return "no longer configured";
     case Why::not_wanted: return "not wanted any more";
     case Why::settings_changed: return "its settings changed";
+    case Why::same_link: return "it is the same link as " + reason.subject;
     case Why::no_link: return "no such link";
     case Why::link_down: return "the link is down";
     case Why::no_carrier: return "no carrier";

@@ -25,6 +25,7 @@ constexpr std::uint16_t kGsoIpv4MaxSize = 63;
 constexpr std::uint16_t kGroIpv4MaxSize = 64;
 
 constexpr std::size_t kLongestKind = 32;
+constexpr std::size_t kLongestAltname = ALTIFNAMSIZ - 1;
 
 LinkLayer layer_of(std::uint16_t type) {
   if (type == ARPHRD_ETHER) return LinkLayer::ethernet;
@@ -46,6 +47,17 @@ std::optional<std::uint32_t> ipv6_mtu_of(Bytes attributes) {
   }
   if (const auto info = find_attribute(attributes, IFLA_PROTINFO)) return mtu_in_inet6(*info);
   return std::nullopt;
+}
+
+std::vector<std::string> altnames_of(Bytes attributes) {
+  std::vector<std::string> names;
+  auto list = find_attribute(attributes, IFLA_PROP_LIST).value_or(Bytes{});
+  while (const auto each = next_attribute(list)) {
+    if (each->type != IFLA_ALT_IFNAME) continue;
+    if (auto name = read_text(each->payload, kLongestAltname); name && !name->empty())
+      names.push_back(*std::move(name));
+  }
+  return names;
 }
 
 template <class Address>
@@ -109,7 +121,8 @@ std::optional<model::Event> parse_link_event(const Message& message) {
   }
   auto link = parse_link(message.payload);
   if (!link) return std::nullopt;
-  return model::LinkSeen{std::move(link->link)};
+  // What IPv6 says of a link leaves them out.
+  return model::LinkSeen{std::move(link->link), header->ifi_family == AF_UNSPEC};
 }
 
 std::optional<model::Event> parse_traffic_control(Bytes payload) {
@@ -175,7 +188,8 @@ std::optional<LinkMessage> parse_link(Bytes payload) {
                   .mtu = std::min(*mtu, message.ipv6_mtu.value_or(*mtu)),
                   .layer = layer_of(header->ifi_type),
                   .mac = {},
-                  .link_mtu = *mtu};
+                  .link_mtu = *mtu,
+                  .altnames = altnames_of(attributes)};
   if (message.link.layer == LinkLayer::ethernet) {
     message.link.mac = address_in<MacAddress>(attributes, IFLA_ADDRESS).value_or(MacAddress{});
   }

@@ -126,10 +126,11 @@ TEST(RejectedValue, ALineWithoutAValue) {
 }
 
 TEST(RejectedValue, InterfaceNames) {
+  const std::string too_long(128, 'w');
   struct {
     std::string key, reason;
   } const rows[] = {
-      {"sixteencharacter", "interface name 'sixteencharacter' has 16 characters; at most 15 are possible"},
+      {too_long, "interface name '" + too_long + "' has 128 characters; at most 127 are possible"},
       {"wan/0", "interface name 'wan/0' may hold printable ASCII only, and no space, '/', ':' or '%'"},
       {"'wan 0'", "interface name 'wan 0' may hold printable ASCII only, and no space, '/', ':' or '%'"},
       {"wan0:1", "interface name 'wan0:1' may hold printable ASCII only, and no space, '/', ':' or '%'"},

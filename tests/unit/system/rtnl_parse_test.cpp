@@ -84,6 +84,24 @@ TEST(LinkFacts, OfAnEthernetLink) {
   EXPECT_EQ(seen.link, expected);
 }
 
+TEST(LinkFacts, AltnamesUpToTheirGreatestLength) {
+  const std::string longest(ALTIFNAMSIZ - 1, 'a');
+  const std::string longer(ALTIFNAMSIZ, 'a');
+  const auto header = bytes_of(link_header()) + name_and_mtu("wan0", 1500);
+  const auto list = attribute(IFLA_PROP_LIST | NLA_F_NESTED, attribute(IFLA_ALT_IFNAME, bytes_of(longest.c_str())) +
+                                                                 attribute(IFLA_ALT_IFNAME, bytes_of(longer.c_str())) +
+                                                                 attribute(IFLA_ALT_IFNAME, {}) +
+                                                                 attribute(IFLA_ALT_IFNAME, bytes_of("wan")));
+  const auto seen = only<model::LinkSeen>(message(RTM_NEWLINK, header + list));
+  EXPECT_EQ(seen.link.altnames, (std::vector<std::string>{longest, "wan"}));
+  EXPECT_TRUE(seen.tells_altnames);
+}
+
+TEST(LinkFacts, IPv6SaysNothingOfAltnames) {
+  const auto header = bytes_of(link_header(AF_INET6)) + name_and_mtu("wan0", 1500);
+  EXPECT_FALSE(only<model::LinkSeen>(message(RTM_NEWLINK, header)).tells_altnames);
+}
+
 TEST(LinkFacts, AliasKindAndBothMtus) {
   const Buffer datagram = whole_link();
   const auto link = parse_link(Bytes(datagram).subspan(sizeof(nlmsghdr)));
