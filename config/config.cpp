@@ -4,6 +4,8 @@
 
 namespace clat::config {
 
+bool is_pattern(std::string_view key) { return key.find_first_of("*?[") != std::string_view::npos; }
+
 std::string tun_name(const std::string& uplink) {
   constexpr std::size_t kRoom = 12;  // of Linux's 15
   return "v4-" + (uplink.size() <= kRoom ? uplink : uplink.substr(uplink.size() - kRoom));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -32,8 +33,8 @@ enum class LogFormat { logfmt, json };
 using Ipv6Source = std::variant<Ipv6Prefix, std::string>;
 
 struct Interface {
-  std::string name{};                         // of the uplink, or an altname of it
-  std::string tun{};                          // tun_name(name) unless the file gives another
+  std::string name{};                         // of the uplink, or an altname of it, or a pattern
+  std::string tun{};                          // tun_name(name) unless the file gives another; of a pattern none
   std::optional<Nat64Prefix> nat64_prefix{};  // none: discovered
   std::vector<Nat64Prefix> only_prefixes{};   // of those that are discovered; empty: any
   std::optional<Ipv4Address> ipv4_address{};  // none: first free of Config::ipv4_pool
@@ -43,7 +44,8 @@ struct Interface {
   std::optional<std::uint32_t> mtu{};  // IPv6 MTU towards the NAT64, bytes; none: the uplink's
   When when = When::no_native_ipv4;
   FastPathMode fast_path = FastPathMode::automatic;
-  std::optional<std::uint32_t> route_metric{};  // none: no default route
+  std::optional<std::uint32_t>
+      route_metric{};  // none: no default route; of a pattern the first that its links may have
   std::uint32_t mark = 0;
   std::uint32_t net_id = 0;
   std::uint32_t queues = 1;                        // of the tun, and threads of the translator
@@ -121,6 +123,9 @@ struct Config {
   bool operator==(const Config&) const = default;
   [[nodiscard]] const Interface* find(const std::string& uplink) const;  // none: not configured
 };
+
+// Whether the key of an interface stands for each link whose name matches it, as of fnmatch(3).
+bool is_pattern(std::string_view key);
 
 // "v4-wan0" for "wan0"; of a name that is too long for that, the last 12 characters.
 std::string tun_name(const std::string& uplink);

@@ -168,6 +168,19 @@ void read_defaults(const Entry& entry, Draft& draft, Reader& reader) {
   apply(draft.sources, draft.values, reader);
 }
 
+// What each link of a pattern needs for itself.
+void refuse_under_pattern(const Draft& draft, Reader& reader) {
+  const auto refuse = [&](const Place& place, const std::string& key) {
+    reader.fail(place, key + ": each link of the pattern " + in_quotes(draft.values.name) +
+                           " needs one of its own; give that link an entry with its name");
+  };
+  if (draft.tun) refuse(*draft.tun_place, "tun");
+  if (draft.values.ipv4_address) refuse(draft.ipv4_place, "ipv4-address");
+  if (draft.values.ipv6_address) refuse(draft.ipv6_place, "ipv6-address");
+  if (draft.sources.ipv4_place) refuse(*draft.sources.ipv4_place, "ipv4-source");
+  if (draft.metric_given) refuse(draft.metric_place, "metric");
+}
+
 Draft read_interface(const Entry& entry, std::uint32_t position, const Draft& defaults, Reader& reader) {
   if (const auto name = interface_name_or_altname(entry.key); !name) reader.fail(entry.place, name.error().what);
 
@@ -177,7 +190,10 @@ Draft read_interface(const Entry& entry, std::uint32_t position, const Draft& de
   if (!reader.is_filled(entry, Node::Kind::mapping)) return draft;
   reader.take_keys(entry.value, kInterfaceKeys, draft, kReserved);
 
-  draft.values.tun = draft.tun.value_or(tun_name(entry.key));
+  if (is_pattern(entry.key))
+    refuse_under_pattern(draft, reader);
+  else
+    draft.values.tun = draft.tun.value_or(tun_name(entry.key));
   const auto& prefix = draft.values.nat64_prefix;
   const auto& ipv6 = draft.values.ipv6_address;
   if (prefix && ipv6 && prefix->contains(*ipv6)) {
@@ -226,7 +242,8 @@ void refuse_equal_addresses(const std::vector<Draft>& drafts, Reader& reader) {
 // Two IPv4 default routes with one metric: the kernel takes only the first. The place shown is one that can be changed.
 void refuse_equal_metrics(const std::vector<Draft>& drafts, Reader& reader) {
   const auto metric = [](const Interface& values) -> std::optional<std::string> {
-    return values.route_metric ? std::optional(std::to_string(*values.route_metric)) : std::nullopt;
+    return values.route_metric && !is_pattern(values.name) ? std::optional(std::to_string(*values.route_metric))
+                                                           : std::nullopt;
   };
   const auto place = [](const Draft& draft) { return draft.metric_given ? draft.metric_place : draft.name; };
   refuse_twins(drafts, metric, place,
@@ -245,7 +262,8 @@ void refuse_equal_metrics(const std::vector<Draft>& drafts, Reader& reader) {
 void refuse_equal_tuns(const std::vector<Draft>& drafts, Reader& reader) {
   const auto place = [](const Draft& draft) { return draft.tun_place.value_or(draft.name); };
   refuse_twins(
-      drafts, [](const Interface& values) { return std::optional(values.tun); }, place,
+      drafts, [](const Interface& values) { return values.tun.empty() ? std::nullopt : std::optional(values.tun); },
+      place,
       [&](const std::string& tun, const Draft& first, const Place& first_place, const Draft&, const Place& here) {
         reader.fail(here, "tun: " + in_quotes(tun) + " is already that of " + whose(first, first_place) +
                               "; give one of them a tun: NAME of its own");

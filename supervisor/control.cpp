@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "supervisor/render/explain.hpp"
@@ -24,12 +25,19 @@ Control::Outcome no_such(const std::string& iface) {
   return {ctl::kUsage, "there is no interface '" + iface + "' in the config\n"};
 }
 
-// By its name, or by that which the config has for it.
-const InterfaceStatus* find(const model::Status& status, const std::string& iface) {
+// The one of that name, else those that the config has by it: an altname, or a pattern.
+std::vector<InterfaceStatus> named(const model::Status& status, const std::string& iface) {
+  std::vector<InterfaceStatus> found;
   const auto& all = status.interfaces;
-  auto found = std::ranges::find(all, iface, &InterfaceStatus::name);
-  if (found == all.end()) found = std::ranges::find(all, iface, &InterfaceStatus::entry);
-  return found == all.end() ? nullptr : &*found;
+  std::ranges::copy_if(all, std::back_inserter(found), [&](const auto& each) { return each.name == iface; });
+  if (!found.empty()) return found;
+  std::ranges::copy_if(all, std::back_inserter(found), [&](const auto& each) { return each.entry == iface; });
+  return found;
+}
+
+Control::Outcome not_one(const std::string& iface, std::size_t found) {
+  if (found == 0) return no_such(iface);
+  return {ctl::kUsage, "'" + iface + "' stands for " + std::to_string(found) + " interfaces; name one of them\n"};
 }
 
 // `one` where the request names an interface.
@@ -45,12 +53,12 @@ std::string in_full(const ctl::Request& request, const model::Status& status, co
 Control::Outcome look(const ctl::Request& request, model::Status status) {
   const auto& iface = request.iface;
   if (!iface.empty()) {
-    const auto* found = find(status, iface);
-    if (found == nullptr) return no_such(iface);
-    status.interfaces = std::vector{*found};
+    status.interfaces = named(status, iface);
+    if (status.interfaces.empty()) return no_such(iface);
   }
-  const auto* one = iface.empty() ? nullptr : &status.interfaces.front();
+  const auto* one = iface.empty() || status.interfaces.size() > 1 ? nullptr : &status.interfaces.front();
   if (request.verb == Verb::show) {
+    if (one == nullptr) return not_one(iface, status.interfaces.size());
     const auto value = render::show(*one, request.field);
     if (!value)
       return {ctl::kUsage, "there is no field '" + request.field + "'; `clatctl status --json` has them all\n"};
@@ -117,8 +125,9 @@ void Control::change(ControlServer::Client client, const ctl::Request& request) 
     return program_.hand_over();
   }
   const auto status = program_.status();
-  const auto* found = find(status, request.iface);
-  if (found == nullptr) return answer(client, no_such(request.iface));
+  const auto named_so = named(status, request.iface);
+  if (named_so.size() != 1) return answer(client, not_one(request.iface, named_so.size()));
+  const auto* found = &named_so.front();
   if (found->child.state == model::ChildState::none) {
     return answer(client, {ctl::kFailed,
                            request.iface + " has no clatd: it is " + std::string(model::name(found->state)) + "\n"});
@@ -138,7 +147,8 @@ void Control::settle() {
 void Control::settle_restarts() {
   const auto status = program_.status();
   std::erase_if(restarters_, [&](const Pending& pending) {
-    const auto* found = find(status, pending.request.iface);
+    const auto named_so = named(status, pending.request.iface);
+    const auto* found = named_so.size() == 1 ? &named_so.front() : nullptr;
     if (found == nullptr) {
       answer(pending.client, no_such(pending.request.iface));
       return true;

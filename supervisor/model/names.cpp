@@ -81,6 +81,8 @@ std::string_view code(Why why) {
     case Why::not_wanted: return "not-wanted";
     case Why::settings_changed: return "settings-changed";
     case Why::same_link: return "same-link";
+    case Why::too_many_links: return "too-many-links";
+    case Why::no_match: return "no-match";
     case Why::no_link: return "no-link";
     case Why::link_down: return "link-down";
     case Why::no_carrier: return "no-carrier";
@@ -110,6 +112,7 @@ std::string_view code(Why why) {
 bool needs_somebody(Why why) {
   switch (why) {
     case Why::same_link:
+    case Why::too_many_links:
     case Why::tun_name_taken:
     case Why::no_free_ipv4:
     case Why::no_free_ipv6:
@@ -118,6 +121,7 @@ bool needs_somebody(Why why) {
     case Why::removed_from_config:
     case Why::not_wanted:
     case Why::settings_changed:
+    case Why::no_match:
     case Why::no_link:
     case Why::link_down:
     case Why::no_carrier:

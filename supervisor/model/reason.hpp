@@ -44,7 +44,9 @@ enum class Why : std::uint8_t {
   not_wanted,
   settings_changed,
   // the uplink
-  same_link,  // subject: the interface of the config that stands for it already
+  same_link,       // subject: the interface of the config that stands for it already
+  too_many_links,  // subject: how many interfaces there are already
+  no_match,        // of a pattern
   no_link,
   link_down,
   no_carrier,

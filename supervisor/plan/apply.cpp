@@ -80,7 +80,10 @@ void Applier::operator()(const ConfigRejected& event) {
 }
 
 void Applier::operator()(const RecordsFound& event) {
-  for (const auto& record : event.records) world_.leftovers.insert_or_assign(record.uplink, Leftover{.record = record});
+  for (const auto& record : event.records) {
+    world_.leftovers.insert_or_assign(record.uplink, Leftover{.record = record});
+    if (record.metric) world_.metrics.insert_or_assign(record.uplink_ifindex, *record.metric);
+  }
 }
 
 void Applier::operator()(const StopRequested& event) {

@@ -138,7 +138,9 @@ std::uint32_t link_mtu(const World& world, const Link& link) {
 std::expected<Uplink, Reason> usable_uplink(const World& world, const std::string& name) {
   const auto waiting = [](Why why) { return std::unexpected(Reason{why}); };
   const auto* interface = world.interface(name);
-  if (interface == nullptr) return waiting(world.stopping ? Why::stopping : Why::removed_from_config);
+  if (interface == nullptr && world.stopping) return waiting(Why::stopping);
+  // A link of a pattern may be gone.
+  if (interface == nullptr) return waiting(world.link(name) == nullptr ? Why::no_link : Why::removed_from_config);
   if (interface->refusal) return std::unexpected(*interface->refusal);
   const auto* wanted = &interface->wanted;
   const auto* link = world.link(name);

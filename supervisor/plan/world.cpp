@@ -86,7 +86,14 @@ void World::use(std::shared_ptr<const config::Config> now) {
 }
 
 void World::find_interfaces() {
-  if (config) interfaces_ = interfaces_on(*config, kernel.links);
+  if (!config) return;
+  if (kernel_known) std::erase_if(metrics, [&](const auto& each) { return kernel.links.find(each.first) == nullptr; });
+  interfaces_ = interfaces_on(*config, kernel.links, metrics, [this](const Link& link) {
+    const auto has_tun = [&](const auto& each) { return each.second.tun == link.ifindex; };
+    const auto left_it = [&](const auto& each) { return each.second.record.tun == link.name; };
+    return buried_tuns.contains(link.ifindex) || std::ranges::any_of(clats, has_tun) ||
+           std::ranges::any_of(leftovers, left_it);
+  });
 }
 
 const Interface* World::interface(const std::string& uplink) const {

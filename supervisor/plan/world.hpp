@@ -186,6 +186,7 @@ struct World {
   bool kernel_known = false;
   std::map<std::string, Clat> clats;          // by uplink
   std::map<std::string, Leftover> leftovers;  // by uplink
+  LinkMetrics metrics;                        // of links that a pattern matches, while they exist
   // Tuns that we have taken down while notifications about them may still be on their way.
   std::set<int> buried_tuns;
   bool stopping = false;

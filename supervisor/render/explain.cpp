@@ -24,6 +24,10 @@ std::string advice(const Reason& reason, const InterfaceStatus& status) {
     case Why::address_contested:
     case Why::part_lost: return "Nothing: it goes on by itself.";
     case Why::same_link: return "Take one of the two out of the config.";
+    case Why::too_many_links: return "Narrow the pattern.";
+    case Why::no_match:
+      return "Plug a device in whose name matches (`ip link` lists what there is; one with an entry of its own is not "
+             "taken), or correct the pattern.";
     case Why::no_link: return "Plug the device in, or correct its name in the config: `ip link` lists what there is.";
     case Why::link_down: return "`ip link set " + name + " up`, or look at what manages the link.";
     case Why::no_carrier: return "Look at the cable, the modem and the other end.";

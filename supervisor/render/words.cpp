@@ -34,6 +34,8 @@ std::string text(const Reason& reason) {
     case Why::not_wanted: return "not wanted any more";
     case Why::settings_changed: return "its settings changed";
     case Why::same_link: return "it is the same link as " + reason.subject;
+    case Why::too_many_links: return "more links match than the " + reason.subject + " that patterns may take";
+    case Why::no_match: return "no link matches";
     case Why::no_link: return "no such link";
     case Why::link_down: return "the link is down";
     case Why::no_carrier: return "no carrier";

@@ -113,6 +113,19 @@ TEST(Parse, AControlSocketIsAPathOrNoneOrHasAGroup) {
             (ControlSocket{.path = "/run/c", .group = "adm", .gid = 4}));
 }
 
+TEST(Parse, APatternCountsAsOneEntry) {
+  const auto config = config_of(
+      "interfaces:\n  wwan*: {nat64-prefix: '64:ff9b::/96', tun: auto}\n  '*':\n    mtu: 1400\n  eth0: {default-route: "
+      "{metric: 2049}}\n");
+  ASSERT_EQ(config.interfaces.size(), 3U);
+  EXPECT_EQ(config.interfaces[0].name, "wwan*");
+  EXPECT_EQ(config.interfaces[0].tun, "");
+  EXPECT_EQ(config.interfaces[0].route_metric, 2048U);
+  EXPECT_EQ(config.interfaces[1].mtu, 1400U);
+  EXPECT_EQ(config.interfaces[1].route_metric, 2049U);  // the first that its links may have
+  EXPECT_EQ(config.interfaces[2].tun, "v4-eth0");
+}
+
 TEST(Parse, DefaultsStandForWhatAnInterfaceDoesNotSay) {
   const Config config = config_of(
       "interfaces:\n"

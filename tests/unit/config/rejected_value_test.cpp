@@ -125,12 +125,27 @@ TEST(RejectedValue, ALineWithoutAValue) {
   EXPECT_EQ(report(wan0() + "log:\n"), one_report(4, 5, "'log' has no value", "log:"));
 }
 
+TEST(RejectedValue, WhatEachLinkOfAPatternNeedsForItself) {
+  const std::string why =
+      ": each link of the pattern 'wwan*' needs one of its own; give that link an entry with its name";
+  const auto under = [](const std::string& line) { return "interfaces:\n  wwan*:\n    " + line + "\n"; };
+  EXPECT_EQ(report(under("tun: v4-a")), one_report(3, 10, "tun" + why, "    tun: v4-a"));
+  EXPECT_EQ(report(under("ipv4-address: 192.0.0.1")),
+            one_report(3, 19, "ipv4-address" + why, "    ipv4-address: 192.0.0.1"));
+  EXPECT_EQ(report(under("ipv6-address: 2001:db8::1")),
+            one_report(3, 19, "ipv6-address" + why, "    ipv6-address: 2001:db8::1"));
+  EXPECT_NE(report(under("ipv4-source: 192.168.1.0/24")).find("ipv4-source" + why), std::string::npos);
+  EXPECT_EQ(report(under("default-route: {metric: 7}")),
+            one_report(3, 29, "metric" + why, "    default-route: {metric: 7}"));
+}
+
 TEST(RejectedValue, InterfaceNames) {
-  const std::string too_long(128, 'w');
+  const auto of_128 = report("interfaces:\n  " + std::string(128, 'w') + ": {}\n");
+  EXPECT_NE(of_128.find("has 128 characters; at most 127 are possible"), std::string::npos) << of_128;
+  EXPECT_EQ(report("interfaces:\n  " + std::string(127, 'w') + ": {}\n"), "");
   struct {
     std::string key, reason;
   } const rows[] = {
-      {too_long, "interface name '" + too_long + "' has 128 characters; at most 127 are possible"},
       {"wan/0", "interface name 'wan/0' may hold printable ASCII only, and no space, '/', ':' or '%'"},
       {"'wan 0'", "interface name 'wan 0' may hold printable ASCII only, and no space, '/', ':' or '%'"},
       {"wan0:1", "interface name 'wan0:1' may hold printable ASCII only, and no space, '/', ':' or '%'"},
