@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
+#include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
 #include <linux/tc_act/tc_connmark.h>
@@ -14,6 +15,8 @@
 #include <cstring>
 #include <initializer_list>
 #include <string_view>
+
+#include "bpf/hook.hpp"
 
 namespace clat::bpf {
 
@@ -94,6 +97,40 @@ bool takes(Bytes actions) {
   return taken;
 }
 
+std::uint32_t number_in(Bytes options, int type) {
+  return find(options, type).and_then([](Bytes value) { return read_as<std::uint32_t>(value); }).value_or(0);
+}
+
+CtInfo ctinfo_of(Bytes options) {
+  const auto zone = find(options, TCA_CTINFO_ZONE).and_then([](Bytes value) { return read_as<std::uint16_t>(value); });
+  return {.zone = zone.value_or(0),
+          .dscp_mask = number_in(options, TCA_CTINFO_PARMS_DSCP_MASK),
+          .dscp_state_mask = number_in(options, TCA_CTINFO_PARMS_DSCP_STATEMASK),
+          .mark_mask = number_in(options, TCA_CTINFO_PARMS_CPMARK_MASK)};
+}
+
+// Nothing where an action comes first that no copy is made of.
+std::optional<Redirect> redirect_by(const std::string& filter, Bytes actions) {
+  Redirect redirect{.kind = filter};
+  bool redirects = false;
+  for_each(actions, [&](int, Bytes action) {
+    const auto kind = text_of(find(action, TCA_ACT_KIND).value_or(Bytes{}));
+    const auto options = find(action, TCA_ACT_OPTIONS).value_or(Bytes{});
+    if (kind == "ctinfo" && !redirect.ctinfo && verdict_of(kind, options) == TC_ACT_PIPE) {
+      redirect.ctinfo = ctinfo_of(options);
+      return true;
+    }
+    const auto parms =
+        kind == "mirred"
+            ? find(options, TCA_MIRRED_PARMS).and_then([](Bytes value) { return read_as<tc_mirred>(value); })
+            : std::nullopt;
+    redirects = parms && parms->eaction == TCA_EGRESS_REDIR;
+    if (redirects) redirect.device = std::max(static_cast<int>(parms->ifindex), 0);
+    return false;
+  });
+  return redirects ? std::optional(redirect) : std::nullopt;
+}
+
 // Of u32. Tables other than the first see what is sent to them only.
 bool matches_all(std::uint32_t handle, Bytes selector) {
   constexpr std::uint32_t kOfFirstTable = 0x80000000;
@@ -130,15 +167,18 @@ constexpr FilterKind kFilterKinds[] = {
      {TCA_FLOWER_CLASSID, TCA_FLOWER_ACT, TCA_FLOWER_FLAGS, TCA_FLOWER_IN_HW_COUNT, TCA_FLOWER_KEY_ETH_TYPE}},
     {"basic", TCA_BASIC_ACT, TCA_UNSPEC, {TCA_BASIC_CLASSID, TCA_BASIC_ACT, TCA_BASIC_PCNT, TCA_BASIC_PAD}}};
 
-bool takes_all(const TcFilter& filter, Bytes options) {
+void take_options(TcFilter& filter, Bytes options) {
+  const bool is_u32 = filter.kind == "u32";
+  filter.is_complete = !is_u32 || find(options, TCA_U32_SEL);
   const auto* kind = std::ranges::find(kFilterKinds, filter.kind, &FilterKind::name);
-  if (kind == std::end(kFilterKinds)) return false;
+  if (kind == std::end(kFilterKinds)) return;
   bool matches = true;
   for_each(options, [&](int type, Bytes) { return matches = std::ranges::count(kind->harmless, type) != 0; });
-  if (filter.kind == "u32") matches &= matches_all(filter.handle, find(options, TCA_U32_SEL).value_or(Bytes{}));
-  const auto flags = find(options, kind->flags).and_then([](Bytes value) { return read_as<std::uint32_t>(value); });
-  const bool only_in_hardware = (flags.value_or(0) & TCA_CLS_FLAGS_SKIP_SW) != 0;
-  return matches && !only_in_hardware && takes(find(options, kind->actions).value_or(Bytes{}));
+  if (is_u32) matches &= matches_all(filter.handle, find(options, TCA_U32_SEL).value_or(Bytes{}));
+  const bool only_in_hardware = (number_in(options, kind->flags) & TCA_CLS_FLAGS_SKIP_SW) != 0;
+  const auto actions = find(options, kind->actions).value_or(Bytes{});
+  filter.takes_all = matches && !only_in_hardware && takes(actions);
+  if (filter.takes_all) filter.redirect = redirect_by(filter.kind, actions);
 }
 
 }  // namespace
@@ -159,12 +199,23 @@ std::optional<TcFilter> parse_filter(std::span<const std::byte> message) {
   const auto options = find(attributes, TCA_OPTIONS);
   if (options && filter.kind == "bpf") {
     filter.program = text_of(find(*options, TCA_BPF_NAME).value_or(Bytes{}));
-    const auto id = find(*options, TCA_BPF_ID).and_then([](Bytes value) { return read_as<std::uint32_t>(value); });
-    filter.program_id = id.value_or(0);
+    filter.program_id = number_in(*options, TCA_BPF_ID);
+    filter.is_complete = true;
   } else if (options) {
-    filter.takes_all = takes_all(filter, *options);
+    take_options(filter, *options);
   }
   return filter;
+}
+
+void add_to(Ingress& ingress, const TcFilter& filter) {
+  const bool sees_ipv6 = filter.protocol == ETH_P_ALL || filter.protocol == ETH_P_IPV6;
+  const bool is_ours = filter.kind == "bpf" && filter.program.starts_with(kProgramNamePrefix);
+  if (ingress.decided || !filter.is_complete || filter.chain != 0 || !sees_ipv6 || is_ours) return;
+  ingress.decided = filter.takes_all;
+  if (filter.redirect)
+    ingress.redirect = filter.redirect;
+  else if (!ingress.other)
+    ingress.other = OtherFilter{filter.kind, filter.pref};
 }
 
 }  // namespace clat::bpf

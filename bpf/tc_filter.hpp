@@ -7,6 +7,8 @@
 #include <span>
 #include <string>
 
+#include "bpf/ingress.hpp"
+
 namespace clat::bpf {
 
 struct TcFilter {
@@ -20,11 +22,18 @@ struct TcFilter {
   // It redirects, passes or steals every packet of its protocol, so no filter behind it gets one. False where it drops
   // them all: that is somebody's will. False as well where nobody can tell, as of a BPF filter.
   bool takes_all = false;
+  // It hands all that it takes to another device, and does no more with it than a copy can do.
+  std::optional<Redirect> redirect = {};
+  bool is_complete = false;  // else it is a table of filters, or the kernel tells only that there is something
 
   bool operator==(const TcFilter&) const = default;
 };
 
 // `message`: what follows the netlink header. Nothing when that is no filter.
 std::optional<TcFilter> parse_filter(std::span<const std::byte> message);
+
+// Filters of an ingress hook are added in the order in which the kernel tells them: what becomes of IPv6 that none of
+// our programs takes before.
+void add_to(Ingress& ingress, const TcFilter& filter);
 
 }  // namespace clat::bpf

@@ -53,6 +53,8 @@ struct Interface {
   bool allow_private_ipv4 = true;               // non-global IPv4 addresses under the well-known prefix (RFC 6052 §3.1)
   std::vector<std::string> on_up{}, on_down{};  // argv of programs that are run then; empty: none
 
+  bool follow_shaping = true;  // what an ifb does for the uplink, it does for downloads by the fast path
+
   bool operator==(const Interface&) const = default;
 };
 

@@ -96,7 +96,7 @@ void read_hook(Reader& reader, const Entry& entry, Draft& draft) {
   }
 }
 
-constexpr std::array<Key<Draft>, 17> kInterfaceKeys{{
+constexpr std::array<Key<Draft>, 18> kInterfaceKeys{{
     {"nat64-prefix", read_nat64_prefix},
     {"ipv4-address",
      [](Reader& reader, const Entry& entry, Draft& draft) {
@@ -149,6 +149,11 @@ constexpr std::array<Key<Draft>, 17> kInterfaceKeys{{
      }},
     {"on-up", read_hook<&Interface::on_up>},
     {"on-down", read_hook<&Interface::on_down>},
+    {"shaping",
+     [](Reader& reader, const Entry& entry, Draft& draft) {
+       constexpr std::array<std::pair<std::string_view, bool>, 2> kAnswers{{{"follow", true}, {"ignore", false}}};
+       reader.take(entry, draft.values.follow_shaping, [&](auto text) { return choice(text, kAnswers); });
+     }},
 }};
 
 constexpr std::array<std::string_view, 1> kReserved{"table"};

@@ -245,6 +245,7 @@ Result<> KernelEdge::check(const model::Audit::Check& check, const Found& found)
     return check_filter(*filter, found.pins);
   }
   if (const auto* lan = std::get_if<model::LanSpec>(&check.spec)) return check_lan(*lan);
+  if (const auto* shaping = std::get_if<model::ShapingSpec>(&check.spec)) return network_.verify(*shaping);
   const auto& stock = found.stock;
   if (!stock) return {};
   return std::visit(

@@ -75,6 +75,11 @@ inline constexpr std::string_view kFastpathLost = "fastpath.lost";
 inline constexpr std::string_view kFastpathRestored = "fastpath.restored";
 inline constexpr std::string_view kFastpathUnavailable = "fastpath.unavailable";
 
+// its shaping
+inline constexpr std::string_view kShapingFollowed = "shaping.followed";
+inline constexpr std::string_view kShapingEnded = "shaping.ended";
+inline constexpr std::string_view kShapingIgnored = "shaping.ignored";
+
 // the kernel's notifications
 inline constexpr std::string_view kNetlinkOverrun = "netlink.overrun";
 inline constexpr std::string_view kNetlinkResynced = "netlink.resynced";
@@ -142,6 +147,9 @@ inline constexpr std::array kAll = {
     kFastpathLost,
     kFastpathRestored,
     kFastpathUnavailable,
+    kShapingFollowed,
+    kShapingEnded,
+    kShapingIgnored,
     kNetlinkOverrun,
     kNetlinkResynced,
     kHealth,

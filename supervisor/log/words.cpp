@@ -350,6 +350,20 @@ struct Wording {
     fields = {{"reason", it.error.text()}, {"next", "clatd alone carries the traffic; it is tried again"}};
   }
 
+  void operator()(const notice::ShapingFollowed& it) {
+    begin(Severity::info, events::kShapingFollowed);
+    fields = {{"device", it.device}, {"filter", it.redirect.kind}, {"ctinfo", it.redirect.ctinfo.has_value()}};
+  }
+  void operator()(const notice::ShapingEnded& it) {
+    begin(Severity::info, events::kShapingEnded);
+    const auto reason = text(it.now);
+    fields = {{"device", it.device}, {"reason", reason.empty() ? "the uplink is not shaped any more" : reason}};
+  }
+  void operator()(const notice::ShapingIgnored& it) {
+    begin(Severity::warn, events::kShapingIgnored);
+    fields = {{"reason", text(it.now)}, {"next", "shape on the tun, or redirect all that comes in to an ifb"}};
+  }
+
   void operator()(const notice::NetlinkOverrun& it) {
     begin(Severity::warn, events::kNetlinkOverrun);
     fields = {{"reason", it.error ? it.error->text() : "the receive buffer overflowed"}, {"next", "reading all anew"}};

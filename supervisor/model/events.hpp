@@ -76,9 +76,10 @@ struct KernelDumped {
   Kernel kernel;
   bool overrun = false;
 };
-// Some filter or qdisc of this interface went away: verify.
+// Some filter or qdisc of this interface came or went.
 struct TrafficControlChanged {
   int ifindex = 0;
+  std::optional<bpf::Ingress> ingress = {};  // as it is now; none: it could not be read
 };
 // Somebody, maybe we, changed some rule or table of nftables. Heard while there are rules of ours.
 struct NftablesChanged {};

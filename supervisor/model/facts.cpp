@@ -3,6 +3,8 @@
 namespace clat::model {
 
 void Links::put(Link link) {
+  // What a device is it stays; IPv6's messages about it do not say.
+  if (const auto* known = find(link.ifindex)) link.is_ifb |= known->is_ifb;
   erase(link.ifindex);
   by_name_[link.name] = link.ifindex;
   for (const auto& altname : link.altnames) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "bpf/ingress.hpp"
 #include "core/net/address.hpp"
 #include "core/net/ipv4_prefix.hpp"
 #include "core/net/link_layer.hpp"
@@ -31,6 +32,7 @@ struct Link {
   LinkLayer layer = LinkLayer::other;
   MacAddress mac;
   std::uint32_t link_mtu = 0;  // the link's own
+  bool is_ifb = false;         // it hands what it is sent to the stack, as come in by where it was taken from
   std::vector<std::string> altnames = {};
   bool operator==(const Link&) const = default;
 };
@@ -112,6 +114,13 @@ struct Kernel {
   Links links;
   OnLinks<Ipv6OnLink, &Ipv6OnLink::address> ipv6;
   OnLinks<Ipv4OnLink, &Ipv4OnLink::address> ipv4;
+  std::map<int, bpf::Ingress> ingress = {};  // by ifindex, where there are filters
+  void put(int ifindex, bpf::Ingress now) {
+    if (now == bpf::Ingress{})
+      ingress.erase(ifindex);
+    else
+      ingress.insert_or_assign(ifindex, std::move(now));
+  }
   bool operator==(const Kernel&) const = default;
 };
 

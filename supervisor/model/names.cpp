@@ -12,6 +12,7 @@ std::string_view name(Part part) {
     case Part::guard: return "guard";
     case Part::filter: return "filter";
     case Part::fast_path: return "fast-path";
+    case Part::shaping: return "shaping";
     case Part::announce: return "announce";
     case Part::child: return "child";
     case Part::lan: return "lan";
@@ -105,6 +106,19 @@ std::string_view code(Why why) {
     case Why::clatd_refused: return "clatd-refused";
     case Why::unconfined: return "unconfined";
     case Why::failure: return "failure";
+  }
+  return "?";
+}
+
+std::string_view name(Unshaped why) {
+  switch (why) {
+    case Unshaped::no_redirect: return "none";
+    case Unshaped::off: return "off";
+    case Unshaped::by_uplink: return "by-uplink";
+    case Unshaped::other_filter: return "other-filter";
+    case Unshaped::no_ifb: return "no-ifb";
+    case Unshaped::ifb_down: return "ifb-down";
+    case Unshaped::failure: return "failure";
   }
   return "?";
 }

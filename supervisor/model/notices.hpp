@@ -274,6 +274,21 @@ struct FastpathUnavailable {
   Error error;
 };
 
+// --- its shaping
+
+struct ShapingFollowed {
+  std::string device;
+  bpf::Redirect redirect;
+};
+struct ShapingEnded {
+  std::string device;
+  Shaping now;
+};
+// Something of the uplink's shaping is not followed.
+struct ShapingIgnored {
+  Shaping now;
+};
+
 // --- the kernel's notifications
 
 struct NetlinkOverrun {
@@ -319,22 +334,21 @@ struct ActionDone {
 
 }  // namespace notice
 
-using What =
-    std::variant<notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover,
-                 notice::SupervisorStopping, notice::SupervisorStopped, notice::RecordIgnored, notice::TunMissing,
-                 notice::SysctlRisky, notice::NotifyFailed, notice::ControlFailed, notice::ControlRequested,
-                 notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp, notice::LinkDown, notice::LinkGone,
-                 notice::Hindered, notice::AddressChosen, notice::AddressRetired, notice::AddressConflict,
-                 notice::NeighbourFlood, notice::NextHopFailed, notice::NextHopRestored, notice::ClatUp,
-                 notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::PrefixFound, notice::PrefixLost,
-                 notice::PrefixUnknown, notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored,
-                 notice::ForwardingOff, notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced,
-                 notice::ClatExited, notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping,
-                 notice::NetdStarting, notice::NetdStarted, notice::NetdStopping, notice::NetdStopped,
-                 notice::ChildOutput, notice::HookDone, notice::HookFailure, notice::HookOutput,
-                 notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached, notice::FastpathRestored,
-                 notice::FastpathLost, notice::FastpathUnavailable, notice::NetlinkOverrun, notice::NetlinkResynced,
-                 notice::Health, notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+using What = std::variant<
+    notice::SupervisorStarted, notice::SupervisorAdopted, notice::SupervisorHandover, notice::SupervisorStopping,
+    notice::SupervisorStopped, notice::RecordIgnored, notice::TunMissing, notice::SysctlRisky, notice::NotifyFailed,
+    notice::ControlFailed, notice::ControlRequested, notice::ConfigLoaded, notice::ConfigRejected, notice::LinkUp,
+    notice::LinkDown, notice::LinkGone, notice::Hindered, notice::AddressChosen, notice::AddressRetired,
+    notice::AddressConflict, notice::NeighbourFlood, notice::NextHopFailed, notice::NextHopRestored, notice::ClatUp,
+    notice::ClatDown, notice::ClatBlocked, notice::PartNotMade, notice::PrefixFound, notice::PrefixLost,
+    notice::PrefixUnknown, notice::PrefixesIgnored, notice::RouteTaken, notice::RouteRestored, notice::ForwardingOff,
+    notice::PartLost, notice::ClatSpawned, notice::ClatReady, notice::ClatReplaced, notice::ClatExited,
+    notice::ClatRefusedArguments, notice::ClatBackoff, notice::ClatFlapping, notice::NetdStarting, notice::NetdStarted,
+    notice::NetdStopping, notice::NetdStopped, notice::ChildOutput, notice::HookDone, notice::HookFailure,
+    notice::HookOutput, notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached,
+    notice::FastpathRestored, notice::FastpathLost, notice::FastpathUnavailable, notice::ShapingFollowed,
+    notice::ShapingEnded, notice::ShapingIgnored, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
+    notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bpf/attachment.hpp"
+#include "bpf/ingress.hpp"
 #include "config/config.hpp"
 #include "core/net/address.hpp"
 #include "core/net/ipv4_prefix.hpp"
@@ -84,6 +85,14 @@ struct FilterSpec {
   bool operator==(const FilterSpec&) const = default;
 };
 using FastPathSpec = bpf::Attachment;
+// What comes in by the tun is shaped as what comes in by the uplink: a copy of the uplink's redirect, behind the
+// filter. Without one an earlier supervisor's is taken away.
+struct ShapingSpec {
+  int tun = 0;  // ifindex
+  std::string device = {};
+  std::optional<bpf::Redirect> redirect = {};
+  bool operator==(const ShapingSpec&) const = default;
+};
 // The proxy-neighbour entry (it joins the solicited-node group); on the routed leg also the routes into the tun, for
 // the CLAT address and for what is mapped one to one, and the sysctls that make the kernel answer, on the anycast leg
 // the membership. What is in a mapped prefix and nobody's is a blackhole.
@@ -147,9 +156,22 @@ struct ListenSpec {
 };
 
 // In the order in which they are made; taken down in reverse.
-enum class Part : std::uint8_t { record, tun, setup, guard, filter, fast_path, announce, child, lan, route, listen };
-using Spec = std::variant<RecordSpec, TunSpec, SetupSpec, GuardSpec, FilterSpec, FastPathSpec, AnnounceSpec, ChildSpec,
-                          LanSpec, RouteSpec, ListenSpec>;
+enum class Part : std::uint8_t {
+  record,
+  tun,
+  setup,
+  guard,
+  filter,
+  fast_path,
+  shaping,
+  announce,
+  child,
+  lan,
+  route,
+  listen
+};
+using Spec = std::variant<RecordSpec, TunSpec, SetupSpec, GuardSpec, FilterSpec, FastPathSpec, ShapingSpec,
+                          AnnounceSpec, ChildSpec, LanSpec, RouteSpec, ListenSpec>;
 constexpr std::size_t kParts = std::variant_size_v<Spec>;
 inline Part part_of(const Spec& spec) { return static_cast<Part>(spec.index()); }
 std::string_view name(Part part);

@@ -43,6 +43,25 @@ struct OfferStatus {
   bool operator==(const OfferStatus&) const = default;
 };
 
+// Why downloads that the fast path translates are not shaped as the uplink's own.
+enum class Unshaped : std::uint8_t {
+  no_redirect,   // nothing shapes the uplink, or the copy is yet to be made
+  off,           // by the config
+  by_uplink,     // they are: off the fast leg the uplink's own filters see them
+  other_filter,  // no filter hands all that comes in to another device
+  no_ifb,        // that device does not hand it back
+  ifb_down,      // or gone
+  failure,
+};
+std::string_view name(Unshaped why);
+struct Shaping {
+  std::string device = {};  // ifb that they follow; empty: none
+  Unshaped why = Unshaped::no_redirect;
+  std::optional<Error> error = {};
+  std::optional<bpf::OtherFilter> other = {};  // at the uplink's ingress; does not see what the fast path takes
+  bool operator==(const Shaping&) const = default;
+};
+
 // An uplink's clatd.
 struct ChildStatus {
   ChildState state = ChildState::none;
@@ -95,7 +114,8 @@ struct InterfaceStatus {
   bool fast_path_is_off = false;            // by the config
   std::optional<Error> no_fast_path = {};   // why it is not to be had
   std::optional<Error> no_bpf_filter = {};  // likewise what confines clatd
-  std::vector<Part> stands = {};            // in the order of making
+  Shaping shaping = {};
+  std::vector<Part> stands = {};  // in the order of making
   ChildStatus child = {};
   std::optional<HookStatus> hook = {};  // none: no hook has been run
   Counted counted = {};

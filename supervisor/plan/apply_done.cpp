@@ -195,6 +195,7 @@ void Applier::not_made(const std::string& uplink, Clat& clat, const Spec& target
       }
       return fast_path_not_made(uplink, clat, verb, error);
     case Part::child: return child_not_made(uplink, clat, verb, error);
+    case Part::shaping: (void)fail(clat.piece(part), verb, error); return;  // settle() tells
     case Part::record:
     case Part::tun:
     case Part::setup:
@@ -294,6 +295,7 @@ void Applier::removed(Clat& clat, const Spec& target) {
       break;
     case Part::setup:
     case Part::filter:
+    case Part::shaping:
     case Part::announce:
     case Part::lan:
     case Part::route: break;

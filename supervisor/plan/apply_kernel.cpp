@@ -108,6 +108,7 @@ void Applier::operator()(const LinkGone& event) {
   }
   world_.kernel.ipv6.erase(event.ifindex);
   world_.kernel.ipv4.erase(event.ifindex);
+  world_.kernel.ingress.erase(event.ifindex);
 }
 
 void Applier::operator()(const Ipv6Seen& event) {
@@ -157,6 +158,7 @@ void Applier::operator()(const KernelDumped& event) {
 }
 
 void Applier::operator()(const TrafficControlChanged& event) {
+  if (event.ingress) world_.kernel.put(event.ifindex, *event.ingress);
   // Somebody else's filter that left no place for ours (EBUSY) may be gone. Any other failure is no matter of filters.
   const auto hurry = [this](Retry& retry) {
     if (retry.error && retry.error->code == EBUSY) retry.hurry(now_);
@@ -166,7 +168,10 @@ void Applier::operator()(const TrafficControlChanged& event) {
     if (filter && std::get<FilterSpec>(*filter).filter.by.tun_ifindex == event.ifindex)
       clat.piece(Part::filter).verify = true;
     const auto& uplink = clat.outlook.uplink;
-    if (clat.tun == event.ifindex) hurry(clat.bpf_filter);
+    if (clat.tun == event.ifindex) {
+      hurry(clat.bpf_filter);
+      clat.piece(Part::shaping).verify = clat.piece(Part::shaping).have.has_value();
+    }
     if (uplink && uplink->ifindex == event.ifindex) {
       hurry(clat.fast_path);
       hurry(clat.piece(Part::fast_path).retry);

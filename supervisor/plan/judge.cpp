@@ -6,6 +6,7 @@
 
 #include "core/net/clat_address.hpp"
 #include "core/net/mtu.hpp"
+#include "supervisor/plan/shaping.hpp"
 
 namespace clat::plan {
 
@@ -355,6 +356,9 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   if (leg == Leg::fast || stands_on_guard(clat, v6)) want(GuardSpec{v6});
   want(filter_spec(world, makings, now));
   if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(makings));
+  if (auto shaping = wanted_shaping(world, name, clat); shaping || clat.adopt) {
+    want(shaping ? *std::move(shaping) : ShapingSpec{.tun = clat.tun});
+  }
   want(child_spec(makings));
   if (world.config->lan.wants_anything()) want(lan_spec(*world.config, wanted, clat));
   if (!uplink.carrier || !clat.reachable) return all;

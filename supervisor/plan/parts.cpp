@@ -45,6 +45,9 @@ bool filter_changes(const Spec& have, const Spec& wanted) {
 bool fast_path_changes(const Spec& have, const Spec& wanted) {
   return share_hooks(std::get<FastPathSpec>(have), std::get<FastPathSpec>(wanted));
 }
+bool shaping_changes(const Spec& have, const Spec& wanted) {
+  return std::get<ShapingSpec>(have).tun == std::get<ShapingSpec>(wanted).tun;
+}
 bool announce_changes(const Spec& have, const Spec& wanted) {
   const auto& a = std::get<AnnounceSpec>(have);
   const auto& b = std::get<AnnounceSpec>(wanted);
@@ -76,6 +79,9 @@ std::uint32_t child_mtu(const Spec& spec) { return std::get<ChildSpec>(spec).mtu
 // - Announced on another leg than the fast one it needs neither; so changing legs makes the one before it takes down
 //   the other.
 // - A clatd runs only behind its filter. The fast path needs that, too: the tun's map entry is the filter's.
+// - What clatd writes is shaped behind the check of it: an ifb hands packets to the stack past all programs. What
+// cannot
+//   be shaped holds back nothing.
 // - The LAN is served before the default route leads it there, but the route does not wait for what cannot be had.
 // - The listener stands on nothing: without what it hears nothing else may be wanted.
 // - The route does not stand on the announcement: changing legs must not take the default route away.
@@ -86,6 +92,7 @@ constexpr std::array<Rules, kParts> kRules{{
     {Part::guard, true, {Part::record}, never, any_size},
     {Part::filter, true, {Part::setup}, filter_changes, filter_mtu},
     {Part::fast_path, true, {Part::setup, Part::guard, Part::filter}, fast_path_changes, fast_path_mtu},
+    {Part::shaping, true, {Part::setup, Part::filter}, shaping_changes, any_size},
     {Part::announce, true, {Part::setup, Part::guard, Part::fast_path}, announce_changes, any_size},
     {Part::child, false, {Part::setup, Part::filter}, child_changes, child_mtu},
     {Part::lan, true, {Part::setup}, lan_changes, any_size},

@@ -190,6 +190,7 @@ class ClatPlanner {
       case Part::tun:
       case Part::setup:
       case Part::filter:
+      case Part::shaping:
       case Part::lan:
       case Part::announce: return true;
     }

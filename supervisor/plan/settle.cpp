@@ -10,6 +10,7 @@
 #include "supervisor/plan/addresses.hpp"
 #include "supervisor/plan/judge.hpp"
 #include "supervisor/plan/neighbours.hpp"
+#include "supervisor/plan/shaping.hpp"
 #include "supervisor/plan/status.hpp"
 
 namespace clat::plan {
@@ -235,6 +236,7 @@ bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now
   time_guard(clat, now);
   meet_neighbours(world, clat, now);
   tell_up_or_down(name, clat, now, notices);
+  tell_shaping(world, name, clat, notices);
   settle_hooks(world, name, clat, now);
   time_state(state_of(world, name, clat), clat, now);
   return before && before != clat.addresses;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "supervisor/plan/shaping.hpp"
+
 namespace clat::plan {
 
 namespace {
@@ -117,6 +119,7 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
                          .fast_path = clat.fast_path_kind,
                          .no_fast_path = clat.fast_path.error,
                          .no_bpf_filter = clat.bpf_filter.error,
+                         .shaping = shaping_of(world, uplink, clat),
                          .child = child_status(world, clat.child, now),
                          .hook = hook_status(clat.hooks, now),
                          .counted = counted(clat.samples)};

@@ -39,6 +39,7 @@ Reason Clat::why_no_clatd() const {
 
 const Retry* Clat::failure() const {
   const auto failing = std::ranges::find_if(pieces, [&](const Piece& each) {
+    if (&each == &piece(Part::shaping)) return false;  // all else works
     return each.retry.failed() && !(&each == &piece(Part::route) && route_is_taken());
   });
   return failing == pieces.end() ? nullptr : &failing->retry;
@@ -78,6 +79,7 @@ void World::bury_tun(int ifindex) {
   kernel.links.erase(ifindex);
   kernel.ipv4.erase(ifindex);
   kernel.ipv6.erase(ifindex);
+  kernel.ingress.erase(ifindex);
 }
 
 void World::use(std::shared_ptr<const config::Config> now) {

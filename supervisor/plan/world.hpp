@@ -141,6 +141,9 @@ struct Clat {
 
   Retry bpf_filter;  // it is not to be had by BPF; other means confine clatd, and there is no fast path
 
+  std::string shaped_by;                 // ifb; as it was told last
+  std::optional<Shaping> told_unshaped;  // why not, where that was told
+
   std::string fast_path_kind;  // "tcx", "clsact"; empty: not attached
   bool fast_path_was_lost = false;
   Retry fast_path;  // it is not to be had; the other leg carries the traffic

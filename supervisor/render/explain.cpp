@@ -77,6 +77,20 @@ std::optional<Finding> slow_path(const InterfaceStatus& status) {
                  "needed."};
 }
 
+std::optional<Finding> shaping(const InterfaceStatus& status) {
+  const auto& shaping = status.shaping;
+  if (!shaping.device.empty() && !shaping.other) {
+    return Finding{Weight::note, "shaped", "Shaped uplink: " + text(shaping) + ".", ""};
+  }
+  if (status.state != State::up || shaping.why == Unshaped::by_uplink || text(shaping).empty()) return std::nullopt;
+  const bool off = shaping.why == Unshaped::off;
+  return Finding{
+      Weight::note, "unshaped",
+      (shaping.device.empty() ? "Downloads through the CLAT are not shaped: " : "Shaped uplink: ") + text(shaping) +
+          ".",
+      off ? "`shaping: follow` does." : "Redirect all that comes in by " + status.name + " to an ifb that is up."};
+}
+
 std::optional<Finding> what_is_missing(const InterfaceStatus& status) {
   if (status.obstacle) {
     return Finding{Weight::down, std::string(code(status.obstacle->why)), text(*status.obstacle) + ".",
@@ -146,6 +160,7 @@ std::vector<Finding> findings(const InterfaceStatus& status) {
   if (status.hook) add(hook_trouble(*status.hook));
   if (status.state != State::stopping) {
     add(slow_path(status));
+    add(shaping(status));
     if (status.no_bpf_filter) {
       all.push_back({Weight::note, "filter-by-nftables",
                      "clatd is not confined by BPF (" + status.no_bpf_filter->text() + "); nftables does it.",

@@ -46,6 +46,10 @@ std::string_view hook_state(const HookStatus& hook) {
   return hook.failure->refused ? "refused" : "failed";
 }
 
+Value shaping_code(const InterfaceStatus& status) {
+  return std::string(status.shaping.device.empty() ? name(status.shaping.why) : "followed");
+}
+
 template <auto Path, auto Count>
 Value total(const InterfaceStatus& status) {
   return traffic(status.counted.now).*Path.*Count;
@@ -78,6 +82,8 @@ constexpr auto kFields = std::to_array<Field>({
     {"default_route_metric", [](const auto& it) { return value(it.metric); }},
     {"default_route_taken", [](const auto& it) { return value(it.route_is_taken); }},
     {"path", [](const auto& it) { return value(path(it)); }},
+    {"shaping", [](const auto& it) { return shaping_code(it); }},
+    {"shaped_by", [](const auto& it) { return value(it.shaping.device); }},
     {"clatd_state", [](const auto& it) { return value(it.child.state); }},
     {"clatd_pid", [](const auto& it) { return unless_zero(static_cast<unsigned>(it.child.pid)); }},
     {"clatd_restarts", [](const auto& it) { return value(it.child.restarts); }},

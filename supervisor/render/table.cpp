@@ -192,6 +192,7 @@ std::string detail(const InterfaceStatus& status, Paint paint) {
   }
   lines.add("default route", route_text(status));
   lines.add("path", std::string(path(status)));
+  lines.add("shaping", text(status.shaping));
   lines.add("clatd", child_text(status.child));
   lines.add("received", flows(status, &Traffic::fast_rx, &Traffic::clatd_rx));
   lines.add("sent", flows(status, &Traffic::fast_tx, &Traffic::clatd_tx));

@@ -83,6 +83,26 @@ std::string words(const NeverStarted& end) { return end.error.text(); }
 
 }  // namespace
 
+std::string text(const Shaping& shaping) {
+  const auto other = [&] {
+    return "its " + shaping.other->kind + " filter of pref " + std::to_string(shaping.other->pref) +
+           " does not see what the fast path takes in";
+  };
+  if (!shaping.device.empty()) {
+    return "downloads follow " + shaping.device + (shaping.other ? "; " + other() : "");
+  }
+  switch (shaping.why) {
+    case Unshaped::no_redirect: return "";
+    case Unshaped::off: return "not followed, by the config";
+    case Unshaped::by_uplink: return "by the uplink's own filters";
+    case Unshaped::other_filter: return shaping.other ? other() : "the uplink's filters redirect nothing";
+    case Unshaped::no_ifb: return "what comes in by the uplink is redirected to a device that is no ifb";
+    case Unshaped::ifb_down: return "the ifb of the uplink is down or gone";
+    case Unshaped::failure: return shaping.error ? shaping.error->text() : "";
+  }
+  return "";
+}
+
 std::string text(const Ending& ending) {
   return std::visit([](const auto& end) { return words(end); }, ending);
 }

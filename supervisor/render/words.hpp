@@ -7,11 +7,14 @@
 
 #include "supervisor/model/hook.hpp"
 #include "supervisor/model/reason.hpp"
+#include "supervisor/model/status.hpp"
 
 namespace clat::render {
 
 // "no IPv6 route towards 64:ff9b::/96"
 std::string text(const model::Reason& reason);
+// "downloads follow ifb4wan0"; empty: there is nothing to say
+std::string text(const model::Shaping& shaping);
 // "SIGKILL", "status 71"
 std::string text(const model::Ending& ending);
 std::string text(const model::Condemned& why);

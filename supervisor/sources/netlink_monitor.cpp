@@ -16,6 +16,7 @@
 #include "core/base/socket_filter.hpp"
 #include "supervisor/sources/loads.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
+#include "supervisor/system/traffic_control.hpp"
 
 namespace clat::sources {
 
@@ -103,7 +104,10 @@ Result<NetlinkMonitor::Drained> NetlinkMonitor::read(const EventSink& sink) {
   }
   if (hints.ipv6_routes) sink(model::Ipv6RoutesChanged{});
   for (const std::uint32_t metric : hints.ipv4_defaults) sink(model::Ipv4DefaultRouteChanged{metric});
-  for (const int ifindex : hints.traffic_control) sink(model::TrafficControlChanged{ifindex});
+  for (const int ifindex : hints.traffic_control) {
+    auto ingress = system::read_ingress(requests_, ifindex);
+    sink(model::TrafficControlChanged{ifindex, ingress ? std::optional(*std::move(ingress)) : std::nullopt});
+  }
   return drained;
 }
 
@@ -166,6 +170,13 @@ Result<NetlinkMonitor::Dumped> NetlinkMonitor::dump() {
   if (auto addresses = requests_.dump(Request(RTM_GETADDR, 0, ifaddrmsg{}), forget_addresses, add_address);
       !addresses) {
     return std::unexpected(std::move(addresses.error()).in("dump addresses"));
+  }
+  const auto filtered = system::filtered_devices(requests_);
+  if (!filtered) return std::unexpected(filtered.error());
+  for (const int ifindex : *filtered) {
+    auto ingress = system::read_ingress(requests_, ifindex);
+    if (!ingress) return std::unexpected(std::move(ingress).error());
+    kernel.put(ifindex, *std::move(ingress));
   }
   return dumped;
 }

@@ -32,8 +32,8 @@ class NetlinkMonitor {
   // TrafficControlChanged once per interface, last and however many notifications there were.
   Result<Drained> read(const EventSink& sink);
 
-  // Links and addresses as they are now. Also the way to learn of an IPv6 MTU that a sysctl or a router advertisement
-  // changed: the kernel notifies nobody of that.
+  // Links, addresses and what filters do at ingress as they are now. Also the way to learn of an IPv6 MTU that a sysctl
+  // or a router advertisement changed: the kernel notifies nobody of that.
   struct Dumped {
     model::Kernel kernel;
     std::vector<system::LinkMessage> tuns;  // everybody's, with what only an audit wants to know

@@ -68,6 +68,11 @@ class Network {
   // Whether IPv4 leaves by that link without us.
   bool has_native_ipv4(int ifindex) { return rtnetlink_.routes_ipv4(ifindex); }
 
+  Result<> make(const model::ShapingSpec& spec) { return rtnetlink_.copy_redirect(spec.tun, spec.redirect); }
+  Result<> change(const model::ShapingSpec&, const model::ShapingSpec& spec) { return make(spec); }
+  Result<> remove(const model::ShapingSpec& spec) { return rtnetlink_.copy_redirect(spec.tun, std::nullopt); }
+  Result<> verify(const model::ShapingSpec& spec) { return rtnetlink_.verify_redirect(spec.tun, spec.redirect); }
+
   // EEXIST: another default route has this metric.
   Result<> make(const model::RouteSpec& spec);
   Result<> remove(const model::RouteSpec& spec);

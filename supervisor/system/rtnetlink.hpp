@@ -13,6 +13,7 @@
 #include "supervisor/model/facts.hpp"
 #include "supervisor/system/netlink_socket.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
+#include "supervisor/system/traffic_control.hpp"
 
 namespace clat::system {
 
@@ -71,6 +72,14 @@ class RtNetlink {
   Result<> add_proxy(int ifindex, const Ipv6Address& address);
   Result<> delete_proxy(int ifindex, const Ipv6Address& address);
   Result<std::vector<ProxyNeighbour>> proxies();  // everybody's
+
+  // IPv4 that comes in by a tun of ours, to be handed to another device (traffic_control.hpp).
+  Result<> copy_redirect(int tun, const std::optional<bpf::Redirect>& wanted) {
+    return system::copy_redirect(socket_, tun, wanted);
+  }
+  Result<> verify_redirect(int tun, const std::optional<bpf::Redirect>& wanted) {
+    return system::verify_redirect(socket_, tun, wanted);
+  }
 
  private:
   Result<Way> way_from(const std::optional<Ipv6Address>& source, const model::WayTo& question);

@@ -26,6 +26,7 @@ constexpr std::uint16_t kGroIpv4MaxSize = 64;
 
 constexpr std::size_t kLongestKind = 32;
 constexpr std::size_t kLongestAltname = ALTIFNAMSIZ - 1;
+constexpr std::string_view kIfbKind = "ifb";
 
 LinkLayer layer_of(std::uint16_t type) {
   if (type == ARPHRD_ETHER) return LinkLayer::ethernet;
@@ -129,7 +130,7 @@ std::optional<model::Event> parse_traffic_control(Bytes payload) {
   const auto header = read_as<tcmsg>(payload);
   // A negative index (TCM_IFINDEX_MAGIC_BLOCK) is a block shared by several devices.
   if (!header || header->tcm_ifindex <= 0) return std::nullopt;
-  return model::TrafficControlChanged{header->tcm_ifindex};
+  return model::TrafficControlChanged{.ifindex = header->tcm_ifindex};
 }
 
 // A route of ours in table main; the caller looks at family and destination.
@@ -200,6 +201,7 @@ std::optional<LinkMessage> parse_link(Bytes payload) {
   if (const auto info = find_attribute(attributes, IFLA_LINKINFO)) {
     if (const auto kind = find_attribute(*info, IFLA_INFO_KIND)) {
       message.kind = read_text(*kind, kLongestKind).value_or("");
+      message.link.is_ifb = message.kind == kIfbKind;
     }
     const auto data = find_attribute(*info, IFLA_INFO_DATA);
     if (data && message.kind == kTunKind) {

@@ -6,6 +6,7 @@
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_ctinfo.h>
 #include <linux/tc_act/tc_gact.h>
 #include <linux/tc_act/tc_mirred.h>
 #include <linux/tc_act/tc_skbedit.h>
@@ -70,6 +71,12 @@ Bytes mirred(int does, int verdict) {
 }
 const Bytes kRedirect = mirred(TCA_EGRESS_REDIR, TC_ACT_STOLEN);
 
+Bytes ctinfo(int verdict, const Bytes& more = {}) {
+  tc_ctinfo parms{};
+  parms.action = verdict;
+  return action("ctinfo", attribute(TCA_CTINFO_ACT, bytes_of(parms)) + more);
+}
+
 Bytes u32(std::uint8_t flags, std::initializer_list<std::uint32_t> masks) {
   tc_u32_sel head{};
   head.flags = flags;
@@ -99,7 +106,9 @@ TEST(ParseFilter, SaysWhatStandsWhere) {
                            .kind = "bpf",
                            .program = "clat_tun_in",
                            .program_id = 77,
-                           .takes_all = false}));
+                           .takes_all = false,
+                           .redirect = {},
+                           .is_complete = true}));
 }
 
 TEST(ParseFilter, OfWhatMatchesAll) {
@@ -128,6 +137,92 @@ TEST(ParseFilter, OfWhatLeavesSomethingOut) {
   EXPECT_FALSE(takes_all("matchall", with(TCA_MATCHALL_ACT) + in_hardware));
   const auto only_told = parse_filter(message("matchall", {}));
   EXPECT_TRUE(only_told && !only_told->takes_all);
+}
+
+// Of a matchall filter with these actions.
+std::optional<Redirect> redirect_by(const Bytes& actions) {
+  return parse_filter(message("matchall", options(attribute(TCA_MATCHALL_ACT, actions))))->redirect;
+}
+
+TEST(ParseFilter, OfWhatRedirectsAll) {
+  const auto every = u32(TC_U32_TERMINAL, {0}) + attribute(TCA_U32_ACT, kRedirect);
+  const auto by_u32 = parse_filter(message("u32", options(every), 10, ETH_P_ALL, 0x80000800));
+  EXPECT_EQ(by_u32->redirect, (Redirect{.kind = "u32", .device = 7})) << "as sqm-scripts do";
+  EXPECT_EQ(redirect_by(kRedirect), (Redirect{.kind = "matchall", .device = 7}));
+  const auto flower = parse_filter(message("flower", options(attribute(TCA_FLOWER_ACT, kRedirect))));
+  EXPECT_EQ(flower->redirect, (Redirect{.kind = "flower", .device = 7}));
+  const auto some = u32(TC_U32_TERMINAL, {0xff}) + attribute(TCA_U32_ACT, kRedirect);
+  EXPECT_FALSE(parse_filter(message("u32", options(some), 10, ETH_P_ALL, 0x80000800))->redirect);
+}
+
+TEST(ParseFilter, OfWhatIsDoneBeforeTheRedirect) {
+  const auto parms = attribute(TCA_CTINFO_ZONE, bytes_of(std::uint16_t{3})) +
+                     attribute(TCA_CTINFO_PARMS_DSCP_MASK, bytes_of(63U)) +
+                     attribute(TCA_CTINFO_PARMS_DSCP_STATEMASK, bytes_of(128U));
+  EXPECT_EQ(redirect_by(ctinfo(TC_ACT_PIPE, parms) + kRedirect),
+            (Redirect{.kind = "matchall",
+                      .device = 7,
+                      .ctinfo = CtInfo{.zone = 3, .dscp_mask = 63, .dscp_state_mask = 128, .mark_mask = 0}}));
+  const auto mark = attribute(TCA_CTINFO_PARMS_CPMARK_MASK, bytes_of(0xffU));
+  EXPECT_EQ(redirect_by(ctinfo(TC_ACT_PIPE, mark) + kRedirect)->ctinfo, (CtInfo{.mark_mask = 0xff}));
+  EXPECT_EQ(redirect_by(ctinfo(TC_ACT_PIPE, attribute(TCA_CTINFO_ZONE, Bytes(1))) + kRedirect)->ctinfo, CtInfo{})
+      << "cut off";
+}
+
+TEST(ParseFilter, OfWhatNoCopyIsMade) {
+  EXPECT_FALSE(redirect_by({}));
+  EXPECT_FALSE(redirect_by(gact(TC_ACT_OK)));
+  EXPECT_FALSE(redirect_by(mirred(TCA_EGRESS_MIRROR, TC_ACT_STOLEN)));
+  EXPECT_FALSE(redirect_by(mirred(TCA_INGRESS_REDIR, TC_ACT_STOLEN)));
+  EXPECT_FALSE(redirect_by(action("connmark", {}) + kRedirect));
+  EXPECT_FALSE(redirect_by(ctinfo(TC_ACT_OK) + kRedirect)) << "it ends there";
+  EXPECT_FALSE(redirect_by(ctinfo(TC_ACT_PIPE) + ctinfo(TC_ACT_PIPE) + kRedirect));
+  EXPECT_FALSE(redirect_by(ctinfo(TC_ACT_PIPE)));
+  EXPECT_FALSE(redirect_by(action("mirred", attribute(TCA_MIRRED_PARMS, Bytes(sizeof(tc_mirred) - 1)))));
+}
+
+TcFilter filter_of(const std::string& kind, std::uint16_t pref, std::uint16_t protocol = ETH_P_ALL) {
+  return {.pref = pref, .protocol = protocol, .kind = kind, .is_complete = true};
+}
+TcFilter redirecting(std::uint16_t pref, int device, std::uint16_t protocol = ETH_P_ALL) {
+  auto filter = filter_of("u32", pref, protocol);
+  filter.takes_all = true;
+  filter.redirect = Redirect{.kind = "u32", .device = device};
+  return filter;
+}
+Ingress ingress_of(std::initializer_list<TcFilter> filters) {
+  Ingress ingress;
+  for (const auto& each : filters) add_to(ingress, each);
+  return ingress;
+}
+
+TEST(IngressFilters, TheFirstThatTakesAllCounts) {
+  EXPECT_EQ(ingress_of({}), Ingress{});
+  EXPECT_EQ(ingress_of({redirecting(10, 7), redirecting(11, 8)}).redirect->device, 7);
+  auto pass = filter_of("matchall", 5);
+  pass.takes_all = true;
+  const auto passed = ingress_of({pass, redirecting(10, 7)});
+  EXPECT_FALSE(passed.redirect);
+  EXPECT_EQ(passed.other, (OtherFilter{"matchall", 5}));
+}
+
+TEST(IngressFilters, OthersAreNotedWhereTheySeeIpv6) {
+  auto ours = filter_of("bpf", 1);
+  ours.program = "clat_uplink_in";
+  auto in_a_chain = filter_of("u32", 2);
+  in_a_chain.chain = 3;
+  auto table = filter_of("u32", 3);
+  table.is_complete = false;
+  const auto shaped = ingress_of({ours, in_a_chain, table, filter_of("u32", 4, ETH_P_IP), redirecting(10, 7)});
+  EXPECT_EQ(shaped.redirect->device, 7);
+  EXPECT_FALSE(shaped.other);
+  EXPECT_EQ(ingress_of({ours, in_a_chain, table}), Ingress{}) << "nothing that matters";
+  EXPECT_FALSE(ingress_of({redirecting(10, 7, ETH_P_IP)}).redirect) << "of another family";
+  EXPECT_EQ(ingress_of({redirecting(10, 7, ETH_P_IPV6)}).redirect->device, 7);
+  const auto both = ingress_of({filter_of("u32", 6, ETH_P_IPV6), filter_of("bpf", 7), redirecting(10, 7)});
+  EXPECT_EQ(both.other, (OtherFilter{"u32", 6}));
+  EXPECT_EQ(both.redirect->device, 7);
+  EXPECT_FALSE(ingress_of({redirecting(10, 7), filter_of("bpf", 12)}).other) << "no packet gets there";
 }
 
 TEST(ParseFilter, ByWhatItsActionsDo) {

@@ -20,6 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   model::Kernel kernel;
   system::nft::Ruleset ruleset;
   bpf::FilterRow filters;
+  bpf::Ingress ingress;
   system::Bytes rest(datagram);
   while (const auto message = system::next_message(rest)) {
     if (const auto link = system::parse_link(message->payload)) require(link->link.name.size() < IFNAMSIZ);
@@ -31,7 +32,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)system::parse_way(*message);
     for (const auto& way : system::parse_ways_by_routers(*message)) require(way.way.route.next_hop.has_value());
     (void)system::parse_neighbour(*message);
-    if (const auto filter = bpf::parse_filter(std::as_bytes(message->payload))) filters.add(*filter);
+    if (const auto filter = bpf::parse_filter(std::as_bytes(message->payload))) {
+      filters.add(*filter);
+      bpf::add_to(ingress, *filter);
+      require(!filter->redirect || (filter->takes_all && filter->redirect->device >= 0));
+    }
     system::nft::add_chain(ruleset, *message);
     system::nft::add_rule(ruleset, *message);
   }

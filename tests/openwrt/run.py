@@ -116,6 +116,7 @@ config uplink 'wan'
 	list on_up '/bin/true'
 	list on_up 'zone=wan'
 	option on_down '/bin/true'
+	option shaping 'ignore'
 
 config uplink
 	option device 'usb0'
@@ -154,6 +155,7 @@ config uplink 'off'
             "    allow-private-ipv4: 'true'",
             "    on-up: ['/bin/true', 'zone=wan']",
             "    on-down: ['/bin/true']",
+            "    shaping: 'ignore'",
             "  'usb0':",
             "    nat64-prefix: {auto: true, only: ['64:ff9b::/96', '2001:db8:64::/96']}",
             "    default-route: false",

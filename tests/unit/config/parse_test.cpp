@@ -49,6 +49,7 @@ interfaces:
     queues: 8
     lowest-ipv6-mtu: 1280
     allow-private-ipv4: false
+    shaping: ignore
 clatd:
   path: /usr/sbin/clatd
   dialect: native
@@ -80,7 +81,8 @@ bpf-dir: /sys/fs/bpf/c
                                  .net_id = 7,
                                  .queues = 8,
                                  .lowest_ipv6_mtu = 1280,
-                                 .allow_private_ipv4 = false});
+                                 .allow_private_ipv4 = false,
+                                 .follow_shaping = false});
   expected.clatd = {.path = "/usr/sbin/clatd",
                     .user = "clat",
                     .uid = 100,

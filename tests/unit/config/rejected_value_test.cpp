@@ -115,6 +115,7 @@ TEST(RejectedValue, NumbersAndWordsOfAnInterface) {
       {"queues: 0", "queues: '0' is not a whole number from 1 to 8"},
       {"queues: 9", "queues: '9' is not a whole number from 1 to 8"},
       {"allow-private-ipv4: yes", "allow-private-ipv4: 'yes' is not true or false"},
+      {"shaping: off", "shaping: 'off' is not follow or ignore"},
   });
 }
 

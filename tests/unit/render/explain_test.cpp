@@ -93,6 +93,28 @@ TEST(Explain, TellsOfHooks) {
   EXPECT_EQ(findings(status)[0].text, "on-down /down runs for 12s.");
 }
 
+TEST(Explain, SaysWhatShapesDownloads) {
+  auto status = up();
+  status.shaping.device = "ifb4wan0";
+  EXPECT_EQ(explain(status, Paint::no),
+            "wan0 is up for 3h12m, by tcx:\n  Shaped uplink: downloads follow ifb4wan0. (shaped)\n");
+  status.shaping.other = bpf::OtherFilter{"u32", 5};
+  EXPECT_EQ(findings(status)[0].code, "unshaped");
+  status.shaping.device.clear();
+  for (const auto why : {Unshaped::off, Unshaped::other_filter, Unshaped::no_ifb, Unshaped::ifb_down}) {
+    status.shaping.why = why;
+    ASSERT_EQ(findings(status).size(), 1U) << name(why);
+    EXPECT_TRUE(findings(status)[0].text.starts_with("Downloads through the CLAT are not shaped: ")) << name(why);
+    EXPECT_EQ(findings(status)[0].weight, Finding::Weight::note);
+  }
+  status.shaping = {.why = Unshaped::failure, .error = Error{"no tc", 0}};
+  EXPECT_EQ(findings(status)[0].text, "Downloads through the CLAT are not shaped: no tc.");
+  for (const auto why : {Unshaped::no_redirect, Unshaped::by_uplink}) {
+    status.shaping = {.why = why};
+    EXPECT_TRUE(findings(status).empty()) << name(why);
+  }
+}
+
 TEST(Explain, TellsOfAConfigThatWasRefused) {
   auto status = test::all();
   status.refused = ConfigRejected{.file = "f", .line = 3, .column = 1, .reason = "wan0: no such key"};
