@@ -32,6 +32,14 @@ enum class LogFormat { logfmt, json };
 // is delegated to the interface of that name.
 using Ipv6Source = std::variant<Ipv6Prefix, std::string>;
 
+// What is pinged through the CLAT, to find out whether the NAT64 works.
+struct Probe {
+  Ipv4Address address{};
+  milliseconds interval{30'000};
+
+  bool operator==(const Probe&) const = default;
+};
+
 struct Interface {
   std::string name{};                         // of the uplink, or an altname of it, or a pattern
   std::string tun{};                          // tun_name(name) unless the file gives another; of a pattern none
@@ -52,6 +60,7 @@ struct Interface {
   std::optional<std::uint32_t> lowest_ipv6_mtu{};  // RFC 7915 §4.1; none: the uplink's MTU
   bool allow_private_ipv4 = true;               // non-global IPv4 addresses under the well-known prefix (RFC 6052 §3.1)
   std::vector<std::string> on_up{}, on_down{};  // argv of programs that are run then; empty: none
+  std::optional<Probe> probe{};                 // none: nobody is pinged
 
   bool follow_shaping = true;  // what an ifb does for the uplink, it does for downloads by the fast path
 

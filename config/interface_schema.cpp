@@ -27,6 +27,11 @@ struct Draft {
   Interface values;
 };
 
+struct ProbeDraft {
+  bool has_address = false;
+  Probe values;
+};
+
 Result<std::uint32_t> mtu(std::string_view text) {
   return whole_number(text, kIpv6MinimumMtu, kLargestIpv6Mtu, "auto");
 }
@@ -78,6 +83,34 @@ void read_nat64_prefix(Reader& reader, const Entry& entry, Draft& draft) {
   if (!draft.discovers) reader.fail(entry, "'only' goes with 'auto: true'");
 }
 
+constexpr std::array<Key<ProbeDraft>, 2> kProbeKeys{{
+    {"address",
+     [](Reader& reader, const Entry& entry, ProbeDraft& draft) {
+       draft.has_address = true;
+       reader.take(entry, draft.values.address, ipv4_host);
+     }},
+    {"interval",
+     [](Reader& reader, const Entry& entry, ProbeDraft& draft) {
+       reader.take(entry, draft.values.interval,
+                   [](auto text) { return duration(text, std::chrono::seconds(1), std::chrono::hours(1)); });
+     }},
+}};
+
+void read_probe(Reader& reader, const Entry& entry, Draft& draft) {
+  const Node& value = entry.value;
+  draft.values.probe.reset();  // of the defaults
+  if (value.kind == Node::Kind::mapping) {
+    ProbeDraft probe;
+    reader.take_keys(value, kProbeKeys, probe);
+    if (!probe.has_address) reader.fail(entry, "the address that is to answer is missing");
+    draft.values.probe = probe.values;
+  } else if (value.kind == Node::Kind::sequence) {
+    reader.fail(entry, "a list is not false or {address: ADDRESS}");
+  } else if (reader.is_filled(entry, Node::Kind::scalar) && value.text != "false") {
+    reader.fail(entry, in_quotes(value.text) + " is not false or {address: ADDRESS}");
+  }
+}
+
 // A program and its arguments. What is said here takes the place of the defaults, also an empty list.
 template <std::vector<std::string> Interface::* Hook>
 void read_hook(Reader& reader, const Entry& entry, Draft& draft) {
@@ -96,7 +129,7 @@ void read_hook(Reader& reader, const Entry& entry, Draft& draft) {
   }
 }
 
-constexpr std::array<Key<Draft>, 18> kInterfaceKeys{{
+constexpr std::array<Key<Draft>, 19> kInterfaceKeys{{
     {"nat64-prefix", read_nat64_prefix},
     {"ipv4-address",
      [](Reader& reader, const Entry& entry, Draft& draft) {
@@ -154,6 +187,7 @@ constexpr std::array<Key<Draft>, 18> kInterfaceKeys{{
        constexpr std::array<std::pair<std::string_view, bool>, 2> kAnswers{{{"follow", true}, {"ignore", false}}};
        reader.take(entry, draft.values.follow_shaping, [&](auto text) { return choice(text, kAnswers); });
      }},
+    {"probe", read_probe},
 }};
 
 constexpr std::array<std::string_view, 1> kReserved{"table"};

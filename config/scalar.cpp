@@ -160,6 +160,13 @@ Result<Ipv4Address> clat_ipv4_address(std::string_view text) {
   return *address;
 }
 
+Result<Ipv4Address> ipv4_host(std::string_view text) {
+  const auto address = Ipv4Address::parse(text);
+  if (!address) return failure(in_quotes(text) + " is not an IPv4 address like 192.0.0.170");
+  if (is_no_ipv4_source(*address)) return failure(address->text() + " cannot be the address of a host");
+  return *address;
+}
+
 Result<Ipv6Address> clat_ipv6_address(std::string_view text) {
   const auto address = Ipv6Address::parse(text);
   if (!address) {

@@ -40,6 +40,8 @@ Result<std::string> absolute_path(std::string_view text);
 
 // An address that a CLAT can have on its tun.
 Result<Ipv4Address> clat_ipv4_address(std::string_view text);
+// An IPv4 address that a host can have.
+Result<Ipv4Address> ipv4_host(std::string_view text);
 // An address that a CLAT can have on its uplink.
 Result<Ipv6Address> clat_ipv6_address(std::string_view text);
 Result<Nat64Prefix> nat64_prefix(std::string_view text);

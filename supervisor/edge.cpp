@@ -309,6 +309,17 @@ std::optional<model::Event> KernelEdge::act(const model::Advertise& action) {
                      by_nd_socket(action.uplink, [&](auto& socket) { return socket.advertise(action.claim); })};
 }
 
+std::optional<model::Event> KernelEdge::act(const model::Ping& action) {
+  pingers_.erase(action.uplink);
+  auto pinger = sources::Pinger::start(loop_, action, [this](model::PingEnded ended) {
+    pingers_.erase(ended.uplink);
+    sink_(std::move(ended));
+  });
+  if (!pinger) return model::PingEnded{action.uplink, action.echo.nonce, std::unexpected(std::move(pinger).error())};
+  pingers_.insert_or_assign(action.uplink, *std::move(pinger));
+  return std::nullopt;
+}
+
 std::optional<model::Event> KernelEdge::act(const model::AskRouters& action) {
   Result<> asked;
   for (const auto& router : action.routers) note(asked, network_.ask_neighbour(action.ifindex, router));

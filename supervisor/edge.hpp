@@ -20,6 +20,7 @@
 #include "supervisor/sources/netlink_source.hpp"
 #include "supervisor/sources/next_hop_watch.hpp"
 #include "supervisor/sources/nft_monitor.hpp"
+#include "supervisor/sources/pinger.hpp"
 #include "supervisor/system/host_firewall.hpp"
 #include "supervisor/system/network.hpp"
 #include "supervisor/system/state_dir.hpp"
@@ -45,6 +46,7 @@ class KernelEdge : public plan::Edge {
   std::optional<model::Event> act(const model::Solicit& action);
   std::optional<model::Event> act(const model::Advertise& action);
   std::optional<model::Event> act(const model::Probe& action);
+  std::optional<model::Event> act(const model::Ping& action);
   std::optional<model::Event> act(const model::AskRouters& action);
   std::optional<model::Event> act(const model::Nat64Question& action);
   std::optional<model::Event> act(const model::CollectHealth& action);
@@ -120,6 +122,7 @@ class KernelEdge : public plan::Edge {
   std::map<std::string, loop::SlowPathTotals> slow_path_;
   std::map<std::string, std::unique_ptr<sources::NextHopWatch>> next_hops_;  // by uplink
   std::map<std::string, std::unique_ptr<sources::NdSocket>> nd_sockets_;     // by uplink
+  std::map<std::string, std::unique_ptr<sources::Pinger>> pingers_;          // by uplink: pings under way
   sources::Nat64Resolver resolver_;
   std::set<std::string> silent_;      // uplinks whose clatd has no control socket
   std::set<std::string> unanswered_;  // uplinks whose counters the current collection waits for

@@ -1,6 +1,7 @@
 // What plan() asks of the edge.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "core/net/address.hpp"
+#include "core/net/echo.hpp"
 #include "core/net/ipv4_prefix.hpp"
 #include "core/net/neighbour_message.hpp"
 #include "supervisor/model/facts.hpp"
@@ -63,6 +65,16 @@ struct Probe {
   AddressProbe probe;
   bool operator==(const Probe&) const = default;
 };
+// Ask for an answer of an IPv4 host, through the CLAT; the answer is PingEnded, at once or later.
+struct Ping {
+  std::string uplink;
+  int tun = 0;  // ifindex
+  Ipv4Address source;
+  Ipv4Address target;
+  EchoId echo;
+  std::chrono::milliseconds patience{};
+  bool operator==(const Ping&) const = default;
+};
 // Ask routers that do not answer whether they do again; the answer is Sent, and NextHopSeen when one does.
 struct AskRouters {
   std::string uplink;
@@ -110,7 +122,7 @@ struct SignalHook {
 struct Exit {
   bool operator==(const Exit&) const = default;
 };
-using Action = std::variant<PartAction, Purge, LookUpRoute, Solicit, Advertise, Probe, AskRouters, Nat64Question,
+using Action = std::variant<PartAction, Purge, LookUpRoute, Solicit, Advertise, Probe, Ping, AskRouters, Nat64Question,
                             CollectHealth, KnowSubnets, Audit, RunHook, SignalHook, Exit>;
 
 }  // namespace clat::model

@@ -118,6 +118,13 @@ struct Sent {
   Result<> result;
 };
 
+// An answer has come, or why none has.
+struct PingEnded {
+  std::string uplink;
+  std::uint64_t nonce = 0;
+  Result<> result;
+};
+
 // The one result of each PartAction. `ifindex` answers make tun; `pid` make child; `firewall` make and change announce;
 // `detail` is for the log: how the
 // fast path is attached ("tcx", "clsact").
@@ -220,11 +227,12 @@ struct HealthCollected {
 };
 struct Tick {};  // the timer that was armed at Plan::wake_at
 
-using Event = std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
-                           StatusAsked, RestartAsked, LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
-                           Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged,
-                           NftablesChanged, RouterHeard, AddressContested, NeighboursFlood, NextHopSeen, Sent,
-                           Nat64Answer, Done, Purged, LookedUp, Audited, ChildReady, ChildAnswered, ChildMute,
-                           ChildExited, ChildOutput, HookStarted, HookOutput, HookExited, HealthCollected, Tick>;
+using Event =
+    std::variant<ConfigLoaded, ConfigRejected, RecordsFound, StopRequested, HandoverRequested, DumpRequested,
+                 StatusAsked, RestartAsked, LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
+                 Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged, NftablesChanged,
+                 RouterHeard, AddressContested, NeighboursFlood, NextHopSeen, Sent, PingEnded, Nat64Answer, Done,
+                 Purged, LookedUp, Audited, ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HookStarted,
+                 HookOutput, HookExited, HealthCollected, Tick>;
 
 }  // namespace clat::model

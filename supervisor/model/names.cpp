@@ -94,6 +94,7 @@ std::string_view code(Why why) {
     case Why::native_ipv4: return "native-ipv4";
     case Why::no_prefix: return "no-prefix";
     case Why::no_route: return "no-route";
+    case Why::nat64_silent: return "probe";
     case Why::clearing_leftover: return "clearing-leftover";
     case Why::tun_name_taken: return "tun-name-taken";
     case Why::no_free_ipv4: return "pool-exhausted";
@@ -146,6 +147,7 @@ bool needs_somebody(Why why) {
     case Why::native_ipv4:
     case Why::no_prefix:
     case Why::no_route:
+    case Why::nat64_silent:
     case Why::clearing_leftover:
     case Why::address_contested:
     case Why::firewall:

@@ -56,7 +56,8 @@ enum class Why : std::uint8_t {
   source_on_link,       // subject: the mapped prefix, and the interface of which it is a subnet
   native_ipv4,          // the uplink has IPv4 of its own
   no_prefix,            // none was discovered
-  no_route,  // subject: the NAT64 prefix; `error`: the kernel's answer, where a rule or route forbids the way
+  no_route,      // subject: the NAT64 prefix; `error`: the kernel's answer, where a rule or route forbids the way
+  nat64_silent,  // subject: the address that was pinged
   // the host
   clearing_leftover,  // what an earlier supervisor left
   tun_name_taken,     // subject: the tun

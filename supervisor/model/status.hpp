@@ -77,6 +77,13 @@ struct ChildStatus {
   bool operator==(const ChildStatus&) const = default;
 };
 
+// Whether what is pinged through the CLAT answers.
+struct ProbeStatus {
+  Ipv4Address address;
+  unsigned failures = 0;  // in a row
+  bool operator==(const ProbeStatus&) const = default;
+};
+
 // A hook that runs, or how the last one ended.
 struct HookStatus {
   std::string path;
@@ -117,7 +124,8 @@ struct InterfaceStatus {
   Shaping shaping = {};
   std::vector<Part> stands = {};  // in the order of making
   ChildStatus child = {};
-  std::optional<HookStatus> hook = {};  // none: no hook has been run
+  std::optional<ProbeStatus> probe = {};  // none: nobody is pinged
+  std::optional<HookStatus> hook = {};    // none: no hook has been run
   Counted counted = {};
   bool operator==(const InterfaceStatus&) const = default;
 };

@@ -52,6 +52,7 @@ class Applier {
   void operator()(const NextHopSeen&);
   void operator()(const Nat64Answer&);
   void operator()(const Sent&) {}  // it is sent again in time, whether or not it was
+  void operator()(const PingEnded&);
   void operator()(const LookedUp&);
   void operator()(const Audited&);
   void operator()(const Tick&) {}  // time itself is the news: plan() looks at the clock

@@ -114,6 +114,11 @@ void Applier::operator()(const StatusAsked&) {
   if (world_.health_deadline) world_.health_deadline = std::min(*world_.health_deadline, now_ + kStatusPatience);
 }
 
+void Applier::operator()(const PingEnded& event) {
+  const auto found = world_.clats.find(event.uplink);
+  if (found != world_.clats.end()) found->second.probing.end(event.nonce, event.result);
+}
+
 void Applier::operator()(const HealthCollected& event) {
   world_.health_deadline.reset();
   world_.status_asked = false;
@@ -139,6 +144,7 @@ struct Reach {
   void operator()(const LookedUp& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const Nat64Answer& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const Sent& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const PingEnded& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const RouterHeard& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const AddressContested& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const NeighboursFlood&) const {}
@@ -199,6 +205,8 @@ void begin(World& world, const Action& action, TimePoint now) {
     auto& presence = world.clats.at(probe->uplink).presence;
     presence.phase = Presence::Phase::asked;
     presence.ours_at = now + kRetransTimer;
+  } else if (const auto* ping = std::get_if<Ping>(&action)) {
+    world.clats.at(ping->uplink).probing.begin(now);
   } else if (const auto* ask = std::get_if<AskRouters>(&action)) {
     auto& again = world.clats.at(ask->uplink).dead_routers.question;
     again.fail(again.backoff.fail(kAskRouters, world.random), now, {});

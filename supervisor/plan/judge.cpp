@@ -363,7 +363,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   if (world.config->lan.wants_anything()) want(lan_spec(*world.config, wanted, clat));
   if (!uplink.carrier || !clat.reachable) return all;
   want(AnnounceSpec{name, uplink.ifindex, clat.tun, v6, leg, wanted.ranges});
-  if (wanted.route_metric && !clat.misses_clatd) want(RouteSpec{clat.tun, v4, *wanted.route_metric});
+  if (wanted.route_metric && !clat.why_unused()) want(RouteSpec{clat.tun, v4, *wanted.route_metric});
   return all;
 }
 
@@ -406,7 +406,8 @@ std::optional<Reason> why_it_goes(Part part, const Clat& clat, const Outlook& ou
   if (!piece.have) return std::nullopt;
   if (!wanted) {
     if (outlook.hindrance) return outlook.hindrance;
-    return part == Part::route && clat.misses_clatd ? clat.why_no_clatd() : Reason{Why::not_wanted};
+    const auto unused = part == Part::route ? clat.why_unused() : std::nullopt;
+    return unused.value_or(Reason{Why::not_wanted});
   }
   if (part == Part::child && (piece.damaged || clat.child.process.condemned)) return clat.why_no_clatd();
   if (part == Part::child && clat.is_unconfined()) {

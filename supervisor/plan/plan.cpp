@@ -29,6 +29,7 @@ class ClatPlanner {
     if (auto action = take_down()) return action;
     if (auto action = build()) return action;
     if (auto action = meet_neighbours()) return action;
+    if (auto action = ping()) return action;
     if (auto action = look()) return action;
     if (auto action = ask_routers()) return action;
     return ask_dns();
@@ -80,6 +81,17 @@ class ClatPlanner {
     if (presence.phase == Presence::Phase::untested) return Probe{uplink_, {v6, *presence.nonce}};
     if (!presence.advertise_at || !has_come(*presence.advertise_at)) return std::nullopt;
     return Advertise{uplink_, {link_local_address(world_, ifindex).value_or(v6), v6, presence.mac}};
+  }
+
+  std::optional<Action> ping() {
+    const auto& probing = clat_.probing;
+    if (!probing.echo || probing.under_way || !has_come(probing.next_at.value_or(now_))) return std::nullopt;
+    return Ping{uplink_,
+                clat_.tun,
+                clat_.addresses->v4,
+                probing.wish->address,
+                *probing.echo,
+                std::min(kPingPatience, probing.wish->interval)};
   }
 
   // Routers know better, and are heard without being asked. Last of all: no event comes soon.

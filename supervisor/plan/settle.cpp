@@ -62,13 +62,13 @@ bool carries_ipv4(const Clat& clat) {
   const auto& announce = clat.piece(Part::announce).have;
   const bool fast = announce && std::get<AnnounceSpec>(*announce).leg == Leg::fast;
   const bool broken = fast && !stands(Part::fast_path) && clat.piece(Part::fast_path).retry.failed();
-  return stands(Part::setup) && stands(Part::announce) && clat.was_ready && !clat.misses_clatd && route && !broken &&
+  return stands(Part::setup) && stands(Part::announce) && clat.was_ready && !clat.why_unused() && route && !broken &&
          !clat.is_unconfined() && clat.firewall.drops_clat.empty();
 }
 
 Reason why_down(const Clat& clat) {
   if (clat.outlook.hindrance) return *clat.outlook.hindrance;
-  if (clat.misses_clatd) return clat.why_no_clatd();
+  if (auto unused = clat.why_unused()) return *std::move(unused);
   if (!clat.firewall.drops_clat.empty()) return {Why::firewall, clat.firewall.drops_clat};
   if (clat.presence.yielded) return {Why::address_contested, clat.presence.yielded->text()};
   if (const auto* failure = clat.failure(); failure != nullptr) return Reason::of(*failure->error);
@@ -143,6 +143,20 @@ void miss_clatd(const World& world, const std::string& name, Clat& clat, TimePoi
   const auto* wanted = world.wanted(name);
   clat.misses_clatd = wanted != nullptr && clatd_is_data_path(world, *wanted, clat) && clat.no_clatd_since &&
                       *clat.no_clatd_since + kClatdGrace <= now;
+}
+
+void probe_nat64(World& world, const std::string& name, Clat& clat) {
+  const auto* wanted = world.wanted(name);
+  const auto& record = clat.piece(Part::record).have;
+  if (wanted == nullptr || !wanted->probe || !record) {
+    clat.probing = {};
+    return;
+  }
+  clat.probing.aim(*wanted->probe, std::get<RecordSpec>(*record).prefix);
+  if (clat.can_be_probed())
+    clat.probing.go_on(world.random);
+  else
+    clat.probing.pause();
 }
 
 // A failure ends with its cause, be it that the part is not wanted any more.
@@ -230,6 +244,7 @@ bool settle_one(World& world, const std::string& name, Clat& clat, TimePoint now
   }
   give_up_child(name, clat.child.process, now, notices);
   miss_clatd(world, name, clat, now);
+  probe_nat64(world, name, clat);
   end_silence(clat.presence, now);
   clat.outlook = judge(world, name, clat, std::move(uplink), now);
   forget_failures(clat);

@@ -14,6 +14,7 @@ std::optional<Reason> obstacle_of(const Clat& clat) {
   const auto& hindrance = clat.outlook.hindrance;
   const bool asks = clat.ask_route || clat.asking_route;
   if (hindrance && !(asks && hindrance->why == Why::no_route)) return hindrance;
+  if (clat.probing.is_silent()) return clat.why_unused();
   if (clat.firewall.drops_clat.empty() || !clat.piece(Part::announce).stands()) return std::nullopt;
   return Reason{Why::firewall, clat.firewall.drops_clat};
 }
@@ -52,6 +53,11 @@ ChildStatus child_status(const World& world, const Child& child, TimePoint now) 
     status.ends_within = whole(now - child.ends.front());
   }
   return status;
+}
+
+std::optional<ProbeStatus> probe_status(const Probing& probing) {
+  if (!probing.wish) return std::nullopt;
+  return ProbeStatus{probing.wish->address, probing.failures};
 }
 
 std::optional<HookStatus> hook_status(const Hooks& hooks, TimePoint now) {
@@ -121,6 +127,7 @@ InterfaceStatus status_of(const World& world, const std::string& uplink, const C
                          .no_bpf_filter = clat.bpf_filter.error,
                          .shaping = shaping_of(world, uplink, clat),
                          .child = child_status(world, clat.child, now),
+                         .probe = probe_status(clat.probing),
                          .hook = hook_status(clat.hooks, now),
                          .counted = counted(clat.samples)};
   if (clat.outlook.uplink) status.ipv6_mtu = clat.outlook.uplink->mtu;

@@ -37,6 +37,16 @@ Reason Clat::why_no_clatd() const {
   return {.why = Why::no_clatd, .ending = child.last_end};
 }
 
+bool Clat::can_be_probed() const {
+  return piece(Part::setup).stands() && piece(Part::announce).stands() && was_ready && !misses_clatd;
+}
+
+std::optional<Reason> Clat::why_unused() const {
+  if (misses_clatd) return why_no_clatd();
+  if (probing.is_silent()) return Reason{Why::nat64_silent, probing.wish->address.text()};
+  return std::nullopt;
+}
+
 const Retry* Clat::failure() const {
   const auto failing = std::ranges::find_if(pieces, [&](const Piece& each) {
     if (&each == &piece(Part::shaping)) return false;  // all else works

@@ -23,6 +23,7 @@
 #include "supervisor/plan/parts.hpp"
 #include "supervisor/plan/prefixes.hpp"
 #include "supervisor/plan/presence.hpp"
+#include "supervisor/plan/probing.hpp"
 #include "supervisor/plan/process.hpp"
 #include "supervisor/plan/retry.hpp"
 
@@ -136,6 +137,7 @@ struct Clat {
   Firewall firewall;               // of the host, as it was found last
   Outlook outlook;
   Hooks hooks;
+  Probing probing;
   std::optional<TimePoint> guard_release_at;  // the address has no use now; its blackhole stays until then
   std::vector<RetiredGuard> retired;
 
@@ -164,6 +166,9 @@ struct Clat {
   // What the routers of a link said that is gone.
   void forget_routers();
   [[nodiscard]] Reason why_no_clatd() const;  // while it is missed
+  [[nodiscard]] bool can_be_probed() const;   // what carries IPv4 stands, but for the default route
+  // Why it does not carry IPv4 although it stands. None: it does.
+  [[nodiscard]] std::optional<Reason> why_unused() const;
 };
 
 // What an earlier supervisor left of one uplink, until it is taken over or purged.

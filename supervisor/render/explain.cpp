@@ -49,6 +49,10 @@ std::string advice(const Reason& reason, const InterfaceStatus& status) {
       return "`ip -6 route get " + reason.subject.substr(0, reason.subject.find('/')) + " oif " + name +
              "` shows the kernel's answer. If IPv6 itself works, a rule, a mark or a source-specific route leads "
              "elsewhere.";
+    case Why::nat64_silent:
+      return "`ping -I " + status.tun + " " + reason.subject +
+             "` shows whether it answers again; then IPv4 goes by this uplink. If it never does, let `probe` name "
+             "another address.";
     case Why::tun_name_taken: return "Remove or rename that device, or give this interface another name with `tun`.";
     case Why::no_free_ipv4: return "Make ipv4-pool larger, or give the interface an ipv4-address.";
     case Why::no_free_ipv6: return "Choose another ipv6-source.";
@@ -165,6 +169,12 @@ std::vector<Finding> findings(const InterfaceStatus& status) {
       all.push_back({Weight::note, "filter-by-nftables",
                      "clatd is not confined by BPF (" + status.no_bpf_filter->text() + "); nftables does it.",
                      "It is tried again by itself."});
+    }
+    if (status.probe && status.probe->failures > 0 && !status.obstacle) {
+      all.push_back({Weight::note, "probe-failing",
+                     "The last " + std::to_string(status.probe->failures) + " pings to " +
+                         status.probe->address.text() + " were not answered.",
+                     ""});
     }
     if (status.route_is_taken) {
       all.push_back({Weight::note, "route-taken",

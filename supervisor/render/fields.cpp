@@ -89,6 +89,7 @@ constexpr auto kFields = std::to_array<Field>({
     {"clatd_restarts", [](const auto& it) { return value(it.child.restarts); }},
     {"clatd_next_start_seconds", [](const auto& it) { return value(it.child.next_start_in); }},
     {"clatd_last_end", [](const auto& it) { return it.child.last_end ? value(text(*it.child.last_end)) : Value(); }},
+    {"probe_failures", [](const auto& it) { return it.probe ? value(it.probe->failures) : Value(); }},
     {"hook_state", [](const auto& it) { return it.hook ? value(hook_state(*it.hook)) : Value(); }},
     {"hook_reason",
      [](const auto& it) { return it.hook && it.hook->failure ? value(text(*it.hook->failure)) : Value(); }},

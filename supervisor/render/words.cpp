@@ -47,6 +47,7 @@ std::string text(const Reason& reason) {
     case Why::no_prefix: return "no NAT64 prefix is known on the uplink";
     case Why::no_route:
       return Error{"no IPv6 route towards " + reason.subject, reason.error ? reason.error->code : 0}.text();
+    case Why::nat64_silent: return "no answer from " + reason.subject + " through the NAT64";
     case Why::clearing_leftover: return "what an earlier supervisor left is being cleared away";
     case Why::tun_name_taken: return reason.subject + " exists and is not ours";
     case Why::no_free_ipv4: return "no free IPv4 address in " + reason.subject;

@@ -113,6 +113,8 @@ config uplink 'wan'
 	option queues '8'
 	option lowest_ipv6_mtu '1280'
 	option allow_private_ipv4 'yes'
+	option probe_address '192.0.0.170'
+	option probe_interval '10s'
 	list on_up '/bin/true'
 	list on_up 'zone=wan'
 	option on_down '/bin/true'
@@ -143,6 +145,7 @@ config uplink 'off'
             "    nat64-prefix: '2001:db8:64::/96'",
             "    default-route: {metric: 100}",
             "    ipv6-source: {from: 'br-lan'}",
+            "    probe: {address: '192.0.0.170', interval: '10s'}",
             "    ipv4-address: '192.0.0.5'",
             "    mtu: '1420'",
             "    when: 'always'",

@@ -313,5 +313,18 @@ interfaces:
   EXPECT_EQ(config.interfaces[1].on_down, (Strings{"/etc/hook"}));
 }
 
+TEST(Parse, Probe) {
+  const Config config = config_of(R"(
+defaults: {probe: {address: 192.0.0.170}}
+interfaces:
+  wan0: {}
+  wan1: {probe: {interval: 1s, address: 198.51.100.1}}
+  wan2: {probe: false}
+)");
+  EXPECT_EQ(config.interfaces[0].probe, (Probe{*Ipv4Address::parse("192.0.0.170"), 30s}));
+  EXPECT_EQ(config.interfaces[1].probe, (Probe{*Ipv4Address::parse("198.51.100.1"), 1s}));
+  EXPECT_EQ(config.interfaces[2].probe, std::nullopt);
+}
+
 }  // namespace
 }  // namespace clat::config

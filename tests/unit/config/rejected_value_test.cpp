@@ -388,5 +388,19 @@ TEST(RejectedValue, HooksThatOthersCouldChange) {
             one_report(4, 13, "on-up: /bad is writable by others: Operation not permitted", "    on-up: [/bad]"));
 }
 
+TEST(RejectedValue, Probe) {
+  expect_in_interface({
+      {"probe: true", "probe: 'true' is not false or {address: ADDRESS}"},
+      {"probe: [192.0.0.170]", "probe: a list is not false or {address: ADDRESS}"},
+      {"probe: {interval: 5s}", "probe: the address that is to answer is missing"},
+  });
+  const auto expect = [](const std::string& line, unsigned column, const std::string& reason) {
+    EXPECT_EQ(report(wan0(line)), one_report(4, column, reason, "    " + line));
+  };
+  expect("probe: {address: host}", 22, "address: 'host' is not an IPv4 address like 192.0.0.170");
+  expect("probe: {address: 224.0.0.1}", 22, "address: 224.0.0.1 cannot be the address of a host");
+  expect("probe: {address: 192.0.0.170, interval: 999ms}", 45, "interval: '999ms' is not from 1s to 1h");
+}
+
 }  // namespace
 }  // namespace clat::config

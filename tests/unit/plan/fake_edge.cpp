@@ -96,6 +96,12 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     probed.push_back(probe->probe);
     return Sent{probe->uplink, {}};
   }
+  if (const auto* ping = std::get_if<Ping>(&action)) {
+    EXPECT_TRUE(has(ping->uplink, Part::announce) && has(ping->uplink, Part::setup)) << "pinged where nothing leads";
+    pings.push_back(*ping);
+    if (pings_end) end_ping(*ping);
+    return std::nullopt;
+  }
   if (const auto* run = std::get_if<RunHook>(&action)) return act(*run);
   if (const auto* signal = std::get_if<SignalHook>(&action)) {
     EXPECT_EQ(hook_pids.at(signal->uplink), signal->pid);
@@ -132,6 +138,10 @@ HookStarted FakeEdge::act(const RunHook& run) {
   hook_pids[run.uplink] = next_pid_;
   if (hooks_end) end_hook(run.uplink, hook_status);
   return {run.uplink, next_pid_++};
+}
+
+void FakeEdge::end_ping(const Ping& ping) {
+  pending.push_back(PingEnded{ping.uplink, ping.echo.nonce, no_answer ? std::unexpected(*no_answer) : Result<>{}});
 }
 
 void FakeEdge::end_hook(const std::string& uplink, int status, int signal) {

@@ -62,6 +62,9 @@ class FakeEdge : public Edge {
   bool children_get_ready = true;  // by themselves
   bool children_answer = true;
 
+  std::vector<Ping> pings;
+  std::optional<Error> no_answer;        // to pings
+  bool pings_end = true;                 // at once
   std::vector<HookCall> hooks;           // that were run, in order
   std::map<std::string, int> hook_pids;  // of those that run, by uplink
   std::vector<int> hook_signals;
@@ -70,6 +73,7 @@ class FakeEdge : public Edge {
   std::optional<HookStarted> no_hook;  // the answer, where none can be started
 
   // What happens behind the product's back.
+  void end_ping(const Ping& ping);
   void end_hook(const std::string& uplink, int status = 0, int signal = 0);
   void steal_fast_path(const std::string& uplink);
   void steal(const std::string& uplink, Part part);

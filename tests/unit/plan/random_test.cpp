@@ -26,7 +26,7 @@ class RandomLife : public testing::TestWithParam<unsigned> {
     const std::string name = "up" + std::to_string(which);
     int& ifindex = ifindexes.at(which);
     const std::string v6 = "2001:db8:" + std::to_string(which) + ":" + std::to_string(pick(2)) + "::1";
-    switch (pick(19)) {
+    switch (pick(20)) {
       case 0:
       case 1: bench.link(name, ifindex, pick(4) != 0, pick(4) != 0, pick(2) != 0 ? 1500 : 1400); break;
       case 2:
@@ -49,6 +49,7 @@ class RandomLife : public testing::TestWithParam<unsigned> {
         if (pick(3) == 0) config.interfaces[0].nat64_prefix = *Nat64Prefix::parse("2001:db8:64:ffff::/96");
         if (pick(3) == 0) config.interfaces[0].route_metric.reset();
         if (pick(2) != 0) config.interfaces[0].on_up = {"/up", std::to_string(pick(2))};
+        if (pick(2) != 0) config.interfaces[0].probe = config::Probe{Ipv4Address{{192, 0, 0, 170}}, 5s};
         if (pick(2) != 0) config.interfaces[0].on_down = {"/down"};
         bench.load(config);
         break;
@@ -75,6 +76,7 @@ class RandomLife : public testing::TestWithParam<unsigned> {
         break;
       }
       case 17: bench.edge.no_bpf = pick(2) != 0 ? std::optional(Error{"injected", EPERM}) : std::nullopt; break;
+      case 19: bench.edge.no_answer = pick(2) != 0 ? std::optional(Error{"no answer", 0}) : std::nullopt; break;
       case 18:
         if (bench.edge.hook_pids.contains("up0")) bench.edge.end_hook("up0", static_cast<int>(pick(2)), 0);
         bench.edge.hooks_end = pick(3) != 0;

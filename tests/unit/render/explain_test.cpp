@@ -76,6 +76,21 @@ TEST(Explain, NamesWhatIsOddThoughItWorks) {
       << explain(status, Paint::no);
 }
 
+TEST(Explain, TellsOfPingsThatAreNotAnswered) {
+  auto status = up();
+  status.probe = ProbeStatus{*Ipv4Address::parse("192.0.0.170"), 0};
+  EXPECT_TRUE(findings(status).empty());
+  status.probe->failures = 2;
+  ASSERT_EQ(findings(status).size(), 1U);
+  EXPECT_EQ(findings(status)[0].text, "The last 2 pings to 192.0.0.170 were not answered.");
+  status.probe->failures = 3;
+  status.state = State::waiting;
+  status.obstacle = Reason{Why::nat64_silent, "192.0.0.170", {}, {}};
+  ASSERT_EQ(findings(status).size(), 1U);
+  EXPECT_EQ(findings(status)[0].code, "probe");
+  EXPECT_NE(findings(status)[0].next.find("`ping -I v4-wan0 192.0.0.170`"), std::string::npos);
+}
+
 TEST(Explain, TellsOfHooks) {
   auto status = up();
   status.hook = HookStatus{.path = "/up", .up = true};
