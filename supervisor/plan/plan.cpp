@@ -164,14 +164,16 @@ class ClatPlanner {
   // The blackhole of an address that has no use any more stays a while. On the routed leg it is in nobody's way, but
   // of no use either.
   bool guard_lingers() {
-    if (world_.stopping || want(Part::announce)) return false;
+    if (world_.stopping || want(Part::announce) || record_is_waited_for()) return false;
     return !clat_.guard_release_at || !has_come(*clat_.guard_release_at);
   }
 
+  // Nothing else is made before a record that has to go is gone, and that waits for each blackhole.
+  [[nodiscard]] bool record_is_waited_for() const { return clat_.takes_over && must_go(Part::record); }
+
   std::optional<Action> release_guard() {
     if (held_back(Part::guard, true)) return std::nullopt;
-    // Nothing else is made before a record that has to go is gone, and that waits for them.
-    const bool at_once = world_.stopping || (clat_.takes_over && must_go(Part::record));
+    const bool at_once = world_.stopping || record_is_waited_for();
     for (const auto& retired : clat_.retired) {
       if (at_once || has_come(retired.release_at)) {
         return act(Verb::remove, retired.guard, Reason{Why::not_wanted});

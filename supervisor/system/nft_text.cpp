@@ -53,7 +53,7 @@ std::vector<Ipv4Prefix> mapped(const model::FilterSpec& spec) {
 
 // To which clatd may deliver.
 std::string own_addresses(const model::FilterSpec& spec) {
-  const auto own = spec.filter.by.v4.text();
+  auto own = spec.filter.by.v4.text();
   if (spec.filter.by.ranges.empty()) return own;
   return "{ " + own + ", " + elements(mapped(spec)) + " }";
 }

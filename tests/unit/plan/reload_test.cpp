@@ -214,6 +214,19 @@ TEST_F(Adoption, ClearsAwayWhatIsTakenOverInPartWithoutDelay) {
   EXPECT_FALSE(bench.app.world().clats.at("up0").takes_over);
 }
 
+TEST_F(Adoption, ClearsAwayWhatIsTakenOverInPartWithoutDelayThoughItsAddressStays) {
+  bench.edge.failing[{"up0", Part::announce}] = Error{"not yet", EINVAL};
+  start();
+  bench.unlink(2);
+  config.interfaces[0].queues = 2;
+  bench.load(config);
+  bench.link("up0", 2);
+  bench.address(2, "2001:db8::1");
+  bench.edge.failing.clear();
+  bench.advance(std::chrono::seconds(1));
+  EXPECT_TRUE(bench.app.world().clats.at("up0").up);
+}
+
 // The programs of its fast path are there as well.
 TEST_F(Adoption, ClearsAwayWhatIsTakenOverInPartWhenTheLegChanges) {
   bench.edge.failing[{"up0", Part::setup}] = Error{"not yet", EPERM};
