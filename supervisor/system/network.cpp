@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "core/base/first_error.hpp"
@@ -52,8 +53,8 @@ Result<int> Network::make(const std::string& uplink, const model::TunSpec& spec)
   if (auto sole = hold_every_queue(*tun, spec); !sole) return std::unexpected(std::move(sole).error());
   // The mark comes before persistence: nothing of ours can outlive us unmarked.
   auto kept = rtnetlink_.change_link(tun->ifindex, {.alias = tun_alias(uplink)});
-  if (kept) kept = state_->note_tun(uplink, tun->ifindex);
   if (kept) kept = keep_tun(tun->queues.front(), true);
+  if (kept) kept = state_->note_tun(uplink, tun->ifindex);
   if (!kept) return std::unexpected(std::move(kept).error().in(spec.name));
   const int ifindex = tun->ifindex;
   tuns_[uplink] = {.ifindex = ifindex, .queues = std::move(tun->queues)};
@@ -75,12 +76,16 @@ Result<> Network::remove(const std::string& uplink, const model::TunSpec& spec) 
   return in_context(std::move(gone), spec.name);
 }
 
+// A note of a tun that is not there tells the next supervisor of a loss: it is written when the tun lasts, and erased
+// before the tun is. That it cannot be erased costs a false word at most.
+
 // Of the tun that we hold, whatever it is called or marked by now, and wherever it was moved to. A child that still
 // holds it keeps it only where we cannot delete it, and only as long as it runs.
 Result<> Network::let_go(const std::string& uplink) {
   const auto held = tuns_.find(uplink);
   if (held == tuns_.end()) return {};
   const auto& queue = held->second.queues.front();
+  (void)state_->forget_tun(uplink);
   Result<> gone;
   switch (place_of(queue)) {
     case TunPlace::here: gone = rtnetlink_.delete_link(held->second.ifindex); break;
@@ -101,11 +106,15 @@ bool Network::is_tun_of(const std::string& uplink, const LinkMessage& link, cons
 Result<> Network::delete_tuns_of(const std::string& uplink, const std::string& name, Sparing sparing) {
   const auto named = rtnetlink_.link(name);
   const auto noted = rtnetlink_.link(state_->noted_tun(uplink));
+  std::set<int> ours;
   for (const auto& link : {named, noted}) {
     if (!link) return std::unexpected(link.error());
     if (!*link || !is_tun_of(uplink, **link, name)) continue;
-    if (sparing == Sparing::that_name && (*link)->link.name == name) continue;
-    if (auto deleted = rtnetlink_.delete_link((*link)->link.ifindex); !deleted) return deleted;
+    if (sparing == Sparing::none || (*link)->link.name != name) ours.insert((*link)->link.ifindex);
+  }
+  if (!ours.empty()) (void)state_->forget_tun(uplink);
+  for (const int ifindex : ours) {
+    if (auto deleted = rtnetlink_.delete_link(ifindex); !deleted) return deleted;
   }
   return {};
 }

@@ -243,7 +243,7 @@ Result<> StateDir::write(const model::RecordSpec& record) {
 
 Result<> StateDir::erase_record(const std::string& uplink) {
   if (!valid_interface_name(uplink)) return failure("\"" + uplink + "\" is no interface name", EINVAL);
-  auto erased = erase_note(uplink + std::string(kTunSuffix));
+  auto erased = forget_tun(uplink);
   return erased ? erase_note(uplink + std::string(kSuffix)) : erased;
 }
 
@@ -251,6 +251,8 @@ Result<> StateDir::note_tun(const std::string& uplink, int ifindex) {
   if (!valid_interface_name(uplink)) return failure("\"" + uplink + "\" is no interface name", EINVAL);
   return write_note(uplink + std::string(kTunSuffix), {{"ifindex", std::to_string(ifindex)}});
 }
+
+Result<> StateDir::forget_tun(const std::string& uplink) { return erase_note(uplink + std::string(kTunSuffix)); }
 
 int StateDir::noted_tun(const std::string& uplink) const {
   if (!valid_interface_name(uplink)) return 0;

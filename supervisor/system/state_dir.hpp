@@ -33,6 +33,7 @@ class StateDir {
   Result<> erase_record(const std::string& uplink);
   // The ifindex of an uplink's tun, by which a successor finds it whatever it is called or marked by then.
   Result<> note_tun(const std::string& uplink, int ifindex);
+  Result<> forget_tun(const std::string& uplink);
   [[nodiscard]] int noted_tun(const std::string& uplink) const;  // 0: none
   // EXDEV: of another network namespace; ESTALE: of another boot; else: not what we write, or one too many.
   struct Ignored {
