@@ -18,12 +18,12 @@
 #define CLAT_MAX_RANGES 8
 #define CLAT_MAX_SUBNETS 1024
 
-#define CLAT_FLAG_RAW_IP 0x1u            // the uplink has no Ethernet header
+#define CLAT_FLAG_RAW_IP 0x1u              // the uplink has no Ethernet header
 #define CLAT_FLAG_ALLOW_PRIVATE_IPV4 0x2u  // behind the prefix (RFC 6052 §3.1)
-#define CLAT_FLAG_OWN_QDISC 0x4u         // loader only: we made the clsact of this interface
-#define CLAT_FLAG_NEXT_HOP 0x8u          // next_hop_be32 is set; else a route lookup per packet finds it
-#define CLAT_FLAG_PACKET_SOCKET 0x10u    // clatd reads the uplink, not the tun
-#define CLAT_FLAG_ROUTED 0x20u           // tun only: IPv6 that clatd may send goes to the stack, not to the uplink
+#define CLAT_FLAG_OWN_QDISC 0x4u           // loader only: we made the clsact of this interface
+#define CLAT_FLAG_NEXT_HOP 0x8u            // next_hop_be32 is set; else a route lookup per packet finds it
+#define CLAT_FLAG_PACKET_SOCKET 0x10u      // clatd reads the uplink, not the tun
+#define CLAT_FLAG_ROUTED 0x20u             // tun only: IPv6 that clatd may send goes to the stack, not to the uplink
 
 struct clat_prefix {
   __u32 address_be32[3];  // no RFC 6052 prefix is longer

@@ -150,6 +150,27 @@ class Options(unittest.TestCase):
             self.assertEqual(named - options, set(), f"{manual} has them, {program} --help has not")
 
 
+class Tests(unittest.TestCase):
+    def test_that_a_page_names_exist(self) -> None:
+        """As evidence: Suite.Name of GoogleTest, or test_file.Class.test_name of tests/netns."""
+        sources = "".join(file.read_text() for file in (ROOT / "tests").rglob("*_test.cpp"))
+        known = {f"{suite}.{name}" for suite, name in re.findall(r"^TEST(?:_F|_P)?\((\w+), (\w+)\)", sources, re.MULTILINE)}
+        named = re.findall(r"`([A-Za-z0-9_]+(?:\.\w+)*)`", re.sub(r"^## Not done.*", "", text("docs/rfc.md"), flags=re.DOTALL | re.MULTILINE))
+        seen = 0
+        for each in named:
+            words = each.split(".")
+            if each.startswith("test_"):
+                module = text(f"tests/netns/{words[0]}.py")
+                for kind, word in zip(("class", "def"), words[1:]):
+                    self.assertRegex(module, rf"\b{kind} {word}\b", each)
+            elif len(words) == 2 and words[0][0].isupper():
+                self.assertIn(each, known)
+            else:
+                continue
+            seen += 1
+        self.assertGreater(seen, 25)
+
+
 class Links(unittest.TestCase):
     def test_lead_somewhere(self) -> None:
         for page in PAGES:

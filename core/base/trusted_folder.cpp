@@ -69,7 +69,10 @@ Result<TrustedFolder> accept(const Fd& found, const std::string& path) {
 // Where the walk along a path has come to.
 class Walk {
  public:
-  static Result<Walk> from_root() {
+  // From the root on; what is to be walked is in `names` then.
+  static Result<Walk> along(const std::string& path, Names& names) {
+    if (!path.starts_with('/')) return failure("\"" + path + "\" is no absolute path", EINVAL);
+    put_in_front(names, path);
     Walk walk;
     if (auto begun = walk.begin(); !begun) return std::unexpected(std::move(begun).error());
     return walk;
@@ -166,11 +169,9 @@ Result<> check_on_the_way(const std::string& path, const struct stat& facts, uid
 }
 
 Result<TrustedFolder> open_trusted(const std::string& path, const MakeFolder& make) {
-  if (!path.starts_with('/')) return failure("\"" + path + "\" is no absolute path", EINVAL);
-  auto walk = Walk::from_root();
-  if (!walk) return std::unexpected(std::move(walk).error());
   Names names;
-  put_in_front(names, path);
+  auto walk = Walk::along(path, names);
+  if (!walk) return std::unexpected(std::move(walk).error());
   while (!names.empty()) {
     const auto name = std::move(names.front());
     names.pop_front();
@@ -180,11 +181,9 @@ Result<TrustedFolder> open_trusted(const std::string& path, const MakeFolder& ma
 }
 
 Result<std::string> trusted_file(const std::string& path) {
-  if (!path.starts_with('/')) return failure("\"" + path + "\" is no absolute path", EINVAL);
-  auto walk = Walk::from_root();
-  if (!walk) return std::unexpected(std::move(walk).error());
   Names names;
-  put_in_front(names, path);
+  auto walk = Walk::along(path, names);
+  if (!walk) return std::unexpected(std::move(walk).error());
   while (!names.empty()) {
     const auto name = std::move(names.front());
     names.pop_front();

@@ -29,7 +29,8 @@ Result<> has_tun() {
   const Fd tun(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
   if (tun) return {};
   const bool missing = errno == ENOENT || errno == ENODEV || errno == ENXIO;
-  return failure(missing ? "/dev/net/tun is missing: modprobe tun, or hand it to the container (--device /dev/net/tun)" : "/dev/net/tun cannot be opened",
+  return failure(missing ? "/dev/net/tun is missing: modprobe tun, or hand it to the container (--device /dev/net/tun)"
+                         : "/dev/net/tun cannot be opened",
                  errno);
 }
 

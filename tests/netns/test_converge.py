@@ -414,7 +414,7 @@ class Blows(LabTest):
             "tun down": lambda: self.ip(f"link set {tun} down"),
             "tun renamed": lambda: self.ip(f"link set {tun} down", f"link set {tun} name mine-{uplink.name}"),
             "tun moved": lambda: self.move_tun(uplink),
-            "tun's alias": lambda: self.ip(f"link set {tun} alias mine"),
+            "tun's alias": lambda: self.mark_otherwise(uplink),
             "tun's MTU": lambda: self.ip(f"link set {tun} mtu {self.dice.choice((68, 1300, 9000))}"),
             "IPv4 address": lambda: self.ip(f"-4 address flush dev {tun}"),
             "IPv4 routes": lambda: self.ip(f"-4 route flush dev {tun}"),
@@ -435,6 +435,11 @@ class Blows(LabTest):
         self.note(hand)
         hands[hand]()
 
+    def mark_otherwise(self, uplink: Uplink) -> None:
+        """Where there is a record, for the same reason."""
+        if (self.program.state_dir / f"{uplink.name}.record").exists():
+            self.ip(f"link set {uplink.tun} alias mine")
+
     def move_tun(self, uplink: Uplink) -> None:
         """While somebody holds it: else nobody would find it again, where no successor looks."""
         if self.takes_signals() and not self.stopped and self.program.clatd_pid(uplink.name):
@@ -452,9 +457,14 @@ class Blows(LabTest):
             subprocess.run(["bpftool", "link", "detach", "pinned", self.dice.choice(links)], check=False, capture_output=True)
 
     def unlink_record(self) -> None:
+        """Where the tun bears its mark: without either, a successor cannot tell it from a stranger's."""
         if self.program.state_dir.exists():
-            if files := sorted(self.program.state_dir.glob("*.record")):
+            files = sorted(self.program.state_dir.glob("*.record"))
+            if files := [file for file in files if not self.is_marked_otherwise(f"v4-{file.stem}")]:
                 self.dice.choice(files).unlink()
+
+    def is_marked_otherwise(self, tun: str) -> bool:
+        return any(link.get("ifalias") == "mine" for link in self.router.ip_json("link", "show", "type", "tun") if link["ifname"] == tun)
 
 
 class Converge(Blows):
