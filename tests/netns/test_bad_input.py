@@ -34,8 +34,8 @@ BAD_CONFIGS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "prefix with host bits": ("interfaces:\n  wan0:\n    nat64-prefix: 64:ff9b::1/96\n", 3, ("64:ff9b::",)),
     "IPv6 where IPv4 belongs": (GOOD + "    ipv4-address: 2001:db8::1\n", 4, ("2001:db8::1",)),
     "IPv4 where IPv6 belongs": (GOOD + "    ipv6-address: 192.0.0.4\n", 4, ("192.0.0.4",)),
-    "interface name too long": (
-        "interfaces:\n  abcdefghijklmnop:\n    nat64-prefix: 64:ff9b::/96\n", 2, ("abcdefghijklmnop",)
+    "interface name too long, even as an altname": (
+        f"interfaces:\n  {'abcdefgh' * 16}:\n    nat64-prefix: 64:ff9b::/96\n", 2, ("abcdefghabcdefgh", "128 characters")
     ),
     "one fixed address twice": (
         GOOD + "    ipv4-address: 192.0.0.5\n  wwan0:\n    nat64-prefix: 2001:db8:64::/96\n    ipv4-address: 192.0.0.5\n",
