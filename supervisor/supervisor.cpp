@@ -231,7 +231,8 @@ Control::Outcome Supervisor::reject(unsigned line, unsigned column, std::string 
 }
 
 void Supervisor::notify(loop::Phase phase, milliseconds takes) {
-  const auto wanted = app_->world().interfaces().size();
+  // Links that patterns match are known once the kernel has been asked.
+  const auto wanted = app_->world().config ? app_->world().interfaces().size() : config_->interfaces.size();
   const auto up = static_cast<std::size_t>(
       std::ranges::count_if(app_->world().clats, [](const auto& each) { return each.second.up; }));
   // One that was just struck off the config may be up for a moment more.
