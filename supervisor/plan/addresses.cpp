@@ -41,9 +41,9 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
   for (const auto& [other, leftover] : world.leftovers) {
     if (leftover.record.v4.number() == v4 && other != uplink) return false;
   }
-  for (const auto& [other, interface] : world.interfaces()) {
-    const auto& fixed = interface.wanted.ipv4_address;
-    if (fixed && fixed->number() == v4 && other != uplink) return false;
+  if (const auto fixed = world.fixed_ipv4.find(v4); fixed != world.fixed_ipv4.end()) {
+    const auto* own_entry = world.interface(uplink);
+    if (own_entry == nullptr || own_entry->entry != fixed->second) return false;
   }
   return !world.kernel.ipv4.any_link(address, [&](int ifindex) {
     return !world.buried_tuns.contains(ifindex) && !is_on_tun_of(world, uplink, ifindex);
@@ -53,10 +53,8 @@ bool ipv4_is_free(const World& world, const std::string& uplink, const Ipv4Addre
 // The host answers for its own addresses: a CLAT that had one would take the host's IPv6 away.
 // What is mapped one to one is that of hosts of the LAN.
 bool ipv6_is_free(const World& world, const Ipv6Address& v6) {
-  const auto maps_it = [&](const config::Interface& each) {
-    return std::ranges::any_of(each.ranges, [&](const auto& range) { return range.covered().contains(v6); });
-  };
-  return !world.kernel.ipv6.contains(v6) && std::ranges::none_of(world.config->interfaces, maps_it);
+  return !world.kernel.ipv6.contains(v6) &&
+         std::ranges::none_of(world.mapped, [&](const auto& range) { return range.covered().contains(v6); });
 }
 
 // A neighbour has it.

@@ -94,6 +94,12 @@ void World::bury_tun(int ifindex) {
 
 void World::use(std::shared_ptr<const config::Config> now) {
   config = std::move(now);
+  fixed_ipv4.clear();
+  mapped.clear();
+  for (const auto& each : config->interfaces) {
+    if (each.ipv4_address) fixed_ipv4.emplace(each.ipv4_address->number(), each.name);
+    mapped.insert(mapped.end(), each.ranges.begin(), each.ranges.end());
+  }
   find_interfaces();
 }
 

@@ -214,6 +214,11 @@ struct World {
   std::optional<std::vector<Ipv4Prefix>> subnets_told;
   std::string last_route_asked;  // an uplink: audits ask for some routes at a time, in turn
 
+  // Of `config`, by what is asked for each CLAT about all others: which entry has this address (as a number), and what
+  // is mapped one to one.
+  std::map<std::uint32_t, std::string> fixed_ipv4;
+  std::vector<RangeMapping> mapped;
+
   void use(std::shared_ptr<const config::Config> now);
   // Names of links have changed, or there are others.
   void find_interfaces();
