@@ -73,6 +73,11 @@ std::expected<std::vector<ClatSubnet>, Reason> subnets_from(const World& world, 
   return subnets;
 }
 
+// Of a prefix that is routed to this host, the first /64 or what there is.
+std::vector<ClatSubnet> routed_here(const Ipv6Prefix& source) {
+  return {ClatSubnet{{source.address, std::max(source.length, kShortestClatSubnet)}}};
+}
+
 std::expected<std::vector<ClatSubnet>, Reason> clat_subnets(const World& world, const config::Interface& wanted,
                                                             const Nat64Prefix& prefix,
                                                             const std::vector<Ipv6OnLink>& own) {
@@ -81,18 +86,14 @@ std::expected<std::vector<ClatSubnet>, Reason> clat_subnets(const World& world, 
     if (const auto* from = std::get_if<std::string>(&*wanted.ipv6_source)) {
       return subnets_from(world, *from, prefix);
     }
-    const auto& source = std::get<Ipv6Prefix>(*wanted.ipv6_source);
-    return std::vector{ClatSubnet{{source.address, std::max(source.length, kShortestClatSubnet)}}};
+    return routed_here(std::get<Ipv6Prefix>(*wanted.ipv6_source));
   }
   std::vector<ClatSubnet> subnets;
   for (const auto& each : own) {
     if (each.length <= kLongestClatSubnet) subnets.push_back(subnet_of(each, prefix));
   }
   // Beside what is mapped there: what is in none of the ranges is free.
-  if (subnets.empty() && !wanted.ranges.empty()) {
-    const auto& source = wanted.ranges.front().v6;
-    return std::vector{ClatSubnet{{source.address(), std::max(source.length(), kShortestClatSubnet)}}};
-  }
+  if (subnets.empty() && !wanted.ranges.empty()) return routed_here(wanted.ranges.front().v6.as_prefix());
   if (own.empty()) return std::unexpected(Reason{Why::no_ipv6_address});
   if (subnets.empty()) {
     return std::unexpected(Reason{Why::subnet_too_small, Ipv6Prefix{own[0].address, own[0].length}.masked().text()});
@@ -202,16 +203,12 @@ TunShape tun_shape(const World& world, const config::Interface& wanted) {
   return {native ? TunFormat::vnet : TunFormat::packet_info, wanted.queues};
 }
 
-Leg slow_leg(const World& world) {
-  return world.config->clatd.dialect == config::Dialect::native ? Leg::routed : Leg::anycast;
-}
-
 namespace {
 
-// Until all that an earlier supervisor left is taken over.
+// Of what an earlier supervisor left, from before it is judged until all of it is taken over.
 const RecordSpec* record_taken_over(const World& world, const std::string& name, const Clat& clat) {
   const auto leftover = world.leftovers.find(name);
-  if (clat.adopt && leftover != world.leftovers.end()) return &leftover->second.record;
+  if (leftover != world.leftovers.end() && !leftover->second.unfit) return &leftover->second.record;
   const auto& record = clat.piece(Part::record).have;
   return clat.takes_over && record ? &std::get<RecordSpec>(*record) : nullptr;
 }
@@ -219,7 +216,7 @@ const RecordSpec* record_taken_over(const World& world, const std::string& name,
 }  // namespace
 
 Leg leg_of(const World& world, const config::Interface& wanted, const Clat& clat) {
-  const Leg slow = slow_leg(world);
+  const Leg slow = world.config->clatd.dialect == config::Dialect::native ? Leg::routed : Leg::anycast;
   if (wanted.fast_path == config::FastPathMode::off) return slow;
   if (wanted.fast_path == config::FastPathMode::required) return Leg::fast;
   // Where the fast path was not to be had, it is hardly to be had now, and finding out must not cost the flows.

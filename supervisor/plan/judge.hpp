@@ -28,9 +28,6 @@ Outlook judge(const World& world, const std::string& name, const Clat& clat, std
 
 TunShape tun_shape(const World& world, const config::Interface& wanted);
 
-// By clatd alone, in the way of the dialect.
-Leg slow_leg(const World& world);
-
 // The fast one where it is wanted and to be had. What is taken over on the slow one stays there until all of it is.
 Leg leg_of(const World& world, const config::Interface& wanted, const Clat& clat);
 

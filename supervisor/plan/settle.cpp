@@ -17,12 +17,6 @@ namespace clat::plan {
 
 namespace {
 
-// The slow leg fits also where the fast one is to be tried: from it the CLAT changes over without an end to its flows.
-bool leg_fits(const World& world, const config::Interface& wanted, const Clat& clat, Leg left) {
-  if (wanted.fast_path == config::FastPathMode::automatic && left == slow_leg(world)) return true;
-  return left == leg_of(world, wanted, clat);
-}
-
 // Whether all that the record names is what would be made now: then it can be taken over as it stands.
 bool fits(const World& world, const std::string& name, const Clat& clat, const Uplink& uplink,
           const RecordSpec& record) {
@@ -30,7 +24,7 @@ bool fits(const World& world, const std::string& name, const Clat& clat, const U
   const auto& wanted = *world.wanted(name);
   return record.uplink_ifindex == uplink.ifindex && record.tun == wanted.tun && record.prefix == uplink.prefix &&
          record.shape == tun_shape(world, wanted) && record.metric == wanted.route_metric &&
-         leg_fits(world, wanted, clat, record.leg) && still_fit(world, name, uplink, {record.v4, record.v6}) &&
+         record.leg == leg_of(world, wanted, clat) && still_fit(world, name, uplink, {record.v4, record.v6}) &&
          record.ranges == wanted.ranges && !is_left_at_once(uplink, record.v6);
 }
 
@@ -206,9 +200,8 @@ void discover_prefix(const World& world, const std::string& name, Clat& clat, Ti
   const auto* wanted = world.wanted(name);
   if (wanted == nullptr) return;
   if (wanted->nat64_prefix) {
-    clat.prefixes = {};
-    clat.name_servers = {};
-    clat.advertised_mtu.reset();
+    clat.forget_routers();
+    clat.prefixes = {};  // as if nobody had spoken yet
     clat.discovered.reset();
     return;
   }
