@@ -66,6 +66,12 @@ Result<TrustedFolder> accept(const Fd& found, const std::string& path) {
   return TrustedFolder{std::move(fd), path, facts->st_dev, facts->st_ino};
 }
 
+std::string next_of(Names& names) {
+  auto name = std::move(names.front());
+  names.pop_front();
+  return name;
+}
+
 // Where the walk along a path has come to.
 class Walk {
  public:
@@ -76,6 +82,14 @@ class Walk {
     Walk walk;
     if (auto begun = walk.begin(); !begun) return std::unexpected(std::move(begun).error());
     return walk;
+  }
+
+  // Into all of `names` but the last so many.
+  Result<> go(Names& names, std::size_t rest, const MakeFolder& make) {
+    while (names.size() > rest) {
+      if (auto stepped = step(next_of(names), names, make); !stepped) return stepped;
+    }
+    return {};
   }
 
   // Into `name`, which may be a symlink: then what it names comes next in `names`.
@@ -172,11 +186,7 @@ Result<TrustedFolder> open_trusted(const std::string& path, const MakeFolder& ma
   Names names;
   auto walk = Walk::along(path, names);
   if (!walk) return std::unexpected(std::move(walk).error());
-  while (!names.empty()) {
-    const auto name = std::move(names.front());
-    names.pop_front();
-    if (auto stepped = walk->step(name, names, make); !stepped) return std::unexpected(std::move(stepped).error());
-  }
+  if (auto gone = walk->go(names, 0, make); !gone) return std::unexpected(std::move(gone).error());
   return walk->end();
 }
 
@@ -184,17 +194,12 @@ Result<std::string> trusted_file(const std::string& path) {
   Names names;
   auto walk = Walk::along(path, names);
   if (!walk) return std::unexpected(std::move(walk).error());
-  while (!names.empty()) {
-    const auto name = std::move(names.front());
-    names.pop_front();
-    if (names.empty()) {
-      auto file = walk->file(name, names);
-      if (!file || !file->empty()) return file;
-    } else if (auto stepped = walk->step(name, names, {}); !stepped) {
-      return std::unexpected(std::move(stepped).error());
-    }
+  for (;;) {
+    if (auto gone = walk->go(names, 1, {}); !gone) return std::unexpected(std::move(gone).error());
+    if (names.empty()) return failure(path + " is no regular file", EACCES);
+    auto file = walk->file(next_of(names), names);
+    if (!file || !file->empty()) return file;
   }
-  return failure(path + " is no regular file", EACCES);
 }
 
 Result<TrustedFolder> open_trusted(const TrustedFolder& in, const std::string& name) {
