@@ -207,6 +207,12 @@ std::optional<TcFilter> parse_filter(std::span<const std::byte> message) {
   return filter;
 }
 
+std::optional<std::uint16_t> actions_of(std::string_view kind) {
+  const auto* known = std::ranges::find(kFilterKinds, kind, &FilterKind::name);
+  if (known == std::end(kFilterKinds)) return std::nullopt;
+  return static_cast<std::uint16_t>(known->actions);
+}
+
 void add_to(Ingress& ingress, const TcFilter& filter) {
   const bool sees_ipv6 = filter.protocol == ETH_P_ALL || filter.protocol == ETH_P_IPV6;
   const bool is_ours = filter.kind == "bpf" && filter.program.starts_with(kProgramNamePrefix);

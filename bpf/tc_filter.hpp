@@ -32,6 +32,9 @@ struct TcFilter {
 // `message`: what follows the netlink header. Nothing when that is no filter.
 std::optional<TcFilter> parse_filter(std::span<const std::byte> message);
 
+// The attribute in which a filter of this kind has its actions; none: it can match more than all or nothing.
+std::optional<std::uint16_t> actions_of(std::string_view kind);
+
 // Filters of an ingress hook are added in the order in which the kernel tells them: what becomes of IPv6 that none of
 // our programs takes before.
 void add_to(Ingress& ingress, const TcFilter& filter);

@@ -220,13 +220,27 @@ Result<Nat64Prefix> nat64_prefix(std::string_view text) {
   return prefix;
 }
 
-Result<Ipv4Prefix> ipv4_source(std::string_view text) {
+namespace {
+
+std::unexpected<Error> holds_no_hosts(std::string_view text) {
+  return failure(in_quotes(text) + " holds no addresses of hosts");
+}
+
+// What stands in front of the length of an IPv4 prefix of hosts.
+Result<Ipv4Address> network_of_hosts(std::string_view text, const char* example) {
   if (Ipv6Address::parse(before_slash(text))) return failure(in_quotes(text) + " is IPv6; an IPv4 prefix belongs here");
   const auto network = Ipv4Address::parse(before_slash(text));
-  if (!network) return failure(in_quotes(text) + " is not an IPv4 prefix like 192.168.1.0/24");
-  if (is_no_ipv4_source(*network) || network->is_link_local()) {
-    return failure(in_quotes(text) + " holds no addresses of hosts");
-  }
+  if (!network) return failure(in_quotes(text) + " is not an IPv4 prefix like " + example);
+  if (is_no_ipv4_source(*network)) return holds_no_hosts(text);
+  return *network;
+}
+
+}  // namespace
+
+Result<Ipv4Prefix> ipv4_source(std::string_view text) {
+  const auto network = network_of_hosts(text, "192.168.1.0/24");
+  if (!network) return std::unexpected(network.error());
+  if (network->is_link_local()) return holds_no_hosts(text);
   auto prefix = Ipv4Prefix::parse(text);
   if (!prefix) return std::unexpected(prefix.error().in(in_quotes(text)));
   constexpr unsigned kShortest = 8;
@@ -240,10 +254,7 @@ Result<Ipv4Prefix> ipv4_source(std::string_view text) {
 }
 
 Result<Ipv4Pool> ipv4_pool(std::string_view text) {
-  if (Ipv6Address::parse(before_slash(text))) return failure(in_quotes(text) + " is IPv6; an IPv4 prefix belongs here");
-  const auto network = Ipv4Address::parse(before_slash(text));
-  if (!network) return failure(in_quotes(text) + " is not an IPv4 prefix like 192.0.0.0/29");
-  if (is_no_ipv4_source(*network)) return failure(in_quotes(text) + " holds no addresses of hosts");
+  if (const auto network = network_of_hosts(text, "192.0.0.0/29"); !network) return std::unexpected(network.error());
   auto pool = Ipv4Pool::parse(text);
   if (!pool) return std::unexpected(pool.error().in(in_quotes(text)));
   return pool;

@@ -155,9 +155,7 @@ std::optional<std::string> show(const InterfaceStatus& status, std::string_view 
   const auto value = found->get(status);
   if (std::holds_alternative<std::monostate>(value)) return "";
   if (const auto* text = std::get_if<std::string>(&value)) return *text;
-  std::string number;
-  append_value(number, value);
-  return number;
+  return json_text(value);
 }
 
 std::string reason_text(const InterfaceStatus& status) {

@@ -63,6 +63,12 @@ struct InLogfmt {
 
 void append_value(std::string& out, const Value& value) { std::visit(InJson{out}, value); }
 
+std::string json_text(const Value& value) {
+  std::string out;
+  append_value(out, value);
+  return out;
+}
+
 std::string plain_text(const Value& value) { return std::visit(InLogfmt{}, value); }
 
 void Json::separate() {

@@ -20,6 +20,7 @@ using Value =
 std::string plain_text(const Value& value);
 // For JSON.
 void append_value(std::string& out, const Value& value);
+std::string json_text(const Value& value);
 
 class Json {
  public:

@@ -58,11 +58,7 @@ class Page {
   std::string out_;
 };
 
-std::string seconds(milliseconds time) {
-  std::string number;
-  append_value(number, time);
-  return number;
-}
+std::string seconds(milliseconds time) { return json_text(time); }
 
 using Of = std::function<void(Page&, const InterfaceStatus&, const Labels&)>;
 

@@ -69,13 +69,6 @@ bool is_ours(const bpf::TcFilter& filter) {
   return filter.is_complete && filter.pref == kOurPref && filter.protocol == ETH_P_IP && handle == kOurHandle;
 }
 
-struct Kind {
-  std::string_view name;
-  std::uint16_t actions;
-};
-constexpr std::array<Kind, 4> kKinds{
-    {{"u32", TCA_U32_ACT}, {"matchall", TCA_MATCHALL_ACT}, {"flower", TCA_FLOWER_ACT}, {"basic", TCA_BASIC_ACT}}};
-
 void put_value(Request& request, std::uint16_t type, const auto& value) {
   request.put(type, Bytes(reinterpret_cast<const std::uint8_t*>(&value), sizeof value));
 }
@@ -122,18 +115,18 @@ Request filter_request(std::uint16_t type, std::uint16_t flags, int tun, std::ui
 
 // Of the kind of the filter that it is a copy of: this kernel has that.
 Result<> add_copy(NetlinkSocket& socket, int tun, const bpf::Redirect& redirect) {
-  const auto* kind = std::ranges::find(kKinds, redirect.kind, &Kind::name);
-  if (kind == kKinds.end()) return failure("no filter of the kind " + redirect.kind, EOPNOTSUPP);
+  const auto actions = bpf::actions_of(redirect.kind);
+  if (!actions) return failure("no filter of the kind " + redirect.kind, EOPNOTSUPP);
   auto request = filter_request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, tun, kOurHandle, redirect.kind);
   request.nest(TCA_OPTIONS, [&] {
-    if (kind->name == "u32") {
+    if (redirect.kind == "u32") {
       // A head, and one key that is all zero.
       std::array<std::uint8_t, sizeof(tc_u32_sel) + sizeof(tc_u32_key)> every{};
       every[offsetof(tc_u32_sel, flags)] = TC_U32_TERMINAL;
       every[offsetof(tc_u32_sel, nkeys)] = 1;
       put_value(request, TCA_U32_SEL, every);
     }
-    request.nest(kind->actions, [&] { put_actions(request, redirect); });
+    request.nest(*actions, [&] { put_actions(request, redirect); });
   });
   return in_context(socket.exchange(std::move(request)), "add a filter to the tun");
 }
