@@ -144,6 +144,13 @@ bool matches_all(std::uint32_t handle, Bytes selector) {
   return true;
 }
 
+// The kernel tells of the tree of basic's matches where it has none, too.
+bool has_matches(Bytes tree) {
+  const auto header = find(tree, TCA_EMATCH_TREE_HDR);
+  const auto count = header ? read_as<std::uint16_t>(*header, offsetof(tcf_ematch_tree_hdr, nmatches)) : std::nullopt;
+  return count != 0;
+}
+
 // Any other attribute than these leaves packets out.
 struct FilterKind {
   std::string_view name;
@@ -165,7 +172,10 @@ constexpr FilterKind kFilterKinds[] = {
      TCA_FLOWER_ACT,
      TCA_FLOWER_FLAGS,
      {TCA_FLOWER_CLASSID, TCA_FLOWER_ACT, TCA_FLOWER_FLAGS, TCA_FLOWER_IN_HW_COUNT, TCA_FLOWER_KEY_ETH_TYPE}},
-    {"basic", TCA_BASIC_ACT, TCA_UNSPEC, {TCA_BASIC_CLASSID, TCA_BASIC_ACT, TCA_BASIC_PCNT, TCA_BASIC_PAD}}};
+    {"basic",
+     TCA_BASIC_ACT,
+     TCA_UNSPEC,
+     {TCA_BASIC_CLASSID, TCA_BASIC_EMATCHES, TCA_BASIC_ACT, TCA_BASIC_PCNT, TCA_BASIC_PAD}}};
 
 void take_options(TcFilter& filter, Bytes options) {
   const bool is_u32 = filter.kind == "u32";
@@ -174,6 +184,10 @@ void take_options(TcFilter& filter, Bytes options) {
   if (kind == std::end(kFilterKinds)) return;
   bool matches = true;
   for_each(options, [&](int type, Bytes) { return matches = std::ranges::count(kind->harmless, type) != 0; });
+  if (filter.kind == "basic") {
+    const auto tree = find(options, TCA_BASIC_EMATCHES);
+    matches &= !tree || !has_matches(*tree);
+  }
   if (is_u32) matches &= matches_all(filter.handle, find(options, TCA_U32_SEL).value_or(Bytes{}));
   const bool only_in_hardware = (number_in(options, kind->flags) & TCA_CLS_FLAGS_SKIP_SW) != 0;
   const auto actions = find(options, kind->actions).value_or(Bytes{});

@@ -87,6 +87,11 @@ Bytes u32(std::uint8_t flags, std::initializer_list<std::uint32_t> masks) {
   return attribute(TCA_U32_SEL, selector);
 }
 
+Bytes ematches(std::uint16_t count) {
+  const tcf_ematch_tree_hdr header{.nmatches = count, .progid = 0};
+  return attribute(TCA_BASIC_EMATCHES, attribute(TCA_EMATCH_TREE_HDR, bytes_of(header)));
+}
+
 bool takes_all(const std::string& kind, const Bytes& value, std::uint32_t handle = 0x80000800) {
   const auto filter = parse_filter(message(kind, options(value), 1, ETH_P_ALL, handle));
   return filter && filter->takes_all;
@@ -118,6 +123,7 @@ TEST(ParseFilter, OfWhatMatchesAll) {
   EXPECT_TRUE(
       takes_all("flower", with(TCA_FLOWER_ACT) + attribute(TCA_FLOWER_KEY_ETH_TYPE, bytes_of(htons(ETH_P_IPV6)))));
   EXPECT_TRUE(takes_all("basic", with(TCA_BASIC_ACT)));
+  EXPECT_TRUE(takes_all("basic", with(TCA_BASIC_ACT) + ematches(0))) << "as the kernel says it";
   EXPECT_TRUE(takes_all("u32", u32(TC_U32_TERMINAL, {0}) + with(TCA_U32_ACT)));
   EXPECT_TRUE(takes_all("u32", u32(TC_U32_TERMINAL, {0, 0}) + with(TCA_U32_ACT)));
   EXPECT_TRUE(takes_all("u32", u32(TC_U32_TERMINAL, {}) + with(TCA_U32_ACT)));
@@ -126,7 +132,8 @@ TEST(ParseFilter, OfWhatMatchesAll) {
 TEST(ParseFilter, OfWhatLeavesSomethingOut) {
   const auto with = [](int type) { return attribute(type, kRedirect); };
   EXPECT_FALSE(takes_all("flower", with(TCA_FLOWER_ACT) + attribute(TCA_FLOWER_KEY_IP_PROTO, Bytes(1))));
-  EXPECT_FALSE(takes_all("basic", with(TCA_BASIC_ACT) + attribute(TCA_BASIC_EMATCHES, Bytes(4))));
+  EXPECT_FALSE(takes_all("basic", with(TCA_BASIC_ACT) + ematches(1)));
+  EXPECT_FALSE(takes_all("basic", with(TCA_BASIC_ACT) + attribute(TCA_BASIC_EMATCHES, {})));
   EXPECT_FALSE(takes_all("u32", u32(TC_U32_TERMINAL, {0, 0xff}) + with(TCA_U32_ACT)));
   EXPECT_FALSE(takes_all("u32", u32(0, {0}) + with(TCA_U32_ACT))) << "goes on to the next";
   EXPECT_FALSE(takes_all("u32", u32(TC_U32_TERMINAL, {0}) + with(TCA_U32_ACT) + attribute(TCA_U32_LINK, Bytes(4))));

@@ -31,6 +31,7 @@ NETNS = (
     "test_foreign_hand.ForeignHand",
     "test_foreign_hand.NoticeAtClsact",
     "test_vlan",
+    "test_sqm",
 )
 
 
