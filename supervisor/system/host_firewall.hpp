@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/specs.hpp"
@@ -19,6 +20,7 @@ class HostFirewall {
   struct Snapshot {
     const nft::Ruleset* ruleset = nullptr;  // until the next read()
     bool forwards_ipv4 = false;
+    std::vector<std::string> lans = {};  // links that are running and have an IPv4 subnet, while it forwards
   };
   // Nothing where the kernel has no nftables, or does not answer.
   std::optional<Snapshot> read();

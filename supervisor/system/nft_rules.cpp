@@ -1,15 +1,13 @@
 #include "supervisor/system/nft_rules.hpp"
 
 #include <arpa/inet.h>
-#include <linux/if.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/xt_conntrack.h>
 
-#include <algorithm>
-#include <array>
-#include <span>
+#include <cstddef>
 #include <string_view>
 
 namespace clat::system::nft {
@@ -17,6 +15,7 @@ namespace clat::system::nft {
 namespace {
 
 constexpr std::size_t kLongestName = 256;  // bytes, NFT_NAME_MAXLEN
+constexpr std::uint32_t kCatchAll = 2;     // NFT_SET_ELEM_CATCHALL, newer than some headers
 
 std::optional<std::uint32_t> number(Bytes attributes, std::uint16_t type) {
   const auto value = find_as<std::uint32_t>(attributes, type);
@@ -44,10 +43,19 @@ using Registers = std::map<std::uint32_t, Loaded>;
 Key key_of_meta(std::uint32_t key) {
   switch (key) {
     case NFT_META_NFPROTO: return Key::protocol;
+    case NFT_META_L4PROTO: return Key::transport;
     case NFT_META_IIFNAME: return Key::in_name;
     case NFT_META_OIFNAME: return Key::out_name;
     case NFT_META_IIF: return Key::in_index;
     case NFT_META_OIF: return Key::out_index;
+    default: return Key::unknown;
+  }
+}
+
+Key key_of_connection(std::uint32_t key) {
+  switch (key) {
+    case NFT_CT_STATE: return Key::connection_state;
+    case NFT_CT_STATUS: return Key::connection_status;
     default: return Key::unknown;
   }
 }
@@ -63,20 +71,63 @@ Condition compare(Bytes data, const Registers& registers) {
           .mask = from->second.mask};
 }
 
-void conclude(Rule& rule, Bytes data) {
-  const Bytes verdict = nested(nested(data, NFTA_IMMEDIATE_DATA), NFTA_DATA_VERDICT);
-  const auto code = number(verdict, NFTA_VERDICT_CODE);
-  if (!code) return;  // it loads a register
-  rule.target = word(verdict, NFTA_VERDICT_CHAIN);
-  switch (static_cast<std::int32_t>(*code)) {
-    case NF_ACCEPT: rule.verdict = Verdict::accept; return;
-    case NF_DROP: rule.verdict = Verdict::drop; return;
-    case NFT_JUMP: rule.verdict = Verdict::jump; return;
-    case NFT_GOTO: rule.verdict = Verdict::go_to; return;
-    case NFT_RETURN: rule.verdict = Verdict::leave; return;
-    case NFT_CONTINUE: return;
-    default: rule.verdict = Verdict::unknown; return;  // to user space, say
+// A mask of one element is asked of the whole, which is more than is understood here.
+void look_up(Rule& rule, Bytes data, const Registers& registers) {
+  const auto from = registers.find(number(data, NFTA_LOOKUP_SREG).value_or(0));
+  const bool known = from != registers.end() && from->second.mask == ~std::uint32_t{0};
+  const Key key = known ? from->second.key : Key::unknown;
+  const auto set = word(data, NFTA_LOOKUP_SET);
+  if (number(data, NFTA_LOOKUP_DREG) == NFT_REG_VERDICT) {
+    rule.outcome = {.verdict = Verdict::by_map, .target = set};
+    rule.map_key = key;
+    return;
   }
+  const bool equal = (number(data, NFTA_LOOKUP_FLAGS).value_or(0) & NFT_LOOKUP_F_INV) == 0;
+  rule.conditions.push_back({.key = key, .equal = equal, .set = set});
+}
+
+// Nothing: it loads a register.
+std::optional<Outcome> outcome_of(Bytes data) {
+  const Bytes verdict = nested(data, NFTA_DATA_VERDICT);
+  const auto code = number(verdict, NFTA_VERDICT_CODE);
+  if (!code) return std::nullopt;
+  const auto target = word(verdict, NFTA_VERDICT_CHAIN);
+  switch (static_cast<std::int32_t>(*code)) {
+    case NF_ACCEPT: return Outcome{Verdict::accept, target};
+    case NF_DROP: return Outcome{Verdict::drop, target};
+    case NFT_JUMP: return Outcome{Verdict::jump, target};
+    case NFT_GOTO: return Outcome{Verdict::go_to, target};
+    case NFT_RETURN: return Outcome{Verdict::leave, target};
+    case NFT_CONTINUE: return Outcome{};
+    default: return Outcome{Verdict::unknown, target};  // to user space, say
+  }
+}
+
+// `-m conntrack` of iptables-nft. Revision 2 is the beginning of revision 3.
+void match_connection(Rule& rule, Bytes data) {
+  const auto revision = number(data, NFTA_MATCH_REV);
+  const auto info = find_as<xt_conntrack_mtinfo2>(data, NFTA_MATCH_INFO);
+  if (!info || (revision != 2U && revision != 3U)) {
+    rule.conditions.emplace_back();
+    return;
+  }
+  if ((info->match_flags & ~XT_CONNTRACK_STATE) != 0) rule.conditions.emplace_back();
+  if ((info->match_flags & XT_CONNTRACK_STATE) == 0) return;
+  constexpr std::uint32_t translated = XT_CONNTRACK_STATE_SNAT | XT_CONNTRACK_STATE_DNAT;
+  const bool inverted = (info->invert_flags & XT_CONNTRACK_STATE) != 0;
+  rule.conditions.push_back({.key = (info->state_mask & translated) != 0 ? Key::unknown : Key::connection_state,
+                             .equal = inverted,
+                             .value = std::vector<std::uint8_t>(sizeof(std::uint32_t), 0),
+                             .mask = info->state_mask});
+}
+
+// Of iptables. A comment asks nothing.
+void match_extension(Rule& rule, Bytes data) {
+  const auto name = word(data, NFTA_MATCH_NAME);
+  if (name == "conntrack")
+    match_connection(rule, data);
+  else if (name != "comment")
+    rule.conditions.emplace_back();
 }
 
 // Counting and logging ask nothing.
@@ -86,129 +137,31 @@ void take(Rule& rule, Registers& registers, std::string_view expression, Bytes d
   if (expression == "meta" && find_attribute(data, NFTA_META_DREG)) {
     registers[*number(data, NFTA_META_DREG)] = {.key = key_of_meta(number(data, NFTA_META_KEY).value_or(~0U))};
   } else if (expression == "ct" && find_attribute(data, NFTA_CT_DREG)) {
-    const bool state = number(data, NFTA_CT_KEY) == NFT_CT_STATE;
-    registers[number(data, NFTA_CT_DREG).value_or(0)] = {.key = state ? Key::connection_state : Key::unknown};
+    registers[*number(data, NFTA_CT_DREG)] = {.key = key_of_connection(number(data, NFTA_CT_KEY).value_or(~0U))};
   } else if (expression == "bitwise") {
     auto& masked = registers[number(data, NFTA_BITWISE_DREG).value_or(0)];
     masked = registers[number(data, NFTA_BITWISE_SREG).value_or(0)];
     masked.mask = host_number(nested(nested(data, NFTA_BITWISE_MASK), NFTA_DATA_VALUE));
   } else if (expression == "cmp") {
     rule.conditions.push_back(compare(data, registers));
+  } else if (expression == "lookup") {
+    look_up(rule, data, registers);
+  } else if (expression == "match") {
+    match_extension(rule, data);
   } else if (expression == "immediate") {
-    conclude(rule, data);
+    if (auto outcome = outcome_of(nested(data, NFTA_IMMEDIATE_DATA))) rule.outcome = std::move(*outcome);
   } else if (expression == "reject") {
-    rule.verdict = Verdict::drop;
-  } else if (expression == "lookup" && number(data, NFTA_LOOKUP_DREG) == NFT_REG_VERDICT) {
-    rule.verdict = Verdict::unknown;  // a verdict map
+    rule.outcome.verdict = Verdict::drop;
   } else if (expression == "queue") {
-    rule.verdict = Verdict::unknown;
+    rule.outcome.verdict = Verdict::unknown;
   } else if (expression == "target") {
     // Of iptables; its others mark and count.
-    if (word(data, NFTA_TARGET_NAME) == "REJECT") rule.verdict = Verdict::drop;
+    if (word(data, NFTA_TARGET_NAME) == "REJECT") rule.outcome.verdict = Verdict::drop;
   } else if (expression == "payload" || expression == "exthdr" || expression == "fib" || expression == "rt") {
     registers[number(data, 1).value_or(0)] = {};  // the first attribute of each names its register
   } else if (!always_goes_on(expression)) {
     rule.conditions.emplace_back();
   }
-}
-
-// --- the way of a packet
-
-enum class Match : std::uint8_t { no, maybe, yes };
-
-bool begins_with(const std::string& name, const std::vector<std::uint8_t>& value) {
-  std::array<std::uint8_t, IFNAMSIZ> padded{};
-  std::ranges::copy(name.substr(0, IFNAMSIZ - 1), padded.begin());
-  return value.size() <= padded.size() && std::ranges::equal(value, std::span(padded).first(value.size()));
-}
-
-Match matches_name(const std::string& name, const Condition& condition) {
-  if (name.empty()) return Match::maybe;
-  return begins_with(name, condition.value) == condition.equal ? Match::yes : Match::no;
-}
-
-Match matches_number(std::uint32_t number, const Condition& condition) {
-  if (number == 0) return Match::maybe;
-  return ((number & condition.mask) == host_number(condition.value)) == condition.equal ? Match::yes : Match::no;
-}
-
-Match matches(const Condition& condition, const Packet& packet) {
-  switch (condition.key) {
-    case Key::unknown: return Match::maybe;
-    case Key::protocol:
-      return (condition.value == std::vector{packet.protocol}) == condition.equal ? Match::yes : Match::no;
-    case Key::in_name: return matches_name(packet.in, condition);
-    case Key::out_name: return matches_name(packet.out, condition);
-    case Key::in_index: return matches_number(static_cast<std::uint32_t>(packet.in_index), condition);
-    case Key::out_index: return matches_number(static_cast<std::uint32_t>(packet.out_index), condition);
-    case Key::connection_state: return matches_number(packet.connection_state, condition);
-  }
-  return Match::maybe;
-}
-
-Match matches(const Rule& rule, const Packet& packet) {
-  Match all = Match::yes;
-  for (const auto& condition : rule.conditions) all = std::min(all, matches(condition, packet));
-  return all;
-}
-
-// What may become of the packet in a chain. Neither: it is dropped for sure.
-struct Ways {
-  bool accepted = false;
-  bool at_the_end = false;  // for the caller, or the policy, to say
-};
-
-class Walk {
- public:
-  Walk(const Ruleset& ruleset, const Packet& packet) : ruleset_(ruleset), packet_(packet) {}
-
-  Ways through(const ChainName& name) {
-    const auto known = walked_.find(name);
-    if (known != walked_.end()) return known->second;
-    walked_[name] = {.accepted = true, .at_the_end = true};  // the kernel has no loops
-    const auto rules = ruleset_.rules.find(name);
-    Ways ways{.accepted = false, .at_the_end = true};
-    if (rules != ruleset_.rules.end()) ways = through(name, rules->second);
-    return walked_[name] = ways;
-  }
-
- private:
-  Ways through(const ChainName& name, const std::vector<Rule>& rules) {
-    Ways all;
-    for (const auto& rule : rules) {
-      const auto match = matches(rule, packet_);
-      if (match == Match::no || rule.verdict == Verdict::none) continue;
-      const auto one = after(name, rule);
-      all.accepted |= one.accepted;
-      const bool leaves = rule.verdict == Verdict::leave || rule.verdict == Verdict::go_to;
-      if (leaves) all.at_the_end |= one.at_the_end;
-      if (match == Match::yes && (leaves || !one.at_the_end)) return all;
-    }
-    all.at_the_end = true;
-    return all;
-  }
-
-  Ways after(const ChainName& name, const Rule& rule) {
-    switch (rule.verdict) {
-      case Verdict::accept: return {.accepted = true};
-      case Verdict::drop: return {};
-      case Verdict::jump:
-      case Verdict::go_to: return through({std::get<0>(name), std::get<1>(name), rule.target});
-      case Verdict::none:
-      case Verdict::leave: return {.at_the_end = true};
-      case Verdict::unknown: break;
-    }
-    return {.accepted = true, .at_the_end = true};
-  }
-
-  const Ruleset& ruleset_;
-  const Packet& packet_;
-  std::map<ChainName, Ways> walked_;
-};
-
-std::string text(const ChainName& name) {
-  const auto& [family, table, chain] = name;
-  return (family == NFPROTO_INET ? "inet " : family == NFPROTO_IPV6 ? "ip6 " : "ip ") + table + " " + chain;
 }
 
 }  // namespace
@@ -241,14 +194,41 @@ void add_rule(Ruleset& ruleset, const Message& message) {
   ruleset.rules[name].push_back(std::move(rule));
 }
 
-std::optional<std::string> dropped_by(const Ruleset& ruleset, const Packet& packet) {
-  for (const auto& [name, drops] : ruleset.forward) {
-    const auto family = std::get<0>(name);
-    if (family != NFPROTO_INET && family != packet.protocol) continue;
-    const auto ways = Walk(ruleset, packet).through(name);
-    if (!ways.accepted && (drops || !ways.at_the_end)) return text(name);
+void add_elements(Ruleset& ruleset, const Message& message) {
+  const auto header = read_as<nfgenmsg>(message.payload);
+  if (!header) return;
+  const Bytes attributes = attributes_after<nfgenmsg>(message.payload);
+  auto& elements = ruleset.sets[{header->nfgen_family, word(attributes, NFTA_SET_ELEM_LIST_TABLE),
+                                 word(attributes, NFTA_SET_ELEM_LIST_SET)}];
+  Bytes list = nested(attributes, NFTA_SET_ELEM_LIST_ELEMENTS);
+  while (const auto each = next_attribute(list)) {
+    const Bytes key = nested(nested(each->payload, NFTA_SET_ELEM_KEY), NFTA_DATA_VALUE);
+    elements.push_back({.value = {key.begin(), key.end()},
+                        .outcome = outcome_of(nested(each->payload, NFTA_SET_ELEM_DATA)).value_or(Outcome{}),
+                        .any = (number(each->payload, NFTA_SET_ELEM_FLAGS).value_or(0) & kCatchAll) != 0});
   }
-  return std::nullopt;
+}
+
+bool is_plain_set(const Message& message) {
+  constexpr std::uint32_t odd = NFT_SET_INTERVAL | NFT_SET_TIMEOUT | NFT_SET_EVAL | NFT_SET_OBJECT | NFT_SET_CONCAT;
+  const auto flags = number(attributes_after<nfgenmsg>(message.payload), NFTA_SET_FLAGS);
+  return (flags.value_or(0) & odd) == 0;
+}
+
+std::set<SetName> sets_asked(const Ruleset& ruleset) {
+  std::set<SetName> asked;
+  for (const auto& [chain, rules] : ruleset.rules) {
+    const auto& [family, table, name] = chain;
+    for (const auto& rule : rules) {
+      if (rule.outcome.verdict == Verdict::by_map && rule.map_key != Key::unknown) {
+        asked.emplace(family, table, rule.outcome.target);
+      }
+      for (const auto& condition : rule.conditions) {
+        if (!condition.set.empty() && condition.key != Key::unknown) asked.emplace(family, table, condition.set);
+      }
+    }
+  }
+  return asked;
 }
 
 }  // namespace clat::system::nft

@@ -85,9 +85,10 @@ std::string rule_for_mapped_peers(const model::FilterSpec& spec) {
   return rule_about(spec) + " ip saddr { " + elements(mapped(spec)) + " } counter name drops drop\n";
 }
 
-// The operator's own NAT comes first. IPv6 of the routed leg goes by the same tun and is not meant.
+// The operator's own NAT comes first: that of fw4 and iptables is at srcnat, that of firewalld at srcnat + 10, and of
+// two chains of one priority the newer comes first. IPv6 of the routed leg goes by the same tun and is not meant.
 constexpr std::string_view kMasquerade =
-    R"(add chain inet $table srcnat { type nat hook postrouting priority srcnat + 10; policy accept; }
+    R"(add chain inet $table srcnat { type nat hook postrouting priority srcnat + 20; policy accept; }
 add rule inet $table srcnat meta nfproto ipv4 meta oif $tun $othersmasquerade
 )";
 // Both ways: whichever side sends the SYN, the other must not answer with more than the way holds.

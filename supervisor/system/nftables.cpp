@@ -45,7 +45,26 @@ Result<nft::Ruleset> Nftables::read_all() {
     if (!dumped) return std::unexpected(std::move(dumped).error().in("list the rules of " + table));
     ruleset.rules.merge(of_table.rules);
   }
+  for (const auto& set : nft::sets_asked(ruleset)) read_set(ruleset, set);
   return ruleset;
+}
+
+// One that cannot be read, or not be understood, stays unknown.
+void Nftables::read_set(nft::Ruleset& ruleset, const nft::SetName& set) {
+  const auto& [family, table, name] = set;
+  auto question = nft_request(NFT_MSG_GETSET, family);
+  question.put(NFTA_SET_TABLE, table);
+  question.put(NFTA_SET_NAME, name);
+  bool plain = false;
+  const auto asked = socket_.exchange(question, [&](const Message& message) { plain = nft::is_plain_set(message); });
+  if (!asked || !plain) return;
+  auto elements = nft_request(NFT_MSG_GETSETELEM, family);
+  elements.put(NFTA_SET_ELEM_LIST_TABLE, table);
+  elements.put(NFTA_SET_ELEM_LIST_SET, name);
+  const auto restart = [&] { ruleset.sets[set].clear(); };
+  const auto dumped =
+      socket_.dump(elements, restart, [&](const Message& message) { nft::add_elements(ruleset, message); });
+  if (!dumped) ruleset.sets.erase(set);
 }
 
 Result<const nft::Ruleset*> Nftables::read() {

@@ -14,14 +14,15 @@ class Nftables {
  public:
   static Result<Nftables> open();
 
-  // The chains of the forward hook, and the rules of their tables. What was read before is returned as long as nobody
-  // changed anything.
+  // The chains of the forward hook, and the rules and sets of their tables. What was read before is returned as long as
+  // nobody changed anything.
   Result<const nft::Ruleset*> read();
 
  private:
   explicit Nftables(NetlinkSocket socket) : socket_(std::move(socket)) {}
   Result<std::uint32_t> generation();
   Result<nft::Ruleset> read_all();
+  void read_set(nft::Ruleset& ruleset, const nft::SetName& set);
 
   NetlinkSocket socket_;
   std::optional<std::uint32_t> generation_;  // of `ruleset_`

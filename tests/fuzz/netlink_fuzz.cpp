@@ -39,6 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     system::nft::add_chain(ruleset, *message);
     system::nft::add_rule(ruleset, *message);
+    system::nft::add_elements(ruleset, *message);
   }
   const auto place = filters.place({.ipv4 = true, .ipv6 = true});
   require(!place || (*place >= 1 && *place <= bpf::kOurPref));

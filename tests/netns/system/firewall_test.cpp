@@ -24,6 +24,8 @@ class FirewallTest : public test::TunOfUp0Test {
     run("nft flush ruleset");
     load(
         "table inet t {\n"
+        "set lans { type ifname; elements = { \"lan0\" }; }\n"
+        "set some_protocols { type inet_proto; flags timeout; elements = { tcp }; }\n"
         "chain nothing { counter; }\nchain some { ip6 daddr != ::1 accept; }\nchain everything { accept; }\n"
         "chain f { type filter hook forward priority 0; policy " +
         policy + ";\n" + rules + "\n}\n}");
@@ -51,6 +53,17 @@ TEST_F(FirewallTest, APolicyThatNoRuleMitigatesDrops) {
            "goto nothing; accept",
            "return; accept",
            "drop; accept",
+           "iifname { \"lan0\", \"eth0\" } accept",
+           "iifname != { \"v4-up0\", \"up0\" } accept",
+           "iifname @lans accept",
+           "iifname vmap { \"lan0\" : accept, \"eth0\" : jump everything }",
+           "iifname vmap { \"v4-up0\" : drop, \"up0\" : accept }; accept",
+           "iifname vmap { \"v4-up0\" : goto nothing, \"up0\" : accept }; accept",
+           "ct state { established, related } accept",
+           "ct state vmap { established : accept, related : accept, invalid : drop }",
+           "ct status dnat accept",
+           "meta l4proto ipv6-icmp accept",  // pings alone
+           "meta l4proto { icmp, ipv6-icmp, esp } accept",
        }) {
     EXPECT_EQ(drops(rules), "inet t f") << rules;
   }
@@ -68,6 +81,14 @@ TEST_F(FirewallTest, WhatMayLetItThroughIsBelieved) {
            "limit rate 10/second accept",
            "jump some; drop",
            "goto everything; drop",
+           "iifname vmap { \"v4-up0\" : jump everything, \"up0\" : accept }; drop",
+           "iifname { \"v4-*\", \"u*\" } accept",  // ranges
+           "iifname . oifname { \"v4-up0\" . \"up0\", \"up0\" . \"v4-up0\" } accept",
+           "ct state vmap { new : accept, established : accept, * : drop }",
+           "ct state != { invalid, untracked } accept",
+           "meta l4proto tcp accept",
+           "meta l4proto { udp, ipv6-icmp } accept",
+           "ip6 nexthdr @some_protocols accept",
        }) {
     EXPECT_EQ(drops(rules), "") << rules;
   }
@@ -98,6 +119,29 @@ TEST_F(FirewallTest, EachTableHasItsSay) {
   EXPECT_EQ(look().drops_lan, "") << "nobody is served";
   run("nft add rule ip6 filter FORWARD accept");
   EXPECT_EQ(look(), model::Firewall{});
+}
+
+TEST_F(FirewallTest, ALanIsBlockedWhenNoneGetsThrough) {
+  run("echo 1 > /proc/sys/net/ipv4/ip_forward");
+  for (const char* link : {"lan0", "docker0", "idle0"}) {
+    run("ip link add " + std::string(link) + " type veth peer name to-" + link + "; ip link set to-" + link + " up");
+  }
+  run("ip link set lan0 up; ip address add 192.168.7.1/24 dev lan0; ip address add 172.17.0.1/16 dev idle0; "
+      "ip address add 172.18.0.1/16 dev docker0");
+  const auto drops_lan = [&](const std::string& rules) {
+    run("nft flush ruleset");
+    load("table ip t { chain f { type filter hook forward priority 0; policy drop;\n" + rules + "\n}\n}");
+    return look(model::Leg::fast).drops_lan;
+  };
+  EXPECT_EQ(drops_lan("iifname \"lan0\" accept"), "");
+  EXPECT_EQ(drops_lan("iifname { \"lan0\", \"lan1\" } oifname \"v4-*\" accept"), "");
+  EXPECT_EQ(drops_lan("ip saddr 192.168.7.0/24 accept"), "");
+  for (const char* rules : {"iifname \"lan0\" drop; accept", "iifname \"docker0\" accept", "iifname \"idle0\" accept",
+                            "iif lo accept", "iifname lo accept", "iifname \"v4-up0\" accept"}) {
+    EXPECT_EQ(drops_lan(rules), "ip t f") << rules;
+  }
+  run("ip link set docker0 up");
+  EXPECT_EQ(drops_lan("iifname \"docker0\" accept"), "") << "one is served";
 }
 
 TEST_F(FirewallTest, OtherHooksAreNoMatter) {

@@ -89,7 +89,7 @@ TEST(NftText, OfWhatServesALan) {
   const std::string head =
       "add table inet clatvisor_lan_17\ndelete table inet clatvisor_lan_17\nadd table inet clatvisor_lan_17\n";
   const std::string masquerade =
-      "add chain inet clatvisor_lan_17 srcnat { type nat hook postrouting priority srcnat + 10; policy accept; }\n"
+      "add chain inet clatvisor_lan_17 srcnat { type nat hook postrouting priority srcnat + 20; policy accept; }\n"
       "add rule inet clatvisor_lan_17 srcnat meta nfproto ipv4 meta oif 17 masquerade\n";
   EXPECT_EQ(lan_text(spec), head + masquerade);
   spec.wishes = {.masquerade = true, .clamp_mss = true};
