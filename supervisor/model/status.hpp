@@ -12,6 +12,7 @@
 #include "core/base/error.hpp"
 #include "core/net/address.hpp"
 #include "core/net/prefix.hpp"
+#include "core/net/range_mapping.hpp"
 #include "supervisor/model/facts.hpp"
 #include "supervisor/model/hook.hpp"
 #include "supervisor/model/reason.hpp"
@@ -105,6 +106,7 @@ struct InterfaceStatus {
   milliseconds retry_in{};              // with `failure`
   std::optional<Ipv4Address> v4 = {};
   std::optional<Ipv6Address> v6 = {};
+  std::vector<RangeMapping> ranges = {};  // hosts of a LAN that are mapped one to one
   std::optional<Nat64Prefix> prefix = {};
   std::optional<PrefixSource> prefix_source = {};
   std::vector<OfferStatus> offers = {};

@@ -95,6 +95,7 @@ void take_wishes(InterfaceStatus& status, const config::Interface& wanted, const
   for (const auto& each : status.offers) {
     if (!status.prefix_source && status.prefix == each.candidate.prefix) status.prefix_source = each.candidate.source;
   }
+  status.ranges = wanted.ranges;
   status.net_id = wanted.net_id;
   status.tun = wanted.tun;
   status.metric = wanted.route_metric;

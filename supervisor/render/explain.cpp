@@ -165,6 +165,9 @@ std::vector<Finding> findings(const InterfaceStatus& status) {
   if (status.state != State::stopping) {
     add(slow_path(status));
     add(shaping(status));
+    for (const auto& range : status.ranges) {
+      all.push_back({Weight::note, "one-to-one", "Hosts are mapped one to one: " + text(range) + ".", ""});
+    }
     if (status.no_bpf_filter) {
       all.push_back({Weight::note, "filter-by-nftables",
                      "clatd is not confined by BPF (" + status.no_bpf_filter->text() + "); nftables does it.",

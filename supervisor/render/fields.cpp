@@ -122,6 +122,13 @@ void put_offer(Json& json, const OfferStatus& offer) {
   json.end('}');
 }
 
+void put_range(Json& json, const RangeMapping& range) {
+  json.begin('{');
+  json.member("ipv4_source", range.v4.text());
+  json.member("ipv6_source", range.v6.text());
+  json.end('}');
+}
+
 void put_finding(Json& json, const Finding& finding) {
   json.begin('{');
   json.member("code", finding.code);
@@ -135,6 +142,9 @@ void put_interface(Json& json, const InterfaceStatus& status) {
   for (const auto& field : kFields) json.member(field.name, field.get(status));
   json.begin("prefixes", '[');
   for (const auto& offer : status.offers) put_offer(json, offer);
+  json.end(']');
+  json.begin("ranges", '[');
+  for (const auto& range : status.ranges) put_range(json, range);
   json.end(']');
   json.begin("findings", '[');
   for (const auto& finding : findings(status)) put_finding(json, finding);

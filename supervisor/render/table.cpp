@@ -181,6 +181,7 @@ std::string detail(const InterfaceStatus& status, Paint paint) {
   lines.add("reason", reason_text(status));
   if (status.v4) lines.add("IPv4 address", status.v4->text() + " on " + status.tun);
   if (status.v6) lines.add("IPv6 address", status.v6->text());
+  for (const auto& range : status.ranges) lines.add("one to one", text(range));
   if (status.prefix) lines.add("NAT64 prefix", status.prefix->text() + source_text(status));
   for (const auto& offer : status.offers) {
     if (status.prefix == offer.candidate.prefix) continue;

@@ -104,6 +104,8 @@ std::string text(const Shaping& shaping) {
   return "";
 }
 
+std::string text(const RangeMapping& range) { return range.v4.text() + " in " + range.v6.text(); }
+
 std::string text(const Ending& ending) {
   return std::visit([](const auto& end) { return words(end); }, ending);
 }

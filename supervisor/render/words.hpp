@@ -15,6 +15,8 @@ namespace clat::render {
 std::string text(const model::Reason& reason);
 // "downloads follow ifb4wan0"; empty: there is nothing to say
 std::string text(const model::Shaping& shaping);
+// "192.168.1.0/24 in 2001:db8:1:c1a7::/96".
+std::string text(const RangeMapping& range);
 // "SIGKILL", "status 71"
 std::string text(const model::Ending& ending);
 std::string text(const model::Condemned& why);

@@ -58,6 +58,16 @@ TEST(Explain, NamesWhatMakesItSlow) {
   EXPECT_EQ(findings(status)[0].code, "fast-path-off");
 }
 
+TEST(Explain, NamesWhatIsMappedOneToOne) {
+  auto status = up();
+  status.ranges = {RangeMapping::parse("192.168.1.0/24=2001:db8:1:c1a7::/96").value(),
+                   RangeMapping::parse("10.0.0.0/8=2001:db8:1:c1a8::/64").value()};
+  EXPECT_EQ(explain(status, Paint::no),
+            "wan0 is up for 3h12m, by tcx:\n"
+            "  Hosts are mapped one to one: 192.168.1.0/24 in 2001:db8:1:c1a7::/96. (one-to-one)\n"
+            "  Hosts are mapped one to one: 10.0.0.0/8 in 2001:db8:1:c1a8::/64. (one-to-one)\n");
+}
+
 TEST(Explain, NamesWhatIsOddThoughItWorks) {
   auto status = up();
   status.route_is_taken = true;

@@ -67,6 +67,10 @@ TEST(Detail, HasEverything) {
       "  received: 3.00 MiB in 200 packets by the fast path (1.00 MiB/s)\n"
       "  sent: 4.00 KiB in 100 packets by the fast path (2.00 KiB/s), 2.93 KiB in 2 packets by clatd (1.46 KiB/s)\n"
       "  dropped: 3 connected\n");
+  auto of_lan = up();
+  of_lan.ranges = {RangeMapping::parse("192.168.1.0/24=2001:db8:1:c1a7::/96").value()};
+  EXPECT_NE(detail(of_lan, Paint::no).find("\n  one to one: 192.168.1.0/24 in 2001:db8:1:c1a7::/96\n"),
+            std::string::npos);
   EXPECT_EQ(detail(waiting(), Paint::no),
             "interface: wwan0\n"
             "  state: waiting for 7s\n"
@@ -89,7 +93,9 @@ TEST(Show, GivesOneValue) {
 }
 
 TEST(JsonFace, HoldsEveryField) {
-  const auto text = json(all(), "1.2.3", 77);
+  auto status = all();
+  status.interfaces[0].ranges = {RangeMapping::parse("192.168.1.0/24=2001:db8:1:c1a7::/96").value()};
+  const auto text = json(status, "1.2.3", 77);
   EXPECT_TRUE(text.starts_with(
       R"({"schema":1,"version":"1.2.3","pid":77,"uptime_seconds":14400.000,"config":"/etc/clatvisor/clatvisor.yaml","reloads":1,"findings":[],"interfaces":[{"name":"wan0","state":"up","state_seconds":11520.000,)"))
       << text;
@@ -98,6 +104,9 @@ TEST(JsonFace, HoldsEveryField) {
       text.find(
           R"("prefixes":[{"prefix":"64:ff9b::/96","source":"ra","router":"fe80::1","expires_seconds":1740.000}])"),
       std::string::npos)
+      << text;
+  EXPECT_NE(text.find(R"("ranges":[{"ipv4_source":"192.168.1.0/24","ipv6_source":"2001:db8:1:c1a7::/96"}])"),
+            std::string::npos)
       << text;
   EXPECT_NE(text.find(R"("findings":[{"code":"no-carrier","text":"no carrier.","next":"Look at)"), std::string::npos)
       << text;
