@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import iptables_nft
-from harness.case import LabTest
+from harness.case import LabTest, every_interface
 from harness.clatvisor import SLOW
 from harness.lab import WAN0, wait_until
 from harness.namespace import Namespace
@@ -190,3 +190,18 @@ class Closed(EachFirewall):
         self.load(opened=False)
         wait_until(lambda: len(self.program.find("clat.blocked")) == 2, 5 * SLOW, "it drops again")
         self.program.stop()
+
+
+class RoutedLeg(EachFirewall):
+    """Where clatd alone translates, IPv6 is forwarded between the tun and the uplink."""
+
+    firewalls = tuple(each for each in FIREWALLS if each.drops.startswith("inet "))
+
+    def test_names_the_chain_that_drops(self) -> None:
+        self.lab.router.sysctl("net/ipv6/conf/all/forwarding", 1)
+        self.load(opened=False)
+        program = self.start(up=False, change=every_interface(fast_path="off"))
+        self.assertEqual(program.wait_event("clat.blocked", "wan0")["chain"], self.firewall.drops)
+        program.wait_event("clat.ready", "wan0")
+        self.assertEqual(program.find("clat.up"), [])
+        program.stop()

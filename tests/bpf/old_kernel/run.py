@@ -32,6 +32,8 @@ NETNS = (
     "test_foreign_hand.NoticeAtClsact",
     "test_vlan",
     "test_sqm",
+    "test_flowtable",
+    "test_gro.Routed",
 )
 
 
