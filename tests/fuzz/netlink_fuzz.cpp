@@ -40,10 +40,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     system::nft::add_chain(ruleset, *message);
     system::nft::add_rule(ruleset, *message);
     system::nft::add_elements(ruleset, *message);
+    (void)system::nft::is_plain_set(*message);
   }
   const auto place = filters.place({.ipv4 = true, .ipv6 = true});
   require(!place || (*place >= 1 && *place <= bpf::kOurPref));
   (void)filters.verify(1, {.ipv6 = true});
+  (void)system::nft::sets_asked(ruleset);
+  (void)system::nft::dropped_by(
+      ruleset, {.protocol = 2, .transport = 6, .out = "v4-up0", .connection_state = system::nft::kNew});
   (void)system::nft::dropped_by(ruleset, {.protocol = 10, .in = "v4-up0", .out = "up0", .in_index = 7, .out_index = 2});
   return 0;
 }
