@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace clat::system {
 
@@ -56,7 +57,9 @@ std::vector<std::string> links_with_subnets() {
   ifaddrs* all = nullptr;
   if (::getifaddrs(&all) != 0) return names;
   for (const auto* each = all; each != nullptr; each = each->ifa_next) {
-    if (has_subnet(*each)) names.emplace_back(each->ifa_name);
+    // An address may have a label: "lan0:1".
+    const std::string_view label(each->ifa_name);
+    if (has_subnet(*each)) names.emplace_back(label.substr(0, label.find(':')));
   }
   ::freeifaddrs(all);
   return names;

@@ -126,7 +126,8 @@ TEST_F(FirewallTest, ALanIsBlockedWhenNoneGetsThrough) {
   for (const char* link : {"lan0", "docker0", "idle0"}) {
     run("ip link add " + std::string(link) + " type veth peer name to-" + link + "; ip link set to-" + link + " up");
   }
-  run("ip link set lan0 up; ip address add 192.168.7.1/24 dev lan0; ip address add 172.17.0.1/16 dev idle0; "
+  run("ip link set lan0 up; ip address add 192.168.7.1/24 dev lan0 label lan0:1; ip address add 172.17.0.1/16 dev "
+      "idle0; "
       "ip address add 172.18.0.1/16 dev docker0");
   const auto drops_lan = [&](const std::string& rules) {
     run("nft flush ruleset");
