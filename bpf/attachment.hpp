@@ -34,6 +34,9 @@ struct Attachment {
   // The translator reads the uplink by a packet socket of its own: what is punted goes on to the stack, as a packet for
   // another host, which drops it without a word.
   bool packet_socket = false;
+  // Flows of the LAN that are known to be let through go past the stack, towards the NAT64 and from there.
+  bool shortcut_out = false;
+  bool shortcut_in = false;
   // Somebody else may have `v6` (RFC 4429): answers do not override what neighbours know, and who probes for it gets
   // none.
   bool optimistic = false;

@@ -11,12 +11,13 @@
 #endif
 
 // Raised with every change of anything in this file; it names the pin directory.
-#define CLAT_ABI_VERSION 6
+#define CLAT_ABI_VERSION 7
 
 // Two map entries (uplink and tun) and one counter entry for each uplink.
 #define CLAT_MAX_UPLINKS 1024
 #define CLAT_MAX_RANGES 8
 #define CLAT_MAX_SUBNETS 1024
+#define CLAT_MAX_SHORTCUTS 32768  // flows
 
 #define CLAT_FLAG_RAW_IP 0x1u              // the uplink has no Ethernet header
 #define CLAT_FLAG_ALLOW_PRIVATE_IPV4 0x2u  // behind the prefix (RFC 6052 §3.1)
@@ -24,6 +25,8 @@
 #define CLAT_FLAG_NEXT_HOP 0x8u            // next_hop_be32 is set; else a route lookup per packet finds it
 #define CLAT_FLAG_PACKET_SOCKET 0x10u      // clatd reads the uplink, not the tun
 #define CLAT_FLAG_ROUTED 0x20u             // tun only: IPv6 that clatd may send goes to the stack, not to the uplink
+#define CLAT_FLAG_SHORTCUT 0x40u           // packets of flows in clat_shortcuts go between LAN and uplink directly
+#define CLAT_FLAG_LAN 0x80u                // loader only: a device of the LAN, and nothing else in the entry counts
 
 struct clat_prefix {
   __u32 address_be32[3];  // no RFC 6052 prefix is longer
@@ -65,6 +68,39 @@ struct clat_subnet {
   __u32 v4_be32;
 };
 CLAT_ASSERT_SIZE(clat_subnet, 8);
+
+// A flow in one direction, as its packets come in.
+struct clat_flow_key {
+  __u32 ifindex;  // of the LAN's device, or of the uplink
+  __u32 source_be32;
+  __u32 destination_be32;
+  __u16 source_port_be16;
+  __u16 destination_port_be16;
+  __u32 protocol;
+};
+CLAT_ASSERT_SIZE(clat_flow_key, 20);
+
+// Map clat_shortcuts, not pinned: two entries for each flow of the LAN that may go past the stack, one for each
+// direction. From the uplink the addresses of the key are those that IPv4 has in the tun.
+struct clat_shortcut {
+  struct clat_flow_key key;   // its own: the kernel may give the memory of an entry to another one while it is read
+  struct clat_flow_key back;  // of the other direction
+  __u64 proven_at;            // ns of CLOCK_MONOTONIC: when a packet came through all of the stack last; 0: none did
+  __u64 bytes;                // that went past it since then
+  __u32 tun;                  // ifindex
+  __u32 mtu;                  // towards the LAN only: of its device, bytes
+  __u32 next_hop_be32;        // towards the LAN only
+  __u32 ended;                // for good: a FIN, RST or SYN was seen
+};
+CLAT_ASSERT_SIZE(clat_shortcut, 72);
+
+// A proof counts for so long: every CLAT_PROOF_NS a packet of each direction takes the long way, so that firewall,
+// routes and connection tracking have their say and keep the flow alive.
+#define CLAT_PROOF_NS 5000000000ULL
+// From a proof on, so that what is still queued in the stack is not overtaken.
+#define CLAT_SETTLE_NS 10000000ULL
+// Of a TCP flow, unseen by connection tracking: well below the half of the sequence numbers.
+#define CLAT_PROOF_BYTES (1ULL << 30)
 
 enum clat_direction { CLAT_TO_IPV4, CLAT_TO_IPV6, CLAT_DIRECTIONS };
 enum clat_protocol { CLAT_TCP, CLAT_UDP, CLAT_ICMP, CLAT_OTHER, CLAT_PROTOCOLS };
@@ -112,10 +148,11 @@ struct clat_flow {
 struct clat_counters {
   struct clat_flow fast[CLAT_DIRECTIONS][CLAT_PROTOCOLS];
   struct clat_flow from_clatd;  // IPv6 written by clatd that left the uplink, or went to the stack to be routed
+  struct clat_flow shortcut[CLAT_DIRECTIONS];  // between LAN and uplink
   __u64 punts[CLAT_DIRECTIONS][CLAT_PUNT_SLOTS];
   __u64 drops[CLAT_DROP_SLOTS];
   __u64 solicitations_answered;
 };
-CLAT_ASSERT_SIZE(clat_counters, 8 * (2 * 4 * 2 + 2 + 2 * 16 + 8 + 1));
+CLAT_ASSERT_SIZE(clat_counters, 8 * (2 * 4 * 2 + 2 + 2 * 2 + 2 * 16 + 8 + 1));
 
 #endif

@@ -62,6 +62,7 @@ clat_interface uplink_entry(const Attachment& a) {
   if (a.layer == LinkLayer::raw_ip) entry.flags |= CLAT_FLAG_RAW_IP;
   if (a.allow_private_ipv4 || !a.prefix.is_well_known()) entry.flags |= CLAT_FLAG_ALLOW_PRIVATE_IPV4;
   if (a.packet_socket) entry.flags |= CLAT_FLAG_PACKET_SOCKET;
+  if (a.shortcut_in) entry.flags |= CLAT_FLAG_SHORTCUT;
   for (const auto& range : a.ranges | std::views::take(CLAT_MAX_RANGES)) {
     entry.ranges[entry.range_count++] = {word_be32(range.v4.address.bytes, 0),
                                          mask_be32(static_cast<int>(range.v4.length)), prefix_value(range.v6)};
@@ -73,6 +74,8 @@ clat_interface tun_entry(const Filter& filter) {
   auto entry = uplink_entry(filter.by);
   entry.peer_ifindex = static_cast<std::uint32_t>(filter.by.uplink_ifindex);
   if (filter.routed) entry.flags |= CLAT_FLAG_ROUTED;
+  entry.flags &= static_cast<std::uint16_t>(~CLAT_FLAG_SHORTCUT);
+  if (filter.by.shortcut_out) entry.flags |= CLAT_FLAG_SHORTCUT;
   return entry;
 }
 
@@ -92,6 +95,11 @@ Counters named_counters(std::span<const clat_counters> per_cpu) {
   }
   add("from_clatd_packets", [](const auto& cpu) { return cpu.from_clatd.packets; });
   add("from_clatd_bytes", [](const auto& cpu) { return cpu.from_clatd.bytes; });
+  for (std::size_t d = 0; d < CLAT_DIRECTIONS; ++d) {
+    const auto name = std::string("shortcut_") + kDirections[d];
+    add(name + "_packets", [&](const auto& cpu) { return cpu.shortcut[d].packets; });
+    add(name + "_bytes", [&](const auto& cpu) { return cpu.shortcut[d].bytes; });
+  }
   for (std::size_t d = 0; d < CLAT_DIRECTIONS; ++d) {
     for (std::size_t r = 0; r < CLAT_PUNTS; ++r) {
       add(std::string("punt_") + kDirections[d] + "_" + kPunts[r], [&](const auto& cpu) { return cpu.punts[d][r]; });

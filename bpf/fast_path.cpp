@@ -1,5 +1,3 @@
-#include "bpf/fast_path.hpp"
-
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <net/if.h>
@@ -16,26 +14,17 @@
 #include <utility>
 
 #include "bpf/classifier.hpp"
-#include "bpf/clat_abi.h"
 #include "bpf/entries.hpp"
-#include "bpf/hook.hpp"
+#include "bpf/fast_path_impl.hpp"
 #include "bpf/libbpf_log.hpp"
 #include "bpf/link.hpp"
 #include "bpf/map_pin.hpp"
-#include "bpf/maps.hpp"
-#include "bpf/object.hpp"
-#include "bpf/pins.hpp"
 #include "bpf/purge.hpp"
 #include "core/base/first_error.hpp"
 
 namespace clat::bpf {
 
 namespace {
-
-struct Program {
-  int fd = -1;
-  std::uint32_t id = 0;
-};
 
 Result<Program> loaded_program(const bpf_object* object, const char* name) {
   const int fd = bpf_program__fd(bpf_object__find_program_by_name(object, name));
@@ -69,67 +58,6 @@ Result<> check(const Attachment& a) {
 
 std::string name(AttachKind kind) { return kind == AttachKind::tcx ? "tcx" : "clsact"; }
 
-struct FastPath::Impl {
-  OwnFolders folders;
-  Object object;
-  Program uplink_ethernet, uplink_raw_ip, tun_egress, tun_ingress;
-  Maps maps;
-  bool tcx = false;
-  std::map<int, int> filtered;  // by this process: uplinks, and the tuns of their filters; ifindexes
-  // Hooks where a link has to go first, and since when.
-  std::map<std::pair<int, Flow>, std::chrono::steady_clock::time_point> waiting;
-
-  // With the maps that are pinned. False where those do not fit.
-  Result<bool> open_programs();
-  Result<> load();
-  [[nodiscard]] std::array<std::pair<int, Pin>, 2> map_pins() const {
-    return {std::pair{maps.interfaces(), Pin{folders.present, kInterfacesPin}},
-            std::pair{maps.counters(), Pin{folders.present, kCountersPin}}};
-  }
-  Result<> pin_maps() const;
-
-  [[nodiscard]] Hook filter_hook(const Ends& ends) const {
-    return {"tun-ingress", ends.tun, Flow::ingress, tun_ingress.fd, tun_ingress.id, {.ipv4 = true, .ipv6 = true}};
-  }
-  // In the order of attaching. What does not come to the program on tun egress, clatd translates.
-  [[nodiscard]] std::array<Hook, 2> fast_hooks(const Ends& ends, LinkLayer layer = LinkLayer::ethernet) const {
-    const auto& uplink = layer == LinkLayer::raw_ip ? uplink_raw_ip : uplink_ethernet;
-    return {Hook{"tun-egress", ends.tun, Flow::egress, tun_egress.fd, tun_egress.id},
-            Hook{"uplink-ingress", ends.uplink, Flow::ingress, uplink.fd, uplink.id, {.ipv6 = true}}};
-  }
-  [[nodiscard]] Pin pin(int uplink_ifindex, const Hook& hook) const {
-    return link_pin(folders.present, uplink_ifindex, hook.name);
-  }
-  [[nodiscard]] std::vector<Pin> older_pins(int uplink_ifindex, const Hook& hook) const {
-    std::vector<Pin> pins;
-    for (const auto& folder : folders.others) pins.push_back(link_pin(folder, uplink_ifindex, hook.name));
-    return pins;
-  }
-
-  Result<> attach(const Filter& filter);
-  Result<> attach(const Attachment& a);
-  Result<> attach_hook(int uplink_ifindex, const Hook& hook);
-  Result<> verify_hook(const Hook& hook) const;
-  Error still_there(const Hook& hook, Error error);
-
-  // Whether the filter at the tun of this uplink is that of `ends`.
-  [[nodiscard]] bool has_filter(const Ends& ends) const;
-  // Of another CLAT, whose uplink is gone and had the same number; its clatd may run still. The pins go by that number:
-  // a second filter would take them from the first.
-  [[nodiscard]] bool holds_back(const Ends& ends) const;
-  // Another CLAT attached to what has the number of this uplink by now.
-  [[nodiscard]] bool is_filter_of_another(const Ends& ends) const {
-    return filtered.contains(ends.uplink) && !has_filter(ends);
-  }
-
-  // These go on after an error, and return the first.
-  Result<> detach_hook(const Ends& ends, const Hook& hook, bool pins_are_of_another);
-  Result<> leave_tun(const Ends& ends);
-  Result<> detach_filter(const Ends& ends);
-  Result<> detach_fast_path(const Ends& ends);
-  Result<> forget_other_versions();
-};
-
 Result<bool> FastPath::Impl::open_programs() {
   auto opened = open_object();
   if (!opened) return std::unexpected(std::move(opened).error());
@@ -157,10 +85,8 @@ Result<> FastPath::Impl::load() {
   const struct {
     Program& slot;
     const char* name;
-  } slots[] = {{uplink_ethernet, "clat_uplink_in"},
-               {uplink_raw_ip, "clat_uplink_raw"},
-               {tun_egress, "clat_tun_out"},
-               {tun_ingress, "clat_tun_in"}};
+  } slots[] = {{uplink_ethernet, "clat_uplink_in"}, {uplink_raw_ip, "clat_uplink_raw"}, {tun_egress, "clat_tun_out"},
+               {tun_ingress, "clat_tun_in"},        {lan_ingress, "clat_lan_in"},       {lan_egress, "clat_lan_out"}};
   for (const auto& [slot, name] : slots) {
     auto program = loaded_program(object.get(), name);
     if (!program) return std::unexpected(std::move(program).error());
@@ -170,6 +96,8 @@ Result<> FastPath::Impl::load() {
               bpf_object__find_map_fd_by_name(object.get(), "clat_counters"),
               bpf_object__find_map_fd_by_name(object.get(), "clat_subnets"),
               bpf_object__find_map_fd_by_name(object.get(), "clat_optimistic"));
+  shortcuts = Shortcuts(bpf_object__find_map_fd_by_name(object.get(), "clat_shortcuts"),
+                        bpf_object__find_map_fd_by_name(object.get(), "clat_shortcuts_end"));
   return pin_maps();
 }
 

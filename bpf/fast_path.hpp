@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bpf/attachment.hpp"
+#include "bpf/shortcuts.hpp"
 #include "core/base/error.hpp"
 #include "core/net/ipv4_prefix.hpp"
 
@@ -66,6 +67,14 @@ class FastPath {
   Result<> verify(const Attachment& attached);
   // They come with whichever of the two is attached first, and go with the last.
   Result<Counters> counters(const Attachment& attached);
+
+  // The programs of the shortcut are on these devices afterwards (ifindexes) and on no others. Needs no CLAT. EAGAIN as
+  // above.
+  Result<> serve_lan(std::span<const int> devices);
+  Result<> verify_lan(std::span<const int> devices);
+  // Flows in it may take the shortcut. They are this process's own: programs attached by an earlier one do not go by
+  // it.
+  [[nodiscard]] const Shortcuts& shortcuts() const;
 
   // Takes away everything of this network namespace that is pinned under `bpf_dir`, what is left there of namespaces
   // that are gone, and the folder when it is empty then. Works without a loaded FastPath: EBUSY while one of this

@@ -101,6 +101,33 @@ Result<> Maps::put(int ifindex, const clat_interface& value, std::uint64_t flags
   return {};
 }
 
+bool Maps::is_lan(int ifindex) const {
+  const auto value = entry(ifindex);
+  return value && (value->flags & CLAT_FLAG_LAN) != 0;
+}
+
+// EEXIST where it is an end of a CLAT.
+Result<> Maps::put_lan(int ifindex) {
+  if (is_lan(ifindex)) return {};
+  clat_interface value{};
+  value.flags = CLAT_FLAG_LAN;
+  return put(ifindex, value, BPF_NOEXIST);
+}
+
+void Maps::remove_lan(int ifindex) {
+  if (is_lan(ifindex)) remove(ifindex);
+}
+
+std::vector<int> Maps::lan_devices() const {
+  std::vector<int> devices;
+  std::uint32_t key = 0;
+  const void* last = nullptr;
+  for (int i = 0; i < 2 * CLAT_MAX_UPLINKS && bpf_map_get_next_key(interfaces_, last, &key) == 0; ++i, last = &key) {
+    if (is_lan(static_cast<int>(key))) devices.push_back(static_cast<int>(key));
+  }
+  return devices;
+}
+
 Result<> Maps::make_counters(int uplink_ifindex) const {
   const auto key = static_cast<std::uint32_t>(uplink_ifindex);
   const int cpus = libbpf_num_possible_cpus();

@@ -43,6 +43,12 @@ class Maps {
   Result<> mark_own_qdisc(int ifindex);
   [[nodiscard]] bool has_own_qdisc(int ifindex) const;
 
+  // Devices of the LAN have entries, too: by them they are found again.
+  Result<> put_lan(int ifindex);
+  [[nodiscard]] bool is_lan(int ifindex) const;
+  void remove_lan(int ifindex);
+  [[nodiscard]] std::vector<int> lan_devices() const;
+
   Result<> make_counters(int uplink_ifindex) const;
   // Of each CPU.
   [[nodiscard]] Result<std::vector<clat_counters>> counters_of(int uplink_ifindex) const;

@@ -128,6 +128,7 @@ struct Config {
   std::uint32_t icmp_rate_per_second = 100;
   ControlSocket control_socket{};
   Lan lan{};
+  std::vector<std::string> offload{};  // devices of the LAN whose flows may take the shortcut
   std::string state_dir = "/run/clatvisor";
   std::string bpf_dir = "/sys/fs/bpf/clatvisor";
 

@@ -2,6 +2,8 @@
 
 #include <sys/un.h>
 
+#include <set>
+
 #include "config/scalar.hpp"
 
 namespace clat::config {
@@ -150,17 +152,26 @@ constexpr std::array<Key<ControlSocket>, 2> kControlSocketKeys{{
 }};
 
 template <bool Lan::* Wish>
-void read_wish(Reader& reader, const Entry& entry, Lan& lan) {
+void read_wish(Reader& reader, const Entry& entry, Config& config) {
   constexpr std::array<std::pair<std::string_view, bool>, 2> kAnswers{{{"true", true}, {"false", false}}};
-  reader.take(entry, lan.*Wish, [&](auto text) { return choice(text, kAnswers); });
+  reader.take(entry, config.lan.*Wish, [&](auto text) { return choice(text, kAnswers); });
 }
 
-constexpr std::array<Key<Lan>, 3> kLanKeys{{
+void read_offload(Reader& reader, const Entry& entry, Config& config) {
+  reader.take_list(entry, config.offload, interface_name_or_altname);
+  std::set<std::string_view> seen;
+  for (const auto& device : config.offload) {
+    if (!seen.insert(device).second) reader.fail(entry, in_quotes(device) + " is named twice");
+  }
+}
+
+constexpr std::array<Key<Config>, 4> kLanKeys{{
     {"masquerade", read_wish<&Lan::masquerade>},
     {"clamp-mss", read_wish<&Lan::clamp_mss>},
     {"forwarding", read_wish<&Lan::forwarding>},
+    {"offload", read_offload},
 }};
-constexpr std::array<std::string_view, 2> kReservedOfLan{"offload", "flush-on-failover"};
+constexpr std::array<std::string_view, 1> kReservedOfLan{"flush-on-failover"};
 
 // A path, `off`, or a mapping.
 void read_control_socket(Reader& reader, const Entry& entry, ControlSocket& socket) {
@@ -198,7 +209,7 @@ constexpr std::array<Key<Draft>, 12> kTopKeys{{
     {"lan",
      [](Reader& reader, const Entry& entry, Draft& draft) {
        if (!reader.is_filled(entry, Node::Kind::mapping)) return;
-       reader.take_keys(entry.value, kLanKeys, draft.values.lan, kReservedOfLan);
+       reader.take_keys(entry.value, kLanKeys, draft.values, kReservedOfLan);
      }},
     {"dns", [](Reader& reader, const Entry& entry, Draft& draft) { reader.take_mapping(entry, kDnsKeys, draft); }},
     {"audit-interval",

@@ -210,6 +210,8 @@ Result<bpf::FastPath*> KernelEdge::fast_path() {
     if (!opened) return std::unexpected(std::move(opened).error());
     if (auto known = opened->know_subnets(subnets_); !known) return std::unexpected(std::move(known).error());
     fast_path_ = std::move(*opened);
+    // What an earlier supervisor left on devices of the LAN, or these programs' own forerunners.
+    (void)fast_path_->serve_lan({});
   }
   return &*fast_path_;
 }
@@ -291,6 +293,7 @@ std::optional<model::Event> KernelEdge::act(const model::Audit& audit) {
     else
       audited.missing.push_back({each, std::move(checked.error())});
   }
+  if (audit.shortcut) audited.shortcut = check_shortcut();
   for (const auto& uplink : silent_) {
     if (const auto queue = network_.tun_queue(uplink)) audited.queues.emplace(uplink, *queue);
   }
@@ -369,6 +372,7 @@ model::HealthCollected KernelEdge::health() {
   for (const auto& [uplink, socket] : nd_sockets_) {
     if (socket->unheard() > 0) collected.by_uplink[uplink].emplace_back("nd_unheard", socket->unheard());
   }
+  count_shortcut(collected);
   for (const auto& [uplink, totals] : slow_path_) totals.append_to(collected.by_uplink[uplink]);
   return collected;
 }

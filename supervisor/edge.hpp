@@ -15,6 +15,7 @@
 #include "supervisor/loop/command.hpp"
 #include "supervisor/loop/slow_path_totals.hpp"
 #include "supervisor/plan/app.hpp"
+#include "supervisor/sources/flow_watch.hpp"
 #include "supervisor/sources/nat64_resolver.hpp"
 #include "supervisor/sources/nd_socket.hpp"
 #include "supervisor/sources/netlink_source.hpp"
@@ -51,6 +52,7 @@ class KernelEdge : public plan::Edge {
   std::optional<model::Event> act(const model::Nat64Question& action);
   std::optional<model::Event> act(const model::CollectHealth& action);
   std::optional<model::Event> act(const model::KnowSubnets& action);
+  std::optional<model::Event> act(const model::ServeShortcut& action);
   std::optional<model::Event> act(const model::Audit& action);
   std::optional<model::Event> act(const model::RunHook& action);
   std::optional<model::Event> act(const model::SignalHook& action);
@@ -80,8 +82,12 @@ class KernelEdge : public plan::Edge {
   Result<> check_lan(const model::LanSpec& lan);
   Result<> take_rules(const std::string& uplink, int tun);
   Result<> release(const std::string& uplink, const model::FilterSpec& filter);
-  // Where no rules are ours, nobody listens to what becomes of them.
+  Result<> watch_rules();
   void watch_rules_no_more();
+  Result<> serve_shortcut(const model::ShortcutSpec& spec);
+  sources::FlowTable flow_table();
+  std::optional<Error> check_shortcut();
+  void count_shortcut(model::HealthCollected& collected) const;
   Result<> check_filter(const model::FilterSpec& filter, const Result<>& pins);
   template <class Attached>
   Result<> check_programs(const Attached& attached, const Result<>& pins) {
@@ -118,7 +124,9 @@ class KernelEdge : public plan::Edge {
   std::map<std::string, int> ruled_;                           // by uplink: tuns whose clatd nftables confines
   std::set<std::string> served_;                               // uplinks with rules that serve a LAN
   std::map<std::string, std::unique_ptr<loop::Command>> nft_;  // by uplink: runs of nft
-  std::unique_ptr<sources::NftMonitor> nft_monitor_;           // while there are any of these three
+  std::unique_ptr<sources::NftMonitor> nft_monitor_;           // while there are any of these
+  model::ShortcutSpec shortcut_;
+  std::unique_ptr<sources::FlowWatch> flow_watch_;  // while flows may take the shortcut; before the programs go
   std::map<std::string, loop::SlowPathTotals> slow_path_;
   std::map<std::string, std::unique_ptr<sources::NextHopWatch>> next_hops_;  // by uplink
   std::map<std::string, std::unique_ptr<sources::NdSocket>> nd_sockets_;     // by uplink

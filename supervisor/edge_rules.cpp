@@ -22,11 +22,7 @@ system::RuleTable rules_about(const model::LanSpec& lan) { return {system::RuleT
 Result<> KernelEdge::put_rules(const model::PartAction& action, const std::string& text,
                                std::function<Result<>()> taken) {
   constexpr std::chrono::seconds kPatience{10};
-  if (!nft_monitor_) {
-    auto monitor = sources::NftMonitor::open(loop_, sink_);
-    if (!monitor) return std::unexpected(std::move(monitor).error());
-    nft_monitor_ = std::move(*monitor);
-  }
+  if (auto watching = watch_rules(); !watching) return watching;
   const auto done = [this, taken = std::move(taken), uplink = action.uplink, verb = action.verb,
                      part = model::part_of(action.spec)](Result<> ended) {
     nft_.erase(uplink);
@@ -41,10 +37,6 @@ Result<> KernelEdge::put_rules(const model::PartAction& action, const std::strin
   }
   nft_.insert_or_assign(action.uplink, std::move(*run));
   return {};
-}
-
-void KernelEdge::watch_rules_no_more() {
-  if (ruled_.empty() && served_.empty() && nft_.empty()) nft_monitor_.reset();
 }
 
 std::optional<Result<Made>> KernelEdge::do_part(const model::PartAction& action, const model::LanSpec& lan) {

@@ -44,6 +44,7 @@ int clat_tun_out(struct __sk_buff* skb) {
   const struct iphdr* seen;
   HEADER_AT(seen, skb, 0, PASS);
   struct iphdr ip = *seen;
+  if (tun->flags & CLAT_FLAG_SHORTCUT) prove_outwards(skb, tun, &ip);
   return tun_to_uplink(skb, tun, &ip);
 }
 
@@ -94,6 +95,17 @@ int clat_tun_in(struct __sk_buff* skb) {
   const __u32 peer_be32 = ip->saddr;
   if (!is_plain_peer(tun, peer_be32)) return drop(skb, tun, CLAT_DROP_SOURCE);
   return is_connected(peer_be32) ? drop(skb, tun, CLAT_DROP_CONNECTED) : PASS;
+}
+
+// Ingress of a device of the LAN, Ethernet and routed.
+SEC("tc")
+int clat_lan_in(struct __sk_buff* skb) { return lan_to_uplink(skb); }
+
+// Its egress: what is seen here came through all of the stack.
+SEC("tc")
+int clat_lan_out(struct __sk_buff* skb) {
+  prove_inwards(skb);
+  return PASS;
 }
 
 const char kLicense[] SEC("license") = "Dual BSD/GPL";

@@ -9,6 +9,7 @@
 #define NOT_PUNTED CLAT_PUNTS
 #define IPV4_HEADER 20
 #define IPV6_HEADER 40
+#define FRAGMENT_HEADER 8
 
 struct transport {
   __u32 header_length;  // of TCP and UDP
@@ -106,13 +107,17 @@ inline_always struct exchange exchange_addresses(const __u32* v6_source, const _
 // The helper knows whether the packet's checksum is unfinished (CHECKSUM_PARTIAL), and then adds to it what it would
 // subtract else; but it takes it for this header's, and in a UDP tunnel it may be the inner packet's, while the outer
 // one is finished. An unfinished one holds the pseudo-header's sum; the odds that a finished one does are 1 in 65535.
+inline_always int may_be_unfinished(const struct __sk_buff* skb, const struct transport* udp,
+                                    const struct exchange* addresses) {
+  return skb->gso_size ||
+         udp->checksum_be16 == fold((__u64)addresses->gone + udp->length_be16 + bpf_htons(udp->protocol));
+}
 inline_always long mend_checksum(struct __sk_buff* skb, __u32 at, const struct transport* t,
                                  const struct exchange* addresses) {
   if (!addresses->difference || !t->checksum_at) return 0;
   const __u32 field = at + t->checksum_at;
   if (!t->never_zero) return bpf_l4_csum_replace(skb, field, 0, addresses->difference, BPF_F_PSEUDO_HDR);
-  const __u32 pseudo_header = fold((__u64)addresses->gone + t->length_be16 + bpf_htons(t->protocol));
-  if (skb->gso_size || t->checksum_be16 == pseudo_header) {
+  if (may_be_unfinished(skb, t, addresses)) {
     return bpf_l4_csum_replace(skb, field, 0, addresses->difference, BPF_F_PSEUDO_HDR | BPF_F_MARK_MANGLED_0);
   }
   __u16 sum = ~fold((__u64)(__u16)~t->checksum_be16 + addresses->difference);

@@ -80,6 +80,10 @@ inline constexpr std::string_view kShapingFollowed = "shaping.followed";
 inline constexpr std::string_view kShapingEnded = "shaping.ended";
 inline constexpr std::string_view kShapingIgnored = "shaping.ignored";
 
+// the shortcut of the LAN
+inline constexpr std::string_view kShortcutServed = "shortcut.served";
+inline constexpr std::string_view kShortcutUnavailable = "shortcut.unavailable";
+
 // the kernel's notifications
 inline constexpr std::string_view kNetlinkOverrun = "netlink.overrun";
 inline constexpr std::string_view kNetlinkResynced = "netlink.resynced";
@@ -150,6 +154,8 @@ inline constexpr std::array kAll = {
     kShapingFollowed,
     kShapingEnded,
     kShapingIgnored,
+    kShortcutServed,
+    kShortcutUnavailable,
     kNetlinkOverrun,
     kNetlinkResynced,
     kHealth,

@@ -364,6 +364,13 @@ struct Wording {
     fields = {{"reason", text(it.now)}, {"next", "shape on the tun, or redirect all that comes in to an ifb"}};
   }
 
+  void operator()(const notice::ShortcutServed&) { begin(Severity::info, events::kShortcutServed); }
+  void operator()(const notice::ShortcutUnavailable& it) {
+    begin(Severity::warn, events::kShortcutUnavailable);
+    fields = {{"reason", it.why ? text(*it.why) : it.error->text()},
+              {"next", "its flows take the way through the stack"}};
+  }
+
   void operator()(const notice::NetlinkOverrun& it) {
     begin(Severity::warn, events::kNetlinkOverrun);
     fields = {{"reason", it.error ? it.error->text() : "the receive buffer overflowed"}, {"next", "reading all anew"}};

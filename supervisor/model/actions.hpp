@@ -18,6 +18,7 @@
 #include "supervisor/model/hook.hpp"
 #include "supervisor/model/nat64_question.hpp"
 #include "supervisor/model/reason.hpp"
+#include "supervisor/model/shortcut.hpp"
 #include "supervisor/model/specs.hpp"
 
 namespace clat::model {
@@ -95,6 +96,11 @@ struct KnowSubnets {
   std::vector<Ipv4Prefix> subnets;
   bool operator==(const KnowSubnets&) const = default;
 };
+// Let flows between these devices and these CLATs go past the stack, and no others; the answer is ShortcutServed.
+struct ServeShortcut {
+  ShortcutSpec spec;
+  bool operator==(const ServeShortcut&) const = default;
+};
 // Look at what nobody notifies about, read each table of the kernel once, and ask the children whether they live; the
 // answer is one Audited.
 struct Audit {
@@ -104,6 +110,7 @@ struct Audit {
     bool operator==(const Check&) const = default;
   };
   std::vector<Check> checks;
+  bool shortcut = false;  // it is served
   bool operator==(const Audit&) const = default;
 };
 // Run a hook; the answer is HookStarted.
@@ -123,6 +130,6 @@ struct Exit {
   bool operator==(const Exit&) const = default;
 };
 using Action = std::variant<PartAction, Purge, LookUpRoute, Solicit, Advertise, Probe, Ping, AskRouters, Nat64Question,
-                            CollectHealth, KnowSubnets, Audit, RunHook, SignalHook, Exit>;
+                            CollectHealth, KnowSubnets, ServeShortcut, Audit, RunHook, SignalHook, Exit>;
 
 }  // namespace clat::model

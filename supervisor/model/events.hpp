@@ -155,6 +155,10 @@ struct LookedUp {
   Result<Route> route;
   bool native_ipv4 = false;  // the kernel has a way for IPv4 by this uplink, too
 };
+struct ShortcutServed {
+  ShortcutSpec spec;
+  Result<> result;
+};
 // What waits in a tun for a clatd that cannot be asked.
 struct TunQueue {
   bool waiting = false;            // there are packets
@@ -170,6 +174,7 @@ struct Audited {
   std::optional<Kernel> kernel = {};
   std::map<std::string, TunQueue> queues = {};
   std::vector<Missing> missing = {};
+  std::optional<Error> shortcut = {};              // what it lacks
   std::optional<Error> unasked = {};               // the first that could not be asked for
   std::map<std::string, Firewall> firewalls = {};  // of the uplinks whose announcement stands, where it could be read
 };
@@ -232,7 +237,7 @@ using Event =
                  StatusAsked, RestartAsked, LinkSeen, LinkGone, Ipv6Seen, Ipv6Gone, Ipv6RoutesChanged,
                  Ipv4DefaultRouteChanged, Ipv4Seen, Ipv4Gone, KernelDumped, TrafficControlChanged, NftablesChanged,
                  RouterHeard, AddressContested, NeighboursFlood, NextHopSeen, Sent, PingEnded, Nat64Answer, Done,
-                 Purged, LookedUp, Audited, ChildReady, ChildAnswered, ChildMute, ChildExited, ChildOutput, HookStarted,
-                 HookOutput, HookExited, HealthCollected, Tick>;
+                 Purged, LookedUp, ShortcutServed, Audited, ChildReady, ChildAnswered, ChildMute, ChildExited,
+                 ChildOutput, HookStarted, HookOutput, HookExited, HealthCollected, Tick>;
 
 }  // namespace clat::model

@@ -289,6 +289,16 @@ struct ShapingIgnored {
   Shaping now;
 };
 
+// --- the shortcut of the LAN
+
+// `iface` of the notice is the LAN's device.
+struct ShortcutServed {};
+// One of the two says why.
+struct ShortcutUnavailable {
+  std::optional<Unserved> why;
+  std::optional<Error> error;
+};
+
 // --- the kernel's notifications
 
 struct NetlinkOverrun {
@@ -347,8 +357,9 @@ using What = std::variant<
     notice::NetdStopping, notice::NetdStopped, notice::ChildOutput, notice::HookDone, notice::HookFailure,
     notice::HookOutput, notice::FilterUnavailable, notice::FilterRestored, notice::FastpathAttached,
     notice::FastpathRestored, notice::FastpathLost, notice::FastpathUnavailable, notice::ShapingFollowed,
-    notice::ShapingEnded, notice::ShapingIgnored, notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health,
-    notice::StateDump, notice::DeedFailed, notice::ActionFailed, notice::ActionDone>;
+    notice::ShapingEnded, notice::ShapingIgnored, notice::ShortcutServed, notice::ShortcutUnavailable,
+    notice::NetlinkOverrun, notice::NetlinkResynced, notice::Health, notice::StateDump, notice::DeedFailed,
+    notice::ActionFailed, notice::ActionDone>;
 
 struct Notice {
   std::string iface;  // empty: concerns no one interface

@@ -1,6 +1,6 @@
-// apply() by kind of event. Split over six files: what the kernel tells (apply_kernel.cpp) and what neighbours do
+// apply() by kind of event. Split over seven files: what the kernel tells (apply_kernel.cpp) and what neighbours do
 // (apply_neighbours.cpp), how actions went (apply_done.cpp), what becomes of a clatd (apply_child.cpp) and of hooks
-// (apply_hooks.cpp), everything else (apply.cpp).
+// (apply_hooks.cpp) and of the shortcut (apply_shortcut.cpp), everything else (apply.cpp).
 #pragma once
 
 #include <string>
@@ -55,6 +55,7 @@ class Applier {
   void operator()(const PingEnded&);
   void operator()(const LookedUp&);
   void operator()(const Audited&);
+  void operator()(const ShortcutServed&);
   void operator()(const Tick&) {}  // time itself is the news: plan() looks at the clock
 
  private:
@@ -78,6 +79,7 @@ class Applier {
   void child_started(const std::string& uplink, Clat& clat, int pid);
   void filter_made(const std::string& uplink, Clat& clat, bool was_lost);
   void fast_path_attached(const std::string& uplink, Clat& clat, const std::string& kind);
+  void shortcut_failed(const Error& error);
   void tell_unasked(const Error& error);
   void lost(const std::string& uplink, Clat& clat, Part part, const Error& error);
   void fast_path_lost(const std::string& uplink, Clat& clat, const Error& error);

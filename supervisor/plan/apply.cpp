@@ -68,6 +68,7 @@ void Applier::operator()(const ConfigLoaded& event) {
     ++world_.reloads;
   else
     world_.started = now_;
+  world_.shortcut.retry.hurry(now_);
   world_.config_file = event.file;
   world_.refused.reset();
   tell(notice::ConfigLoaded{event.file, event.config->interfaces.size(),
@@ -144,6 +145,7 @@ struct Reach {
   void operator()(const LookedUp& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const Nat64Answer& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const Sent& event) const { scope.uplinks.insert(event.uplink); }
+  void operator()(const ShortcutServed&) const {}
   void operator()(const PingEnded& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const RouterHeard& event) const { scope.uplinks.insert(event.uplink); }
   void operator()(const AddressContested& event) const { scope.uplinks.insert(event.uplink); }
@@ -193,6 +195,8 @@ void begin(World& world, const Action& action, TimePoint now) {
     clat.asking_route = true;
   } else if (const auto* know = std::get_if<KnowSubnets>(&action)) {
     world.subnets_told = know->subnets;
+  } else if (const auto* serve = std::get_if<ServeShortcut>(&action)) {
+    world.shortcut.told = serve->spec;
   } else if (const auto* question = std::get_if<Nat64Question>(&action)) {
     world.clats.at(question->uplink).ask_dns_at.reset();
   } else if (const auto* solicit = std::get_if<Solicit>(&action)) {

@@ -279,6 +279,7 @@ void Applier::operator()(const Audited& event) {
       take_firewall(uplink, clat->second, firewall);
     }
   }
+  if (event.shortcut) shortcut_failed(*event.shortcut);
   if (event.unasked) tell_unasked(*event.unasked);
   ask_some_routes(world_);
 }

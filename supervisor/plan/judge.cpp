@@ -244,6 +244,7 @@ struct Makings {
   const Clat& clat;
   Mtus mtus;
   Leg leg;
+  bool shaped;  // downloads are, by what follows the uplink's shaping
 };
 
 bpf::Attachment attachment(const Makings& from) {
@@ -261,7 +262,9 @@ bpf::Attachment attachment(const Makings& from) {
           .mark = from.wanted.mark,
           .ranges = from.wanted.ranges,
           .allow_private_ipv4 = from.wanted.allow_private_ipv4,
-          .packet_socket = from.config.clatd.dialect != config::Dialect::native};
+          .packet_socket = from.config.clatd.dialect != config::Dialect::native,
+          .shortcut_out = !from.config.offload.empty(),
+          .shortcut_in = !from.config.offload.empty() && !from.shaped};
 }
 
 FastPathSpec fast_path_spec(const Makings& from) {
@@ -341,7 +344,9 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   const auto [v4, v6] = *clat.addresses;
   const auto mtu = uplink_mtu(wanted, uplink, *clat.route);
   const auto leg = leg_of(world, wanted, clat);
-  const Makings makings{*world.config, wanted, uplink, clat, {mtu, wanted.lowest_ipv6_mtu.value_or(mtu)}, leg};
+  auto shaping = wanted_shaping(world, name, clat);
+  const Makings makings{*world.config,      wanted, uplink, clat, {mtu, wanted.lowest_ipv6_mtu.value_or(mtu)}, leg,
+                        shaping.has_value()};
   const auto shape = tun_shape(world, wanted);
   const auto want = [&all](Spec spec) { all[spec.index()] = std::move(spec); };
 
@@ -353,7 +358,7 @@ Desired desired(const World& world, const std::string& name, const Clat& clat, c
   if (leg == Leg::fast || stands_on_guard(clat, v6)) want(GuardSpec{v6});
   want(filter_spec(world, makings, now));
   if (wanted.fast_path != config::FastPathMode::off) want(fast_path_spec(makings));
-  if (auto shaping = wanted_shaping(world, name, clat); shaping || clat.adopt) {
+  if (shaping || clat.adopt) {
     want(shaping ? *std::move(shaping) : ShapingSpec{.tun = clat.tun});
   }
   want(child_spec(makings));

@@ -261,6 +261,7 @@ Audit audit(const World& world) {
       if (is_audited(part) && piece.stands() && !clat.has_under_way(part)) all.checks.push_back({uplink, *piece.have});
     }
   }
+  all.shortcut = world.shortcut.told && world.shortcut.told->is_served();
   return all;
 }
 
@@ -282,6 +283,11 @@ Plan plan(const World& world, TimePoint now, const Scope& scope) {
 
   // Before the programs that go by it are attached.
   if (world.subnets_told != world.subnets) result.actions.emplace_back(KnowSubnets{world.subnets});
+
+  if (const auto& shortcut = world.shortcut; shortcut.is_due(now))
+    result.actions.emplace_back(ServeShortcut{shortcut.wanted});
+  else if (shortcut.retry.at && *shortcut.retry.at > now)
+    wake(*shortcut.retry.at);
 
   for (const auto& [uplink, leftover] : world.leftovers) {
     if (!leftover.unfit || leftover.purging) continue;

@@ -303,6 +303,7 @@ void settle(World& world, Scope& scope, TimePoint now, std::vector<Notice>& noti
     scope.all = true;
     for (auto& [name, clat] : world.clats) settle_one(world, name, clat, now, notices);
   }
+  settle_shortcut(world, notices);
 }
 
 }  // namespace clat::plan

@@ -26,6 +26,7 @@
 #include "supervisor/plan/probing.hpp"
 #include "supervisor/plan/process.hpp"
 #include "supervisor/plan/retry.hpp"
+#include "supervisor/plan/shortcut.hpp"
 
 namespace clat::plan {
 
@@ -212,6 +213,7 @@ struct World {
   // Kept up to date by settle(), and what the edge knows of it.
   std::vector<Ipv4Prefix> subnets;
   std::optional<std::vector<Ipv4Prefix>> subnets_told;
+  Shortcut shortcut;
   std::string last_route_asked;  // an uplink: audits ask for some routes at a time, in turn
 
   // Of `config`, by what is asked for each CLAT about all others: which entry has this address (as a number), and what

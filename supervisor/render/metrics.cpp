@@ -84,8 +84,10 @@ struct Way {
   const char* path;
   Flow Traffic::* flow;
 };
-constexpr std::array<Way, 4> kWays{{{"to_ipv6", "fast", &Traffic::fast_tx},
+constexpr std::array<Way, 6> kWays{{{"to_ipv6", "fast", &Traffic::fast_tx},
                                     {"to_ipv4", "fast", &Traffic::fast_rx},
+                                    {"to_ipv6", "shortcut", &Traffic::shortcut_tx},
+                                    {"to_ipv4", "shortcut", &Traffic::shortcut_rx},
                                     {"to_ipv6", "clatd", &Traffic::clatd_tx},
                                     {"to_ipv4", "clatd", &Traffic::clatd_rx}}};
 
@@ -128,11 +130,18 @@ void counters(Page& page, const Status& status) {
        [](auto& to, const auto& it, const auto& labels) { plain(to, it, labels, "slow_answers_limited"); });
   each(page, status, "write_errors_total", "counter", "Packets that clatd could not write to its tun.",
        [](auto& to, const auto& it, const auto& labels) { plain(to, it, labels, "slow_write_errors"); });
+  each(page, status, "shortcut_refused_total", "counter", "Flows that could not go past the stack: a full table, say.",
+       [](auto& to, const auto& it, const auto& labels) { plain(to, it, labels, "shortcut_refused"); });
+  each(page, status, "shortcut_overruns_total", "counter",
+       "Times that the kernel told of more connections than was room for.",
+       [](auto& to, const auto& it, const auto& labels) { plain(to, it, labels, "shortcut_overruns"); });
   each(page, status, "solicitations_answered_total", "counter", "Neighbour solicitations answered by the programs.",
        [](auto& to, const auto& it, const auto& labels) { plain(to, it, labels, "solicitations_answered"); });
 }
 
 void gauges(Page& page, const Status& status) {
+  each(page, status, "shortcut_flows", "gauge", "Flows of the LAN that may go past the stack.",
+       [](auto& to, const auto& it, const auto& labels) { plain(to, it, labels, "shortcut_flows"); });
   each(page, status, "interface_up", "gauge", "1 while the CLAT carries IPv4.",
        [](auto& to, const auto& it, const auto& labels) { to.sample(labels, std::uint64_t{it.state == State::up}); });
   each(page, status, "interface_state", "gauge", "1 for the state that the CLAT is in.",

@@ -38,8 +38,8 @@ Row row(const InterfaceStatus& status) {
           text_or_dash(status.prefix),
           std::string(path(status)),
           std::string(name(status.child.state)),
-          counted ? short_bytes(sum.fast_rx.bytes + sum.clatd_rx.bytes) : "-",
-          counted ? short_bytes(sum.fast_tx.bytes + sum.clatd_tx.bytes) : "-"};
+          counted ? short_bytes(sum.fast_rx.bytes + sum.shortcut_rx.bytes + sum.clatd_rx.bytes) : "-",
+          counted ? short_bytes(sum.fast_tx.bytes + sum.shortcut_tx.bytes + sum.clatd_tx.bytes) : "-"};
 }
 
 std::string clipped(const std::string& text, std::size_t width) {
@@ -113,7 +113,8 @@ std::string count(const Flow& flow) {
 }
 
 // Of both paths, each where it carried something.
-std::string flows(const InterfaceStatus& status, Flow Traffic::* fast, Flow Traffic::* clatd) {
+std::string flows(const InterfaceStatus& status, Flow Traffic::* fast, Flow Traffic::* shortcut,
+                  Flow Traffic::* clatd) {
   const auto now = traffic(status.counted.now);
   const auto rate = traffic_per_second(status.counted);
   std::string text;
@@ -123,6 +124,7 @@ std::string flows(const InterfaceStatus& status, Flow Traffic::* fast, Flow Traf
     if (rate && ((*rate).*flow).bytes > 0) text += " (" + bytes_text(((*rate).*flow).bytes) + "/s)";
   };
   add(fast, " by the fast path");
+  add(shortcut, " by the shortcut");
   add(clatd, " by clatd");
   return text.empty() && !status.counted.now.empty() ? "nothing yet" : text;
 }
@@ -195,8 +197,8 @@ std::string detail(const InterfaceStatus& status, Paint paint) {
   lines.add("path", std::string(path(status)));
   lines.add("shaping", text(status.shaping));
   lines.add("clatd", child_text(status.child));
-  lines.add("received", flows(status, &Traffic::fast_rx, &Traffic::clatd_rx));
-  lines.add("sent", flows(status, &Traffic::fast_tx, &Traffic::clatd_tx));
+  lines.add("received", flows(status, &Traffic::fast_rx, &Traffic::shortcut_rx, &Traffic::clatd_rx));
+  lines.add("sent", flows(status, &Traffic::fast_tx, &Traffic::shortcut_tx, &Traffic::clatd_tx));
   lines.add("dropped", drops(status.counted.now));
   return lines.out_;
 }

@@ -84,6 +84,16 @@ std::string words(const NeverStarted& end) { return end.error.text(); }
 
 }  // namespace
 
+std::string text(Unserved why) {
+  switch (why) {
+    case Unserved::absent: return "there is no such interface";
+    case Unserved::no_ethernet: return "it has no Ethernet header";
+    case Unserved::uplink: return "it is an uplink, or the tun of one";
+    case Unserved::no_fast_path: return "no CLAT has a fast path";
+  }
+  return {};
+}
+
 std::string text(const Shaping& shaping) {
   const auto other = [&] {
     return "its " + shaping.other->kind + " filter of pref " + std::to_string(shaping.other->pref) +

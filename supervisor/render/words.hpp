@@ -7,6 +7,7 @@
 
 #include "supervisor/model/hook.hpp"
 #include "supervisor/model/reason.hpp"
+#include "supervisor/model/shortcut.hpp"
 #include "supervisor/model/status.hpp"
 
 namespace clat::render {
@@ -18,6 +19,7 @@ std::string text(const model::Shaping& shaping);
 // "192.168.1.0/24 in 2001:db8:1:c1a7::/96".
 std::string text(const RangeMapping& range);
 // "SIGKILL", "status 71"
+std::string text(model::Unserved why);
 std::string text(const model::Ending& ending);
 std::string text(const model::Condemned& why);
 // "status 3", "it did not end within 30000ms"

@@ -56,6 +56,12 @@ void Request::nest(std::uint16_t type, const std::function<void()>& fill) {
   mnl_attr_nest_end(header(), outer);
 }
 
+Result<> Request::send_on(const Fd& fd) {
+  if (overflown_) return failure("netlink request", EMSGSIZE);
+  if (::send(fd.get(), buffer_.data(), header()->nlmsg_len, 0) < 0) return failure("send netlink request", errno);
+  return {};
+}
+
 Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
   Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
   if (!fd) return failure("open netlink socket", errno);
@@ -104,10 +110,8 @@ Result<std::size_t> NetlinkSocket::receive() {
 }
 
 Result<NetlinkSocket::Outcome> NetlinkSocket::run(Request& request, const MessageSink& sink) {
-  nlmsghdr* header = request.header();
-  if (request.overflown_) return failure("netlink request", EMSGSIZE);
-  header->nlmsg_seq = ++sequence_;
-  if (::send(fd_.get(), header, header->nlmsg_len, 0) < 0) return failure("send netlink request", errno);
+  request.header()->nlmsg_seq = ++sequence_;
+  if (auto sent = request.send_on(fd_); !sent) return std::unexpected(std::move(sent).error());
   return take_answers(sink);
 }
 

@@ -44,6 +44,8 @@ class Request {
   }
   // Attributes put by `fill` lie inside one of this type.
   void nest(std::uint16_t type, const std::function<void()>& fill);
+  // For one who reads the answers by himself.
+  Result<> send_on(const Fd& fd);
 
  private:
   friend class NetlinkSocket;

@@ -439,7 +439,7 @@ TEST_P(LifecycleTest, DetachesWhatAnotherAbiVersionAttached) {
   {
     attached();
   }
-  const auto other = folder_.pins(7);
+  const auto other = folder_.pins(CLAT_ABI_VERSION + 1);
   ASSERT_EQ(rename(folder_.pins().c_str(), other.c_str()), 0);
   auto successor = open();
   ASSERT_TRUE(successor.detach(lab_.attachment()).has_value());

@@ -101,9 +101,9 @@ TEST_F(TrustTest, AStrangersSymlinkIsRefused) {
 
 TEST_F(TrustTest, AFolderOfAnotherVersionIsRefusedAsWell) {
   ASSERT_TRUE(make_folder(folder_.bpf_dir()));
-  ASSERT_TRUE(make_folder(folder_.pins(7)));
-  give_to_stranger(folder_.pins(7));
-  expect_refused(folder_.pins(7), "belongs to uid 65534");
+  ASSERT_TRUE(make_folder(folder_.pins(CLAT_ABI_VERSION + 1)));
+  give_to_stranger(folder_.pins(CLAT_ABI_VERSION + 1));
+  expect_refused(folder_.pins(CLAT_ABI_VERSION + 1), "belongs to uid 65534");
   EXPECT_FALSE(std::filesystem::exists(folder_.pins()));
 }
 

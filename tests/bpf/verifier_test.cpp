@@ -21,7 +21,7 @@ constexpr unsigned kLogStatistics = 4;  // BPF_LOG_STATS
 void verify(const std::string& capabilities) {
   const auto object = bpf::open_object();
   ASSERT_TRUE(object) << object.error().text();
-  std::array<std::array<char, 4096>, 4> logs{};
+  std::array<std::array<char, 4096>, 6> logs{};
   std::size_t count = 0;
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object->get()) {

@@ -7,6 +7,8 @@
 
 #include "bpf/filter_row.hpp"
 #include "require.hpp"
+#include "supervisor/system/conntrack.hpp"
+#include "supervisor/system/lan_route.hpp"
 #include "supervisor/system/netlink_message.hpp"
 #include "supervisor/system/nft_rules.hpp"
 #include "supervisor/system/rtnl_parse.hpp"
@@ -32,6 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     (void)system::parse_way(*message);
     for (const auto& way : system::parse_ways_by_routers(*message)) require(way.way.route.next_hop.has_value());
     (void)system::parse_neighbour(*message);
+    (void)system::parse_connection(*message);
+    (void)system::parse_lan_route(*message, {});
     if (const auto filter = bpf::parse_filter(std::as_bytes(message->payload))) {
       filters.add(*filter);
       bpf::add_to(ingress, *filter);

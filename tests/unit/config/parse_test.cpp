@@ -106,6 +106,13 @@ TEST(Parse, ALanIsServedAsWished) {
   EXPECT_EQ(config_of(wan0() + "lan: {masquerade: true, clamp-mss: false}\n").lan, (Lan{.masquerade = true}));
 }
 
+TEST(Parse, DevicesOfALanTakeTheShortcut) {
+  EXPECT_TRUE(config_of(wan0()).offload.empty());
+  const auto config = config_of(wan0() + "lan: {offload: [br-lan, br-lan.10]}\n");
+  EXPECT_EQ(config.offload, (std::vector<std::string>{"br-lan", "br-lan.10"}));
+  EXPECT_FALSE(config.lan.wants_anything());
+}
+
 TEST(Parse, AControlSocketIsAPathOrNoneOrHasAGroup) {
   EXPECT_EQ(config_of(wan0()).control_socket, (ControlSocket{.path = "/run/clatvisor/control.sock"}));
   EXPECT_EQ(config_of(wan0() + "control-socket: off\n").control_socket.path, "");

@@ -192,7 +192,7 @@ TEST(RejectedFile, UnknownKeysAtEveryLevel) {
 }
 
 TEST(RejectedFile, ReservedKeysAreNotUnknown) {
-  for (const std::string key : {"offload", "flush-on-failover"}) {
+  for (const std::string key : {"flush-on-failover"}) {
     EXPECT_EQ(report(wan0() + "lan: {" + key + ": x}\n"),
               "f:4:7: error: '" + key + "' is reserved for a later version\nlan: {" + key + ": x}\n      ^\n");
   }
@@ -200,6 +200,14 @@ TEST(RejectedFile, ReservedKeysAreNotUnknown) {
     EXPECT_EQ(report(wan0(key + ": x")),
               "f:4:5: error: '" + key + "' is reserved for a later version\n    " + key + ": x\n    ^\n");
   }
+}
+
+TEST(RejectedFile, DevicesOfALan) {
+  EXPECT_EQ(
+      report(wan0() + "lan: {offload: br-lan}\n"),
+      "f:4:16: error: 'offload' takes a list, but here is a single value\nlan: {offload: br-lan}\n               ^\n");
+  EXPECT_EQ(report(wan0() + "lan: {offload: [a, b, a]}\n"),
+            "f:4:16: error: offload: 'a' is named twice\nlan: {offload: [a, b, a]}\n               ^\n");
 }
 
 TEST(RejectedFile, DuplicateKeys) {

@@ -69,6 +69,11 @@ std::optional<Event> FakeEdge::execute(const Action& action) {
     knows_subnets_ = true;
     return std::nullopt;
   }
+  if (const auto* serve = std::get_if<ServeShortcut>(&action)) {
+    if (shortcut_error) return ShortcutServed{serve->spec, std::unexpected(*shortcut_error)};
+    shortcut = serve->spec;
+    return ShortcutServed{serve->spec, {}};
+  }
   if (const auto* question = std::get_if<Nat64Question>(&action)) {
     asked_dns.push_back(*question);
     return std::nullopt;

@@ -42,7 +42,9 @@ class FakeEdge : public Edge {
   // The next makes of this part fail with this error.
   std::map<std::pair<std::string, Part>, Error> failing;
   std::vector<Ipv4Prefix> subnets;  // of the host's links
-  bool native_ipv4 = false;         // of every uplink
+  std::optional<Error> shortcut_error;
+  std::optional<ShortcutSpec> shortcut;  // as it is served
+  bool native_ipv4 = false;              // of every uplink
   std::vector<Nat64Question> asked_dns;
   std::vector<std::string> solicited;                              // uplinks
   std::vector<AddressProbe> probed;                                // for duplicates

@@ -69,6 +69,7 @@ TEST(Counter, IsTakenApartByItsName) {
     EXPECT_EQ(parsed.what, what) << name;
   };
   expect("fast_to_ipv6_tcp_packets", Kind::packets, true, true, "tcp");
+  expect("shortcut_to_ipv4_bytes", Kind::bytes, true, false, "");
   expect("fast_to_ipv4_udp_bytes", Kind::bytes, true, false, "udp");
   expect("slow_to_ipv4_packets", Kind::packets, false, false, "");
   expect("slow_drop_private_ipv4", Kind::drop, false, false, "private_ipv4");
