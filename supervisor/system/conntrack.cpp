@@ -18,13 +18,12 @@ constexpr std::uint32_t kOffloaded = 1U << 14 | 1U << 15;  // IPS_OFFLOAD, IPS_H
 constexpr std::uint32_t kForbidden =
     IPS_DST_NAT | IPS_SEQ_ADJUST | IPS_DYING | IPS_TEMPLATE | IPS_FIXED_TIMEOUT | IPS_HELPER | kOffloaded;
 
+std::uint32_t host_order(std::uint32_t number) { return ntohl(number); }
+std::uint16_t host_order(std::uint16_t number) { return ntohs(number); }
+
 template <class Number>
 std::optional<Number> number_in(Bytes attributes, std::uint16_t type) {
-  const auto found = find_as<Number>(attributes, type);
-  if (!found) return std::nullopt;
-  if constexpr (sizeof(Number) == 4) return ntohl(*found);
-  if constexpr (sizeof(Number) == 2) return ntohs(*found);
-  return *found;
+  return find_as<Number>(attributes, type).transform([](Number number) { return host_order(number); });
 }
 
 std::optional<Ipv4Address> address_in(Bytes attributes, std::uint16_t type) {
