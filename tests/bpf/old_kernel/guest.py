@@ -13,7 +13,8 @@ import sys
 MODULES = (
     *("9p", "9pnet_virtio", "virtio_pci", "overlay"),  # to see this machine's files
     *("tun", "veth", "sch_ingress", "cls_bpf", "8021q"),
-    *("crc32c_generic", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_ct", "nf_flow_table_inet", "nft_flow_offload"),
+    *("crc32c_generic", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_ct", "nf_flow_table_inet", "nft_flow_offload",
+      "nf_conntrack_netlink"),
     *("ifb", "sch_cake", "cls_u32", "cls_matchall", "cls_flower", "cls_basic", "act_mirred", "act_ctinfo"),
 )
 MARK = "clatvisor-guest-exit:"

@@ -34,6 +34,7 @@ NETNS = (
     "test_sqm",
     "test_flowtable",
     "test_gro.Routed",
+    "test_shortcut_paths.EveryKind",
 )
 
 
