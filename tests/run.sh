@@ -3,7 +3,7 @@
 #
 #   tests/run.sh --quick   the release build; unit tests, the BPF vectors, a dozen netns tests: under 6 minutes on two cores
 #   tests/run.sh           every test: unit, bpf and netns, with the release build and again with the sanitizers'; the
-#                          fuzzers for a minute: some 20 minutes
+#                          fuzzers for a minute: some 35 minutes on two cores
 #   tests/run.sh --full    with ten times the rounds of every stress test
 #
 # BUILD_DIR (default: build/) holds the release build, BUILD_DIR-asan and BUILD_DIR-fuzz the others. ccache is used where it
