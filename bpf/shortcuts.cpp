@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "bpf/clat_abi.h"
 
@@ -60,11 +61,22 @@ void Shortcuts::drop(const ShortcutFlow& flow) const {
   for (const auto& key : {outwards(flow), inwards(flow)}) bpf_map_delete_elem(flows_, &key);
 }
 
+// By many at a time: one by one a full table takes a fifth of a second, for which the loop would wait.
 void Shortcuts::drop_all() const {
-  clat_flow_key key{};
+  constexpr std::uint32_t kAtATime = 1024;
+  std::vector<clat_flow_key> keys(kAtATime);
+  std::vector<clat_shortcut> values(kAtATime);
+  std::uint32_t place = 0;  // in the table, as the kernel counts
+  const std::uint32_t* from = nullptr;
   // At most so many, whatever else is going on.
-  for (int i = 0; i < 2 * CLAT_MAX_SHORTCUTS && bpf_map_get_next_key(flows_, nullptr, &key) == 0; ++i) {
-    bpf_map_delete_elem(flows_, &key);
+  for (std::uint32_t left = 2 * CLAT_MAX_SHORTCUTS / kAtATime + 1; left > 0; --left, from = &place) {
+    std::uint32_t count = kAtATime;
+    const bpf_map_batch_opts options{.sz = sizeof options, .elem_flags = 0, .flags = 0};
+    const void* begin = from;
+    if (bpf_map_lookup_and_delete_batch(flows_, const_cast<void*>(begin), &place, keys.data(), values.data(), &count,
+                                        &options) != 0) {
+      return;
+    }
   }
 }
 
