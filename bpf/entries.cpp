@@ -40,11 +40,9 @@ constexpr std::array<const char*, CLAT_DROPS> kDrops{"source", "destination", "t
                                                      "kernel", "headers",     "outside", "connected"};
 static_assert(kPunts.back() != nullptr && kDrops.back() != nullptr);
 
-}  // namespace
-
-clat_interface uplink_entry(const Attachment& a) {
+// What both ends of a CLAT have in common.
+clat_interface common_entry(const Attachment& a, bool shortcut) {
   clat_interface entry{};
-  entry.peer_ifindex = static_cast<std::uint32_t>(a.tun_ifindex);
   entry.uplink_ifindex = static_cast<std::uint32_t>(a.uplink_ifindex);
   entry.v4_be32 = word_be32(a.v4.bytes, 0);
   for (std::size_t i = 0; i < 4; ++i) entry.v6_be32[i] = word_be32(a.v6.bytes, i);
@@ -62,7 +60,7 @@ clat_interface uplink_entry(const Attachment& a) {
   if (a.layer == LinkLayer::raw_ip) entry.flags |= CLAT_FLAG_RAW_IP;
   if (a.allow_private_ipv4 || !a.prefix.is_well_known()) entry.flags |= CLAT_FLAG_ALLOW_PRIVATE_IPV4;
   if (a.packet_socket) entry.flags |= CLAT_FLAG_PACKET_SOCKET;
-  if (a.shortcut_in) entry.flags |= CLAT_FLAG_SHORTCUT;
+  if (shortcut) entry.flags |= CLAT_FLAG_SHORTCUT;
   for (const auto& range : a.ranges | std::views::take(CLAT_MAX_RANGES)) {
     entry.ranges[entry.range_count++] = {word_be32(range.v4.address.bytes, 0),
                                          mask_be32(static_cast<int>(range.v4.length)), prefix_value(range.v6)};
@@ -70,12 +68,18 @@ clat_interface uplink_entry(const Attachment& a) {
   return entry;
 }
 
+}  // namespace
+
+clat_interface uplink_entry(const Attachment& a) {
+  auto entry = common_entry(a, a.shortcut_in);
+  entry.peer_ifindex = static_cast<std::uint32_t>(a.tun_ifindex);
+  return entry;
+}
+
 clat_interface tun_entry(const Filter& filter) {
-  auto entry = uplink_entry(filter.by);
+  auto entry = common_entry(filter.by, filter.by.shortcut_out);
   entry.peer_ifindex = static_cast<std::uint32_t>(filter.by.uplink_ifindex);
   if (filter.routed) entry.flags |= CLAT_FLAG_ROUTED;
-  entry.flags &= static_cast<std::uint16_t>(~CLAT_FLAG_SHORTCUT);
-  if (filter.by.shortcut_out) entry.flags |= CLAT_FLAG_SHORTCUT;
   return entry;
 }
 

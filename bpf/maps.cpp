@@ -36,6 +36,8 @@ bool leads_to(const std::optional<clat_interface>& entry, int peer) {
   return entry && entry->peer_ifindex == static_cast<std::uint32_t>(peer);
 }
 
+bool is_of_lan(const std::optional<clat_interface>& entry) { return entry && (entry->flags & CLAT_FLAG_LAN) != 0; }
+
 }  // namespace
 
 std::optional<clat_interface> Maps::entry(int ifindex) const {
@@ -43,6 +45,18 @@ std::optional<clat_interface> Maps::entry(int ifindex) const {
   const auto key = static_cast<std::uint32_t>(ifindex);
   if (bpf_map_lookup_elem(interfaces_, &key, &value) != 0) return std::nullopt;
   return value;
+}
+
+template <class GoesOn>
+void Maps::each_entry(GoesOn goes_on) const {
+  std::uint32_t key = 0;
+  const void* last = nullptr;
+  // At most so many, whatever is changed under way.
+  for (int i = 0; i < 2 * CLAT_MAX_UPLINKS && bpf_map_get_next_key(interfaces_, last, &key) == 0; ++i, last = &key) {
+    const auto ifindex = static_cast<int>(key);
+    const auto value = entry(ifindex);
+    if (value && !goes_on(ifindex, *value)) return;
+  }
 }
 
 Result<> Maps::verify(int ifindex, const clat_interface& wanted) const {
@@ -56,15 +70,12 @@ Result<> Maps::verify(int ifindex, const clat_interface& wanted) const {
 
 int Maps::tun_of(int uplink_ifindex) const {
   if (const auto uplink = entry(uplink_ifindex)) return static_cast<int>(uplink->peer_ifindex);
-  std::uint32_t key = 0;
-  const void* last = nullptr;
-  // At most so many, whatever is changed under way.
-  for (int i = 0; i < 2 * CLAT_MAX_UPLINKS && bpf_map_get_next_key(interfaces_, last, &key) == 0; ++i, last = &key) {
-    const auto ifindex = static_cast<int>(key);
-    const auto tun = entry(ifindex);
-    if (tun && tun->uplink_ifindex == static_cast<std::uint32_t>(uplink_ifindex)) return ifindex;
-  }
-  return 0;
+  int tun = 0;
+  each_entry([&](int ifindex, const clat_interface& value) {
+    if (value.uplink_ifindex == static_cast<std::uint32_t>(uplink_ifindex)) tun = ifindex;
+    return tun == 0;
+  });
+  return tun;
 }
 
 bool Maps::has_tun(const Ends& ends) const { return leads_to(entry(ends.tun), ends.uplink); }
@@ -101,10 +112,7 @@ Result<> Maps::put(int ifindex, const clat_interface& value, std::uint64_t flags
   return {};
 }
 
-bool Maps::is_lan(int ifindex) const {
-  const auto value = entry(ifindex);
-  return value && (value->flags & CLAT_FLAG_LAN) != 0;
-}
+bool Maps::is_lan(int ifindex) const { return is_of_lan(entry(ifindex)); }
 
 // EEXIST where it is an end of a CLAT.
 Result<> Maps::put_lan(int ifindex) {
@@ -120,11 +128,10 @@ void Maps::remove_lan(int ifindex) {
 
 std::vector<int> Maps::lan_devices() const {
   std::vector<int> devices;
-  std::uint32_t key = 0;
-  const void* last = nullptr;
-  for (int i = 0; i < 2 * CLAT_MAX_UPLINKS && bpf_map_get_next_key(interfaces_, last, &key) == 0; ++i, last = &key) {
-    if (is_lan(static_cast<int>(key))) devices.push_back(static_cast<int>(key));
-  }
+  each_entry([&](int ifindex, const clat_interface& value) {
+    if (is_of_lan(value)) devices.push_back(ifindex);
+    return true;
+  });
   return devices;
 }
 

@@ -64,6 +64,9 @@ class Maps {
   void remove_tun(const Ends& ends);
 
  private:
+  // Until `goes_on` returns false.
+  template <class GoesOn>
+  void each_entry(GoesOn goes_on) const;
   Result<> put(int ifindex, const clat_interface& value, std::uint64_t flags);
   void remove(int ifindex);
   void remove_unused_counters(const Ends& ends) const;

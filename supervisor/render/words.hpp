@@ -18,8 +18,9 @@ std::string text(const model::Reason& reason);
 std::string text(const model::Shaping& shaping);
 // "192.168.1.0/24 in 2001:db8:1:c1a7::/96".
 std::string text(const RangeMapping& range);
-// "SIGKILL", "status 71"
+// "there is no such interface"
 std::string text(model::Unserved why);
+// "SIGKILL", "status 71"
 std::string text(const model::Ending& ending);
 std::string text(const model::Condemned& why);
 // "status 3", "it did not end within 30000ms"

@@ -71,42 +71,24 @@ Result<> hear_only(const Fd& socket, const model::ShortcutSpec& spec) {
   return attach_filter(socket, program);
 }
 
-Result<Fd> open_socket(int protocol) {
-  Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
-  if (!socket) return failure("netlink socket", errno);
-  // Without an address of its own the kernel takes it for itself, and tells it nothing.
-  const sockaddr_nl any{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) return failure("bind", errno);
-  return socket;
-}
-
-Result<> join(const Fd& socket, std::initializer_list<int> groups) {
-  for (const int group : groups) {
-    if (::setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
-      return failure("NETLINK_ADD_MEMBERSHIP", errno);
-    }
-  }
-  return {};
-}
-
 Result<Fd> hear_connections_of(const model::ShortcutSpec& spec) {
-  auto socket = open_socket(NETLINK_NETFILTER);
+  auto socket = system::open_netlink(NETLINK_NETFILTER, SOCK_NONBLOCK);
   if (!socket) return socket;
   if (auto filtered = hear_only(*socket, spec); !filtered) return std::unexpected(std::move(filtered).error());
   if (::setsockopt(socket->get(), SOL_SOCKET, SO_RCVBUFFORCE, &kReceiveBuffer, sizeof kReceiveBuffer) != 0) {
     (void)::setsockopt(socket->get(), SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof kReceiveBuffer);
   }
   // Not of new ones: they are assured later.
-  if (auto joined = join(*socket, {NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY}); !joined) {
+  if (auto joined = system::join_groups(*socket, {NFNLGRP_CONNTRACK_UPDATE, NFNLGRP_CONNTRACK_DESTROY}); !joined) {
     return std::unexpected(std::move(joined).error());
   }
   return socket;
 }
 
 Result<Fd> hear_routes_of_ipv4() {
-  auto socket = open_socket(NETLINK_ROUTE);
+  auto socket = system::open_netlink(NETLINK_ROUTE, SOCK_NONBLOCK);
   if (!socket) return socket;
-  if (auto joined = join(*socket, {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE}); !joined) {
+  if (auto joined = system::join_groups(*socket, {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE}); !joined) {
     return std::unexpected(std::move(joined).error());
   }
   return socket;
@@ -208,7 +190,7 @@ void FlowWatch::read_all() {
   next_reading_.stop();
   dumping_.end();
   ++reading_;
-  auto socket = open_socket(NETLINK_NETFILTER);
+  auto socket = system::open_netlink(NETLINK_NETFILTER, SOCK_NONBLOCK);
   if (!socket) {
     next_reading_.start(kRest);
     return;

@@ -63,25 +63,19 @@ NetlinkMonitor::NetlinkMonitor(Fd fd, NetlinkSocket requests)
     : fd_(std::move(fd)), requests_(std::move(requests)), buffer_(kDatagram) {}
 
 Result<NetlinkMonitor> NetlinkMonitor::open(std::size_t receive_buffer) {
-  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-  if (!fd) return failure("open netlink monitor", errno);
+  auto opened = system::open_netlink(NETLINK_ROUTE, SOCK_NONBLOCK);
+  if (!opened) return std::unexpected(std::move(opened).error().in("netlink monitor"));
+  Fd fd = *std::move(opened);
   const int bytes = static_cast<int>(std::min<std::size_t>(receive_buffer, INT_MAX / 2));
   // FORCE goes past net.core.rmem_max, with CAP_NET_ADMIN.
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0 &&
       ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) != 0) {
     return failure("size the buffer of the netlink monitor", errno);
   }
-  const sockaddr_nl any{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
-    return failure("bind netlink monitor", errno);
-  }
   if (auto filtered = keep_ipv4_routes_out(fd); !filtered) return std::unexpected(std::move(filtered).error());
-  for (const int group : {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO,
-                          RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE, RTNLGRP_TC}) {
-    if (::setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
-      return failure("subscribe to netlink group " + std::to_string(group), errno);
-    }
-  }
+  auto joined = system::join_groups(fd, {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_IFINFO,
+                                         RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE, RTNLGRP_TC});
+  if (!joined) return std::unexpected(std::move(joined).error());
   auto requests = NetlinkSocket::open();
   if (!requests) return std::unexpected(requests.error());
   return NetlinkMonitor(std::move(fd), std::move(*requests));

@@ -56,19 +56,15 @@ Result<> hear_only(const Fd& socket, const model::ListenSpec& spec) {
 Result<std::unique_ptr<NextHopWatch>> NextHopWatch::open(loop::Loop& loop, const model::ListenSpec& spec,
                                                          loop::Sink sink) {
   const std::string context = "watch the routers of " + spec.uplink;
-  Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-  if (!socket) return failure(context, errno);
-  if (auto filtered = hear_only(socket, spec); !filtered) {
+  auto socket = system::open_netlink(NETLINK_ROUTE, SOCK_NONBLOCK);
+  if (!socket) return std::unexpected(std::move(socket).error().in(context));
+  if (auto filtered = hear_only(*socket, spec); !filtered) {
     return std::unexpected(std::move(filtered.error()).in(context));
   }
-  // Without an address of its own the kernel takes it for itself, and tells it nothing.
-  const sockaddr_nl any{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) return failure(context, errno);
-  const int group = RTNLGRP_NEIGH;
-  if (::setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
-    return failure(context, errno);
+  if (auto joined = system::join_groups(*socket, {RTNLGRP_NEIGH}); !joined) {
+    return std::unexpected(std::move(joined).error().in(context));
   }
-  std::unique_ptr<NextHopWatch> opened(new NextHopWatch(spec, std::move(socket), std::move(sink)));
+  std::unique_ptr<NextHopWatch> opened(new NextHopWatch(spec, *std::move(socket), std::move(sink)));
   auto watch = loop.watch(opened->socket_.get(), [self = opened.get()](loop::Wake) { self->read(); });
   if (!watch) return std::unexpected(std::move(watch.error()).in(context));
   opened->watch_ = std::move(*watch);

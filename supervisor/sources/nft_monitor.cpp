@@ -43,19 +43,17 @@ Result<> prepare(const Fd& socket) {
   if (auto filtered = keep_generations_only(socket); !filtered) return filtered;
   if (auto small = set(socket, SOL_SOCKET, SO_RCVBUF, 0, "SO_RCVBUF"); !small) return small;
   if (auto silent = set(socket, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1, "NETLINK_NO_ENOBUFS"); !silent) return silent;
-  const sockaddr_nl any{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) return failure("bind", errno);
-  return set(socket, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES, "NETLINK_ADD_MEMBERSHIP");
+  return system::join_groups(socket, {NFNLGRP_NFTABLES});
 }
 
 }  // namespace
 
 Result<std::unique_ptr<NftMonitor>> NftMonitor::open(loop::Loop& loop, loop::Sink sink) {
   const std::string context = "watch nftables";
-  Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
-  if (!socket) return failure(context, errno);
-  if (auto prepared = prepare(socket); !prepared) return std::unexpected(std::move(prepared).error().in(context));
-  std::unique_ptr<NftMonitor> monitor(new NftMonitor(loop, std::move(socket), std::move(sink)));
+  auto socket = system::open_netlink(NETLINK_NETFILTER, SOCK_NONBLOCK);
+  if (!socket) return std::unexpected(std::move(socket).error().in(context));
+  if (auto prepared = prepare(*socket); !prepared) return std::unexpected(std::move(prepared).error().in(context));
+  std::unique_ptr<NftMonitor> monitor(new NftMonitor(loop, *std::move(socket), std::move(sink)));
   if (auto watching = monitor->watch(); !watching) return std::unexpected(std::move(watching).error().in(context));
   return monitor;
 }

@@ -51,7 +51,7 @@ std::optional<ConnectionSeen> parse_connection(const Message& message);
 
 // Its answer is one message.
 Request ask_for_connection(const FlowTuple& original);
-// All that are assured. For NetlinkSocket::dump(), or with NLM_F_DUMP.
+// All of them. For NetlinkSocket::dump(), or with NLM_F_DUMP.
 Request ask_for_connections(std::uint16_t flags);
 // Connection tracking of a TCP connection does not mind that it misses packets from now on.
 Request be_liberal_to(const FlowTuple& original);

@@ -62,9 +62,29 @@ Result<> Request::send_on(const Fd& fd) {
   return {};
 }
 
-Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
-  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+Result<Fd> open_netlink(int protocol, int flags) {
+  Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, protocol));
   if (!fd) return failure("open netlink socket", errno);
+  const sockaddr_nl any{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
+    return failure("bind netlink socket", errno);
+  }
+  return fd;
+}
+
+Result<> join_groups(const Fd& socket, std::initializer_list<int> groups) {
+  for (const int group : groups) {
+    if (::setsockopt(socket.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
+      return failure("subscribe to netlink group " + std::to_string(group), errno);
+    }
+  }
+  return {};
+}
+
+Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
+  auto opened = open_netlink(protocol);
+  if (!opened) return std::unexpected(std::move(opened).error());
+  Fd fd = *std::move(opened);
   const int on = 1;
   // Strict checking makes dump filters work (Linux 4.20); capped acknowledgements do not echo the request.
   for (const int option : {NETLINK_GET_STRICT_CHK, NETLINK_EXT_ACK, NETLINK_CAP_ACK}) {
@@ -74,10 +94,6 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
   }
   if (auto set = set_option(fd, SOL_SOCKET, SO_RCVTIMEO, &kAnswerTimeout, sizeof kAnswerTimeout, "SO_RCVTIMEO"); !set) {
     return std::unexpected(set.error());
-  }
-  const sockaddr_nl any{.nl_family = AF_NETLINK, .nl_pad = 0, .nl_pid = 0, .nl_groups = 0};
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
-    return failure("bind netlink socket", errno);
   }
   return NetlinkSocket(std::move(fd));
 }

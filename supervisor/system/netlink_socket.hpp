@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,12 @@ struct Datagram {
 };
 // The error is the bare errno, EAGAIN where nothing is there (any more).
 std::expected<Datagram, int> receive_datagram(const Fd& fd, std::span<std::uint8_t> buffer);
+
+// Bound to an address of its own: without one the kernel takes it for itself, and tells it nothing. `flags` are of
+// socket(2), beyond SOCK_CLOEXEC.
+Result<Fd> open_netlink(int protocol, int flags = 0);
+// It hears of these groups from now on; a filter has to be attached before.
+Result<> join_groups(const Fd& socket, std::initializer_list<int> groups);
 
 // One message in the making. What does not fit is remembered, and makes the exchange fail.
 class Request {
