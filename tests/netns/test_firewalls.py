@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import socket
-import unittest
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import iptables_nft
-from harness.case import LabTest, every_interface
+from harness.case import EachVariant, every_interface
 from harness.clatvisor import SLOW
 from harness.lab import WAN0, wait_until
 from harness.namespace import Namespace
@@ -55,20 +55,16 @@ FIREWALLS = (
 )  # fmt: skip
 
 
-class EachFirewall(LabTest):
-    """Each test once behind each of them, each time in a lab of its own."""
+class EachFirewall(EachVariant):
+    """Each test once behind each of them."""
 
     uplinks = (WAN0,)
     lan = True
     firewalls = FIREWALLS
     firewall: Firewall
 
-    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
-        for firewall in self.firewalls:
-            each = type(self)(self._testMethodName)
-            each.firewall = firewall
-            result = super(EachFirewall, each).run(result)
-        return result
+    def variants(self) -> Iterable[dict[str, object]]:
+        return [{"firewall": each} for each in self.firewalls]
 
     def __str__(self) -> str:
         return f"{super().__str__()} {self.firewall.file}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from . import snapshot
@@ -89,18 +89,29 @@ class LabTest(unittest.TestCase):
             self.fail(f"{what}:\n" + "\n".join(last) + f"\nthe log ends:\n{self.program.tail()}")
 
 
-class BothPaths(LabTest):
-    """Each test twice, each time in a lab of its own: through clatd alone, and with the fast path attached."""
+class EachVariant(LabTest):
+    """Each test once for each variant, each time in a lab of its own."""
+
+    def variants(self) -> Iterable[dict[str, object]]:
+        """What each has for attributes."""
+        raise NotImplementedError
+
+    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
+        for attributes in self.variants():
+            each = type(self)(self._testMethodName)
+            vars(each).update(attributes)
+            result = super(EachVariant, each).run(result)
+        return result
+
+
+class BothPaths(EachVariant):
+    """Each test twice: through clatd alone, and with the fast path attached."""
 
     fast_paths: tuple[str, ...] = ("off", "required")
     fast_path = ""
 
-    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
-        for fast_path in self.fast_paths:
-            each = type(self)(self._testMethodName)
-            each.fast_path = fast_path
-            result = super(BothPaths, each).run(result)
-        return result
+    def variants(self) -> Iterable[dict[str, object]]:
+        return [{"fast_path": each} for each in self.fast_paths]
 
     def __str__(self) -> str:
         return f"{super().__str__()} fast-path: {self.fast_path}"
