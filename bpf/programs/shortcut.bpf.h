@@ -82,7 +82,7 @@ inline_always int may_be_taken(struct __sk_buff* skb, struct clat_shortcut* flow
   const __u32 zero = 0;
   const __u64* end = bpf_map_lookup_elem(&clat_shortcuts_end, &zero);
   const __u64 now = bpf_ktime_get_ns();
-  if (!end || now >= *end) return 0;
+  if (!end || now >= *end || !copy->proven_at) return 0;
   const __u64 age = now - copy->proven_at;
   if (age < CLAT_SETTLE_NS || age >= CLAT_PROOF_NS) return 0;
   if (copy->bytes < CLAT_PROOF_BYTES) return 1;
@@ -93,7 +93,7 @@ inline_always int may_be_taken(struct __sk_buff* skb, struct clat_shortcut* flow
 inline_always void prove(struct clat_shortcut* flow, const struct clat_flow_key* key) {
   if (!is_same_flow(&flow->key, key)) return;
   const __u64 now = bpf_ktime_get_ns();
-  if (flow->ended || now - flow->proven_at < CLAT_PROOF_NS) return;
+  if (flow->ended || (flow->proven_at && now - flow->proven_at < CLAT_PROOF_NS)) return;
   flow->bytes = 0;
   flow->proven_at = now;
 }
